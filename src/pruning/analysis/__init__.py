@@ -1,0 +1,1 @@
+"""From summaries to tidy tables, and from those to what figures draw."""

@@ -1,0 +1,80 @@
+"""One tidy table for all systems: a row per study, cell, seed, split and metric."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from pruning.errors import PruningError
+from pruning.files import read_json, write_text
+
+COLUMNS = (
+    "study",
+    "network",
+    "dataset",
+    "seed",
+    "method",
+    "variant",
+    "level",
+    "density",
+    "retrain_time",
+    "split",
+    "metric",
+    "value",
+    "training_steps",
+    "seconds",
+)
+
+
+def collect(study: str, folders: Iterable[Path | str]) -> pd.DataFrame:
+    """The tidy table of a study from its trainings' summaries.
+
+    Dense trainings are ``method`` "dense", level 0, density 1. ``training_steps`` counts all
+    optimizer steps spent to get there, dense training included; ``seconds`` is this stage's own
+    training time.
+
+    Raises:
+        PruningError: a summary is missing or damaged.
+    """
+    rows = []
+    for folder in map(Path, folders):
+        summary = read_json(folder / "summary.json")
+        cell = {
+            "study": study,
+            "network": summary["network"],
+            "dataset": summary["data"]["dataset"],
+            "seed": summary["seed"],
+            "method": summary.get("method", "dense"),
+            "variant": summary.get("variant", ""),
+            "level": summary.get("level", 0),
+            "density": summary.get("density", 1.0),
+            "retrain_time": summary.get("retrain_time"),
+            "training_steps": summary["training_steps"],
+            "seconds": read_json(folder / "timing.json")["seconds"],
+        }
+        for split, scores in summary["scores"].items():
+            rows += [cell | {"split": split, "metric": m, "value": v} for m, v in scores.items()]
+    if not rows:
+        raise PruningError(f"Study {study!r} has no trainings to collect.")
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def write_table(table: pd.DataFrame, path: Path | str) -> None:
+    """Write a table as CSV, atomically."""
+    write_text(path, table.to_csv(index=False, lineterminator="\n"))
+
+
+def read_table(path: Path | str, columns: Iterable[str] = COLUMNS) -> pd.DataFrame:
+    """Read a table and check its columns.
+
+    Raises:
+        PruningError: missing, not CSV, or without a column that is needed.
+    """
+    try:
+        table = pd.read_csv(path, keep_default_na=True)
+    except (OSError, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise PruningError(f"The table {path} cannot be read ({error}).") from None
+    missing = [column for column in columns if column not in table]
+    if missing:
+        raise PruningError(f"The table {path} lacks the columns {', '.join(missing)}.")
+    return table

@@ -1,0 +1,180 @@
+"""Batches as a pure function of (seed, stream, position): nothing to save, nothing per sample.
+
+An epoch's order and its augmentation are drawn at once from generators derived from
+(seed, stream, epoch). A batch is one gather on the device.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import torch
+from torch import Tensor
+
+from pruning.data.splits import Split, Splits
+from pruning.errors import PruningError
+from pruning.seeds import generator
+
+EPOCH_BOUNDARIES = ("straddle", "keep", "drop")
+NORMALIZATIONS = ("per_channel", "per_image", "scale")
+
+
+@dataclass(frozen=True)
+class Batching:
+    """How training images become batches.
+
+    Attributes:
+        size: images per batch.
+        epoch_boundary: ``straddle``: batches run across epochs, so an epoch is N/size steps
+            (390.625 for CIFAR-10 at 128, as in Renda et al.); ``keep``: the last, short batch of
+            an epoch is used; ``drop``: it is left out.
+        crop_padding: zero-pad by this many pixels and take a random crop of the original size.
+        flip: mirror left to right with probability one half.
+        normalization: ``per_channel``, ``per_image`` or ``scale``; see :class:`Normalizer`.
+    """
+
+    size: int
+    epoch_boundary: str = "straddle"
+    crop_padding: int = 0
+    flip: bool = False
+    normalization: str = "per_channel"
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise PruningError(f"The batch size must be at least 1, it is {self.size}.")
+
+    def steps_per_epoch(self, images: int) -> Fraction:
+        """Optimizer steps in one epoch over ``images`` images, exactly."""
+        if self.epoch_boundary == "straddle":
+            return Fraction(images, self.size)
+        steps = -(-images // self.size) if self.epoch_boundary == "keep" else images // self.size
+        if steps == 0:
+            raise PruningError(
+                f"A batch of {self.size} is larger than the {images} training images, and "
+                "epoch_boundary: drop leaves nothing. Use a smaller batch, or straddle."
+            )
+        return Fraction(steps)
+
+
+class Normalizer:
+    """uint8 (N, H, W, C) -> normalised float32 (N, C, H, W) in channels-last memory format.
+
+    ``per_channel`` uses the training set's statistics. ``per_image`` subtracts each image's own
+    mean and divides by its own standard deviation, floored at 1/sqrt(C*H*W) (Renda et al., as
+    TensorFlow's ``per_image_standardization`` on the raw values). ``scale`` maps to [0, 1].
+    """
+
+    def __init__(self, kind: str, data: Splits) -> None:
+        device = data.train.images.device
+        self.kind = kind
+        mean, std = torch.tensor(data.mean), torch.tensor(data.std)
+        if kind == "scale":
+            mean, std = torch.zeros_like(mean), torch.full_like(std, 255.0)
+        std = torch.where(std > 0, std, torch.ones_like(std))  # a constant channel
+        self.factor = (1 / std).to(device)
+        self.shift = (-mean / std).to(device)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        x = images.to(torch.float32)
+        if self.kind == "per_image":
+            floor = x[0].numel() ** -0.5
+            std, mean = torch.std_mean(x, dim=(1, 2, 3), correction=0, keepdim=True)
+            x = (x - mean) / std.clamp_min(floor)
+        else:
+            x = torch.addcmul(self.shift, x, self.factor)
+        return x.permute(0, 3, 1, 2)
+
+
+class TrainingStream:
+    """The endless sequence of training batches of one run.
+
+    Args:
+        split: the images to draw from.
+        batching: batch size, epoch boundaries, augmentation.
+        seed: the study's seed.
+        stream: what the run is, as (seed, stream) decides order and augmentation.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        normalize: Normalizer,
+        batching: Batching,
+        seed: int,
+        stream: Sequence[str | int],
+    ) -> None:
+        self.split, self.normalize, self.batching = split, normalize, batching
+        self.seed, self.stream = seed, tuple(stream)
+        self.device = split.images.device
+        self._epoch_cache: dict[int, tuple[Tensor, ...]] = {}
+        self._views = split.images
+        if batching.crop_padding:
+            self._views = _crops(split.images, batching.crop_padding)
+
+    def batch(self, index: int) -> tuple[Tensor, Tensor]:
+        """Images (B, C, H, W) float32 and labels (B,) of batch ``index``, counted from 0."""
+        pieces = [self._slice(*piece) for piece in self._pieces(index)]
+        if len(pieces) > 1:
+            pieces = [tuple(torch.cat(part) for part in zip(*pieces, strict=True))]
+        order, *augmentation = pieces[0]
+        images = self._gather(order, *augmentation)
+        return self.normalize(images), self.split.labels[order]
+
+    def _pieces(self, index: int) -> list[tuple[int, int, int]]:
+        """The batch as (epoch, start, stop) pieces; only batches that straddle epochs have two."""
+        count, size = len(self.split), self.batching.size
+        if self.batching.epoch_boundary != "straddle":
+            epoch, within = divmod(index, int(self.batching.steps_per_epoch(count)))
+            return [(epoch, within * size, min((within + 1) * size, count))]
+        pieces, position, stop = [], index * size, (index + 1) * size
+        while position < stop:
+            epoch, start = divmod(position, count)
+            taken = min(stop - position, count - start)
+            pieces.append((epoch, start, start + taken))
+            position += taken
+        return pieces
+
+    def _slice(self, epoch: int, start: int, stop: int) -> tuple[Tensor, ...]:
+        return tuple(part[start:stop] for part in self._epoch(epoch))
+
+    def _epoch(self, epoch: int) -> tuple[Tensor, ...]:
+        """Order, and where asked for crop offsets and flips, of a whole epoch."""
+        if epoch not in self._epoch_cache:
+            for old in [e for e in self._epoch_cache if e < epoch - 1]:
+                del self._epoch_cache[old]
+            self._epoch_cache[epoch] = self._draw(epoch)
+        return self._epoch_cache[epoch]
+
+    def _draw(self, epoch: int) -> tuple[Tensor, ...]:
+        count = len(self.split)
+        order = generator(self.seed, *self.stream, "order", epoch)
+        draws = [torch.randperm(count, generator=order)]
+        # By its own generator: a change of augmentation leaves the order as it was.
+        augment = generator(self.seed, *self.stream, "augmentation", epoch)
+        if self.batching.crop_padding:
+            reach = 2 * self.batching.crop_padding + 1
+            draws.append(torch.randint(reach, (count, 2), generator=augment))
+        if self.batching.flip:
+            draws.append(torch.rand(count, generator=augment) < 0.5)
+        return tuple(draw.to(self.device) for draw in draws)
+
+    def _gather(self, order: Tensor, *augmentation: Tensor) -> Tensor:
+        rest = list(augmentation)
+        if self.batching.crop_padding:
+            offsets = rest.pop(0)
+            images = self._views[order, offsets[:, 0], offsets[:, 1]]
+        else:
+            images = self._views[order]
+        if self.batching.flip:
+            images = torch.where(rest.pop(0)[:, None, None, None], images.flip(2), images)
+        return images
+
+
+def _crops(images: Tensor, padding: int) -> Tensor:
+    """All crops of zero-padded images as a view (N, dy, dx, H, W, C): no copy per crop.
+
+    One advanced index into it takes a differently shifted crop of each image at once.
+    """
+    height, width = images.shape[1:3]
+    padded = torch.nn.functional.pad(images, (0, 0, padding, padding, padding, padding))
+    return padded.unfold(1, height, 1).unfold(2, width, 1).permute(0, 1, 2, 4, 5, 3)

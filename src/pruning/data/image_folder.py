@@ -1,0 +1,106 @@
+"""Any tree ``train/<class>/*``, ``test/<class>/*`` of images, in a folder or in a tar archive."""
+
+import io
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from pruning.data.store import ImageData
+from pruning.errors import PruningError
+
+SPLITS = ("train", "test")
+EXTENSIONS = {".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".webp", ".gif", ".tif", ".tiff"}
+
+# One image of the tree: split, class, name for errors, and how to get its bytes.
+Member = tuple[str, str, str, Callable[[], bytes]]
+
+
+def image_folder(
+    name: str, root: Path, path: str, size: int | None = None, grey: bool = False
+) -> ImageData:
+    """Decode an image tree, classes and images in sorted order.
+
+    Args:
+        name: the data set's key in the configuration.
+        root: data folder that a relative ``path`` is under.
+        path: the tree's folder, or a (compressed) tar archive of it, which is read in place.
+        size: resize every image to size x size; without it all must already be of one size.
+        grey: decode to one channel.
+
+    Raises:
+        PruningError: no such tree, an unreadable image, differing sizes, or class folders that
+            differ between the splits. The message names the file or folder.
+    """
+    tree = Path(root, path)
+    found: dict[str, list[tuple[str, str, np.ndarray]]] = {split: [] for split in SPLITS}
+    for split, label, where, read in _members(name, tree):
+        found[split].append((label, where, _decode(name, where, read, size, grey)))
+    classes = {split: sorted({label for label, _, _ in found[split]}) for split in SPLITS}
+    if not classes["train"] or classes["train"] != classes["test"]:
+        raise PruningError(
+            f"Data set {name!r}: {tree} must hold the same class folders with images under train/ "
+            f"and test/; found {classes['train'] or 'none'} and {classes['test'] or 'none'}."
+        )
+    index = {label: i for i, label in enumerate(classes["train"])}
+    arrays = {}
+    for split, items in found.items():
+        items.sort(key=lambda item: (item[0], item[1]))
+        first = items[0][2].shape
+        for _, where, image in items:
+            if image.shape != first:
+                raise PruningError(
+                    f"Data set {name!r}: {where} is {image.shape[1]}x{image.shape[0]}, others are "
+                    f"{first[1]}x{first[0]}. Give the data set a `size` to resize all to."
+                )
+        arrays[f"{split}_images"] = np.stack([image for _, _, image in items])
+        arrays[f"{split}_labels"] = np.array([index[label] for label, _, _ in items])
+    return ImageData(name=name, classes=tuple(index), source=f"image folder {path}", **arrays)
+
+
+def _members(name: str, tree: Path) -> Iterator[Member]:
+    if tree.is_dir():
+        for split in SPLITS:
+            for file in sorted(tree.glob(f"{split}/*/*")):
+                if file.suffix.lower() in EXTENSIONS:
+                    yield split, file.parent.name, str(file), file.read_bytes
+        return
+    if not tree.is_file():
+        raise PruningError(
+            f"Data set {name!r}: {tree} does not exist. It must be a folder with train/<class>/* "
+            "and test/<class>/*, or a tar archive of one; set PRUNING_DATA to the folder it is in, "
+            "or mend `path` in config/config.yaml."
+        )
+    try:
+        with tarfile.open(tree, mode="r|*") as archive:  # a stream: compressed members in one pass
+            for item in archive:
+                parts = PurePosixPath(item.name).parts[-3:]
+                if not item.isfile() or len(parts) < 3 or parts[0] not in SPLITS:
+                    continue
+                if PurePosixPath(item.name).suffix.lower() in EXTENSIONS:
+                    file = archive.extractfile(item)
+                    yield parts[0], parts[1], f"{tree}:{item.name}", file.read
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise PruningError(
+            f"Data set {name!r}: the archive {tree} is damaged or not a tar file ({error}). "
+            "Fetch it again."
+        ) from error
+
+
+def _decode(
+    name: str, where: str, read: Callable[[], bytes], size: int | None, grey: bool
+) -> np.ndarray:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(io.BytesIO(read())) as picture:
+            picture = picture.convert("L" if grey else "RGB")
+            if size is not None:
+                picture = picture.resize((size, size), Image.Resampling.BICUBIC)
+            array = np.asarray(picture)
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise PruningError(
+            f"Data set {name!r}: {where} is not a readable image ({error}). Mend or remove it."
+        ) from None
+    return array if array.ndim == 3 else array[..., None]

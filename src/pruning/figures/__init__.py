@@ -1,0 +1,1 @@
+"""One module per paper, one style. Figures read tables and never a state."""

@@ -1,0 +1,113 @@
+"""Where the stages of a study lie under ``results/``. The workflow's only source of paths.
+
+::
+
+    data/<dataset>.safetensors
+    <study>/seed<k>/dense/{state.safetensors,state.json,metrics.csv,summary.json,timing.json,rewind/}
+    <study>/seed<k>/rewind_states/t<time>.safetensors
+    <study>/seed<k>/one_shot/level<n>/mask.safetensors
+    <study>/seed<k>/iterative/<method>/t<time>/level<n>/mask.safetensors
+    <study>/seed<k>/<mode>/<method>/t<time>/level<n>/{state.safetensors,...,summary.json}
+    <study>/tidy.csv
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pruning.methods.retraining_rules import rule
+from pruning.study import Study
+
+RESULTS = "results"
+TRAINING_FILES = (
+    "state.safetensors",
+    "state.json",
+    "metrics.csv",
+    "timing.json",
+    "summary.json",
+)
+
+
+def seed_folder(study: str, seed: int | str) -> str:
+    """Everything of one replicate."""
+    return f"{RESULTS}/{study}/seed{seed}"
+
+
+def dense_folder(study: str, seed: int | str) -> str:
+    """The dense training of one replicate."""
+    return f"{seed_folder(study, seed)}/dense"
+
+
+def retrain_folder(
+    study: str, seed: int | str, mode: str, method: str, time: float | str, level: int | str
+) -> str:
+    """One retraining. ``time`` is spelled as in ``{time:g}``."""
+    time = time if isinstance(time, str) else f"{time:g}"
+    return f"{seed_folder(study, seed)}/{mode}/{method}/t{time}/level{level}"
+
+
+def chain(mode: str, method: str, time: float | str) -> str:
+    """The sequence of prunings a retraining's mask is from.
+
+    One-shot masks are cut from the dense network and shared by all methods; an iterative chain is
+    a method's own.
+    """
+    time = time if isinstance(time, str) else f"{time:g}"
+    return mode if mode == "one_shot" else f"{mode}/{method}/t{time}"
+
+
+def mask(study: str, seed: int | str, chain: str, level: int | str) -> str:
+    """The masks of one level of a chain."""
+    return f"{seed_folder(study, seed)}/{chain}/level{level}/mask.safetensors"
+
+
+def pruned_folder(study: str, seed: int | str, chain: str, level: int | str) -> str:
+    """The training whose final state a level of a chain prunes."""
+    if chain == "one_shot" or int(level) == 1:
+        return dense_folder(study, seed)
+    return f"{seed_folder(study, seed)}/{chain}/level{int(level) - 1}"
+
+
+def rewind_state(study: str, seed: int | str, time: float | str) -> str:
+    """The dense training's state ``time`` epochs before its end."""
+    time = time if isinstance(time, str) else f"{time:g}"
+    return f"{seed_folder(study, seed)}/rewind_states/t{time}.safetensors"
+
+
+def training_folders(study: Study) -> Iterator[str]:
+    """Every training of a study, dense ones first."""
+    for seed in study.seeds:
+        yield dense_folder(study.name, seed)
+    if study.rewinding:
+        for seed in study.seeds:
+            for cell in study.rewinding.cells():
+                yield retrain_folder(study.name, seed, *cell)
+
+
+def training_files(study: Study) -> list[str]:
+    """Every file that a study's trainings and prunings are to leave, without duplicates."""
+    files = [f"{folder}/{file}" for folder in training_folders(study) for file in TRAINING_FILES]
+    if study.rewinding:
+        for seed in study.seeds:
+            for mode, method, time, level in study.rewinding.cells():
+                files.append(mask(study.name, seed, chain(mode, method, time), level))
+                if rule(method).needs_rewind_state:
+                    files.append(rewind_state(study.name, seed, time))
+    return list(dict.fromkeys(files))
+
+
+def tidy(study: str) -> str:
+    """The study's tidy table."""
+    return f"{RESULTS}/{study}/tidy.csv"
+
+
+def read_repairs(study: str) -> int:
+    """The count kept beside the tidy table; see :meth:`pruning.workflow.Workflow.repairs`."""
+    try:
+        return int(Path(RESULTS, study, ".repairs").read_text())
+    except (OSError, ValueError):
+        return 0
+
+
+def write_repairs(study: str, count: int) -> None:
+    """Write the count down."""
+    Path(RESULTS, study, ".repairs").write_text(f"{count}\n")

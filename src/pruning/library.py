@@ -1,0 +1,51 @@
+"""Conveniences for notebooks; the workflow's stages do not need them."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pruning.data import store
+from pruning.data.prepare import prepare
+from pruning.data.splits import Splits, Validation, load
+from pruning.files import digest
+from pruning.study import data_root
+from pruning.training.evaluate import evaluate_splits
+from pruning.training.state import State, load_into
+from pruning.training.task import Task
+
+
+def load_data(
+    kind: str,
+    validation: Validation | None = None,
+    device: str | torch.device = "cpu",
+    root: Path | str | None = None,
+    **options: Any,
+) -> Splits:
+    """A data set by kind ("digits", "mnist", ...), prepared on first use and cached.
+
+    Args:
+        kind: a key of :data:`pruning.registry.DATASET_KINDS`.
+        validation: how to split; without it, 20 % of the test images validate.
+        device: where the images are kept.
+        root: folder with the source files; without it $PRUNING_DATA or ``resources/data``.
+        options: what the kind takes besides.
+
+    Raises:
+        PruningError: unknown kind, or files that are missing or damaged.
+    """
+    root = Path(root) if root is not None else data_root()
+    name = kind if not options else f"{kind}-{digest(options)}"
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    prepared = cache / "pruning" / f"{name}.safetensors"
+    if not prepared.exists():
+        store.save(prepare(kind, kind, root, options), prepared)
+    return load(prepared, validation, device)
+
+
+def evaluate(task: Task, state: State) -> dict[str, dict[str, float]]:
+    """Accuracy (fraction) and loss (nats) of a state on the validation and test splits."""
+    module = task.build().to(task.device)
+    load_into(module, state)
+    return dict(evaluate_splits(module, task.data, task.normalize))

@@ -1,0 +1,1 @@
+"""What each paper adds to pruning and training; one module per paper."""

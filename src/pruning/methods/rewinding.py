@@ -1,0 +1,193 @@
+"""Renda, Frankle, Carbin (ICLR 2020): prune, then retrain by one of five rules.
+
+Reference: "Comparing Rewinding and Fine-tuning in Neural Network Pruning", arXiv 2003.02389,
+sections 2 and 3. The optimizer's slots are restored, not reset, as the authors' code does.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from pruning import masks as masking
+from pruning import registry
+from pruning.errors import PruningError
+from pruning.methods.retraining_rules import Rule
+from pruning.scores import ScoreContext
+from pruning.training.loop import Run, Trained, train
+from pruning.training.resume import ResumeFile
+from pruning.training.schedules import constant
+from pruning.training.state import State
+from pruning.training.task import Task
+
+DATA_ORDERS = ("fresh", "rewound")
+
+
+@dataclass(frozen=True)
+class Dense:
+    """A dense training.
+
+    Attributes:
+        trained: final state and metrics.
+        rewind: states at the rewind step of each retrain time, by retrain time in epochs.
+    """
+
+    trained: Trained
+    rewind: Mapping[float, State]
+
+    @property
+    def final(self) -> State:
+        """The state at the end of training."""
+        return self.trained.state
+
+
+def train_dense(
+    task: Task,
+    seed: int,
+    retrain_times: tuple[float, ...] = (),
+    *,
+    resume: ResumeFile | None = None,
+    steps: int | None = None,
+) -> Dense:
+    """Train from initialization for the recipe's length.
+
+    Args:
+        task: what to train.
+        seed: decides initialization, data order and augmentation.
+        retrain_times: epochs before the end whose states to keep for rewinding.
+        resume: a file that a killed training continues from.
+        steps: stop after this many steps instead (a trial run).
+
+    Raises:
+        PruningError: a retrain time outside (0, T].
+    """
+    at = {time: task.timeline.rewind_step(time) for time in retrain_times}
+    steps = task.timeline.total_steps if steps is None else steps
+    run = Run(steps, task.timeline.schedule(), seed, ("dense",))
+    trained = train(
+        task,
+        task.initial_state(seed, "dense"),
+        run,
+        snapshots=tuple(sorted(set(at.values()))),
+        resume=resume,
+    )
+    kept = {time: trained.snapshots[step] for time, step in at.items() if step <= steps}
+    return Dense(trained, kept)
+
+
+def prune(
+    task: Task,
+    state: State,
+    density: float,
+    *,
+    score: str = "magnitude",
+    scope: str = "global",
+    seed: int = 0,
+    purpose: tuple[str | int, ...] = ("prune",),
+) -> masking.Masks:
+    """Masks that keep the best-scored weights of a state; what was masked stays masked.
+
+    Args:
+        task: names the prunable weights.
+        state: what to score.
+        density: fraction kept of all prunable weights, in (0, 1].
+        score: a key of :data:`pruning.registry.SCORES`.
+        scope: ``global`` or ``layerwise``.
+        seed, purpose: decide random draws of the score.
+
+    Raises:
+        PruningError: unknown score or scope, or an impossible density.
+    """
+    names = task.prunable()
+    current = {
+        name: state.masks.get(name, mask)
+        for name, mask in masking.dense(state.weights, names).items()
+    }
+    weights = masking.apply(current, {name: state.weights[name] for name in names})
+    context = ScoreContext(weights, current, seed, purpose)
+    scores = registry.find("score", score)(context)
+    return masking.select(scores, density, scope, within=current)
+
+
+def starting_state(
+    rule: Rule, masks: Mapping[str, Tensor], rewind_step: int, sources: Mapping[str, State]
+) -> State:
+    """The state a retraining starts from.
+
+    Args:
+        rule: the method's row.
+        masks: what is kept.
+        rewind_step: the step that ``rewind`` means.
+        sources: ``final``, ``rewind`` and ``fresh`` states, as far as the row names them.
+
+    Raises:
+        PruningError: a source that the row needs is missing, or of another step.
+    """
+    for part in (rule.weights, rule.buffers, rule.slots):
+        if part not in sources:
+            raise PruningError(f"This re-training method needs the {part} state.")
+    rewind = sources.get("rewind")
+    if rewind is not None and rule.needs_rewind_state and rewind.step != rewind_step:
+        raise PruningError(
+            f"The rewind state is of step {rewind.step}, but the retrain time asks for step "
+            f"{rewind_step}. It was made with another recipe or retrain time."
+        )
+    step = {"final": sources["final"].step, "rewind": rewind_step, "fresh": 0}[rule.step]
+    return State(
+        weights=sources[rule.weights].weights,
+        buffers=sources[rule.buffers].buffers,
+        slots=sources[rule.slots].slots,
+        step=step,
+    ).masked(masks)
+
+
+def retrain(
+    task: Task,
+    rule: Rule,
+    *,
+    masks: Mapping[str, Tensor],
+    retrain_time: float,
+    final: State,
+    rewind: State | None = None,
+    seed: int = 0,
+    stream: tuple[str | int, ...] = ("retrain",),
+    data_order: str = "fresh",
+    resume: ResumeFile | None = None,
+) -> Trained:
+    """Retrain a pruned network by one row of the table.
+
+    Rewinding and fine-tuning train for retrain_time epochs. Where the step starts from 0
+    (``reinit``) a full training comes first: T + retrain_time epochs (reference, section 2).
+
+    Args:
+        task: what to train.
+        rule: the method's row, see :data:`pruning.methods.retraining_rules.RULES`.
+        masks: what is kept.
+        retrain_time: epochs, in (0, T].
+        final: the state that was pruned.
+        rewind: the dense training's state at the rewind step, where the row needs it.
+        seed: the study's seed.
+        stream: purpose of this run, tells its draws from those of other runs of the seed.
+        data_order: ``fresh``: a data order and augmentation of this run's own (as the authors');
+            ``rewound``: those of the dense training from the rewind step on, for every method.
+        resume: a file that a killed training continues from.
+
+    Raises:
+        PruningError: retrain time outside (0, T], or a state that is missing or does not fit.
+    """
+    timeline = task.timeline
+    rewind_step = timeline.rewind_step(retrain_time)
+    sources = {"final": final, "fresh": task.initial_state(seed, *stream)}
+    if rewind is not None:
+        sources["rewind"] = rewind
+    state = starting_state(rule, masks, rewind_step, sources)
+    steps = timeline.total_steps - rewind_step
+    if rule.step == "fresh":
+        steps += timeline.total_steps
+    schedule = timeline.schedule()
+    if rule.learning_rate == "last":
+        schedule = constant(timeline.last_learning_rate())
+    run = Run(steps, schedule, seed, stream)
+    if data_order == "rewound":
+        run = replace(run, stream=("dense",), first_batch=rewind_step)
+    return train(task, state, run, resume=resume)

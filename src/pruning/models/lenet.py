@@ -1,0 +1,56 @@
+"""The two LeNets of the pruning literature (LeCun et al. 1998; Han et al. 2015)."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from pruning.errors import PruningError
+
+
+def mlp(shape: tuple[int, int, int], classes: int, widths: Sequence[int] = (300, 100)) -> nn.Module:
+    """Fully connected layers fc1, fc2, ... with ReLU between, on the flattened image."""
+    channels, height, width = shape
+    sizes = [channels * height * width, *widths, classes]
+    layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
+    for i, (inputs, outputs) in enumerate(zip(sizes, sizes[1:], strict=False), start=1):
+        layers[f"fc{i}"] = nn.Linear(inputs, outputs)
+        if i < len(sizes) - 1:
+            layers[f"relu{i}"] = nn.ReLU()
+    return nn.Sequential(layers)
+
+
+def lenet_300_100(shape: tuple[int, int, int], classes: int) -> nn.Module:
+    """LeNet-300-100: 266,200 prunable weights on 28x28 images with 10 classes."""
+    return mlp(shape, classes, (300, 100))
+
+
+class LeNet5(nn.Module):
+    """Two 5x5 valid convolutions with 2x2 max-pooling, then two linear layers."""
+
+    def __init__(
+        self, shape: tuple[int, int, int], classes: int, widths: Sequence[int], hidden: int
+    ) -> None:
+        super().__init__()
+        channels, height, width = shape
+        sides = [((side - 4) // 2 - 4) // 2 for side in (height, width)]
+        if min(sides) < 1:
+            raise PruningError(
+                f"Network 'lenet_5' needs images of at least 16x16, these are {width}x{height}."
+            )
+        self.conv1 = nn.Conv2d(channels, widths[0], 5)
+        self.conv2 = nn.Conv2d(widths[0], widths[1], 5)
+        self.fc1 = nn.Linear(widths[1] * sides[0] * sides[1], hidden)
+        self.fc2 = nn.Linear(hidden, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = nn.functional.max_pool2d(self.conv1(x).relu(), 2)
+        x = nn.functional.max_pool2d(self.conv2(x).relu(), 2)
+        return self.fc2(self.fc1(x.flatten(1)).relu())
+
+
+def lenet_5(
+    shape: tuple[int, int, int], classes: int, widths: Sequence[int] = (20, 50), hidden: int = 500
+) -> nn.Module:
+    """LeNet-5 in Caffe's 20-50-500 form: 430,500 prunable weights on 28x28 grey images."""
+    return LeNet5(shape, classes, widths, hidden)

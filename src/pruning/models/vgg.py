@@ -1,0 +1,81 @@
+"""VGG for 32x32 images: 3x3 convolutions with batch norm and a single linear layer."""
+
+from torch import Tensor, nn
+
+from pruning.errors import PruningError
+
+POOL = 0
+LAYERS = {
+    11: (64, POOL, 128, POOL, 256, 256, POOL, 512, 512, POOL, 512, 512),
+    13: (64, 64, POOL, 128, 128, POOL, 256, 256, POOL, 512, 512, POOL, 512, 512),
+    16: (64, 64, POOL, 128, 128, POOL, *3 * (256,), POOL, *3 * (512,), POOL, *3 * (512,)),
+    19: (64, 64, POOL, 128, 128, POOL, *4 * (256,), POOL, *4 * (512,), POOL, *4 * (512,)),
+}
+
+
+class VGG(nn.Module):
+    """Convolutions as listed in :data:`LAYERS`, a last pooling, one linear layer."""
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        classes: int,
+        depth: int,
+        width: float,
+        conv_bias: bool,
+        last_pool: str,
+        norm: dict[str, float],
+    ) -> None:
+        super().__init__()
+        if last_pool not in ("max", "average"):
+            raise PruningError(f"A VGG's last_pool is 'max' or 'average', not {last_pool!r}.")
+        channels, *sides = shape
+        if min(sides) < 32:
+            raise PruningError(f"VGG-{depth} needs images of at least 32x32, these are {sides}.")
+        layers: list[nn.Module] = []
+        for layer in LAYERS[depth]:
+            if layer == POOL:
+                layers.append(nn.MaxPool2d(2))
+                continue
+            outputs = max(1, round(layer * width))
+            layers.append(nn.Conv2d(channels, outputs, 3, padding=1, bias=conv_bias))
+            layers += [nn.BatchNorm2d(outputs, **norm), nn.ReLU()]
+            channels = outputs
+        layers.append(nn.MaxPool2d(2) if last_pool == "max" else nn.AvgPool2d(2))
+        self.features = nn.Sequential(*layers)
+        self.fc = nn.Linear(channels * (sides[0] // 32) * (sides[1] // 32), classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(self.features(x).flatten(1))
+
+
+def _variant(depth: int):  # noqa: ANN202 - a factory with the signature below
+    def make(
+        shape: tuple[int, int, int],
+        classes: int,
+        width: float = 1.0,
+        conv_bias: bool = False,
+        last_pool: str = "max",
+        bn_momentum: float = 0.1,
+        bn_eps: float = 1e-5,
+    ) -> nn.Module:
+        norm = {"momentum": bn_momentum, "eps": bn_eps}
+        return VGG(shape, classes, depth, width, conv_bias, last_pool, norm)
+
+    make.__name__ = make.__qualname__ = f"vgg{depth}"
+    make.__doc__ = f"""VGG-{depth} with batch norm.
+
+    Args:
+        shape, classes: of the data.
+        width: multiplies the channels of every layer.
+        conv_bias: biases beside batch norm (Frankle et al. 2021; none in Renda et al. 2020).
+        last_pool: ``max`` (Renda et al.) or ``average`` (Frankle et al.).
+        bn_momentum, bn_eps: of batch norm, in torch's convention.
+    """
+    return make
+
+
+vgg11 = _variant(11)
+vgg13 = _variant(13)
+vgg16 = _variant(16)
+vgg19 = _variant(19)

@@ -1,0 +1,87 @@
+"""Names that a study file may use, and the code behind each.
+
+Values are ``module:attribute`` and are imported only when asked for, so that reading a study needs
+no torch, and so that a stage's code version (see :mod:`pruning.code_version`) covers the one
+network or score it uses. To add a network, a data set or a score, write it and add its line here.
+"""
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+from pruning.errors import unknown
+
+# A new line here changes no number of any other entry; the entry used is versioned by itself.
+CODE_VERSION_SKIP = "a table of names"
+
+NETWORKS = {
+    "lenet_300_100": "pruning.models.lenet:lenet_300_100",
+    "lenet_5": "pruning.models.lenet:lenet_5",
+    "mlp": "pruning.models.lenet:mlp",
+    "small_cnn": "pruning.models.small:small_cnn",
+    "resnet8": "pruning.models.resnet:resnet8",
+    "resnet20": "pruning.models.resnet:resnet20",
+    "resnet32": "pruning.models.resnet:resnet32",
+    "resnet44": "pruning.models.resnet:resnet44",
+    "resnet56": "pruning.models.resnet:resnet56",
+    "resnet110": "pruning.models.resnet:resnet110",
+    "vgg11": "pruning.models.vgg:vgg11",
+    "vgg13": "pruning.models.vgg:vgg13",
+    "vgg16": "pruning.models.vgg:vgg16",
+    "vgg19": "pruning.models.vgg:vgg19",
+}
+
+DATASET_KINDS = {
+    "digits": "pruning.data.prepare:digits",
+    "mnist": "pruning.data.prepare:mnist",
+    "fashion_mnist": "pruning.data.prepare:fashion_mnist",
+    "cifar10": "pruning.data.prepare:cifar10",
+    "cifar100": "pruning.data.prepare:cifar100",
+    "image_folder": "pruning.data.image_folder:image_folder",
+}
+
+SCORES = {
+    "magnitude": "pruning.scores.magnitude:magnitude",
+    "random": "pruning.scores.random:random",
+}
+
+INITIALIZATIONS = {
+    "fan_in_truncated_normal": "pruning.models.initialization:fan_in_truncated_normal",
+    "kaiming_normal": "pruning.models.initialization:kaiming_normal",
+    "xavier_uniform": "pruning.models.initialization:xavier_uniform",
+}
+
+OPTIMIZERS = {
+    "sgd": "pruning.training.optimizers:sgd",
+    "adam": "pruning.training.optimizers:adam",
+}
+
+_TABLES = {
+    "network": NETWORKS,
+    "data set kind": DATASET_KINDS,
+    "score": SCORES,
+    "initialization": INITIALIZATIONS,
+    "optimizer": OPTIMIZERS,
+}
+
+
+def known(kind: str) -> list[str]:
+    """The names of one kind ("network", "score", ...)."""
+    return sorted(_TABLES[kind])
+
+
+def entry(kind: str, name: str) -> str:
+    """The ``module:attribute`` behind a name.
+
+    Raises:
+        PruningError: no such name; the message lists what exists and the nearest match.
+    """
+    if name not in _TABLES[kind]:
+        raise unknown(kind, name, _TABLES[kind])
+    return _TABLES[kind][name]
+
+
+def find(kind: str, name: str) -> Callable[..., Any]:
+    """Import and return what stands behind a name. Raises like :func:`entry`."""
+    module, attribute = entry(kind, name).split(":")
+    return getattr(importlib.import_module(module), attribute)

@@ -1,0 +1,115 @@
+"""What the training stages share: from plain values to a task, and from a training to files."""
+
+import csv
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pruning import masks as masking
+from pruning.data.splits import Validation, load
+from pruning.files import digest, read_json, sha256, write_json, write_text
+from pruning.models.build import NetworkConfig
+from pruning.training.checkpoint import save_state, versions, write_metadata
+from pruning.training.loop import Trained
+from pruning.training.recipe import Recipe
+from pruning.training.resume import ResumeFile
+from pruning.training.task import Task
+
+
+@dataclass(frozen=True)
+class StageContext:
+    """What every stage is told.
+
+    Attributes:
+        study: the study's name.
+        seed: the replicate.
+        task: the study's plain task values.
+        code_version: of the stage's code.
+        device: "cpu", "cuda:0", ...
+    """
+
+    study: str
+    seed: int
+    task: Mapping[str, Any]
+    code_version: str
+    device: str = "cpu"
+
+    def load_task(self, data: Path | str, stage: str) -> Task:
+        """The task on its device; ``stage`` names it in messages."""
+        values = self.task
+        return Task(
+            data=load(data, Validation(**values["validation"]), self.device),
+            network=NetworkConfig(**values["network"]),
+            recipe=Recipe.from_dict(values["recipe"]),
+            exempt=tuple(values["exempt"]),
+            name=f"study {self.study}, seed {self.seed}, {stage}",
+        )
+
+    def config(self, **stage: Any) -> dict[str, Any]:
+        """Everything besides input files that decides a stage's numbers."""
+        return {
+            "seed": self.seed,
+            "task": dict(self.task),
+            "code_version": self.code_version,
+            "device": self.device.partition(":")[0],
+            **stage,
+        }
+
+
+def resume_file(
+    output: Path | str, config: Mapping[str, Any], parents: Mapping[str, Path | str]
+) -> ResumeFile:
+    """The undeclared resume folder beside a stage's output, fingerprinted."""
+    inputs = {role: sha256(path) for role, path in parents.items()}
+    fingerprint = digest({"config": config, "inputs": inputs, "versions": versions()})
+    return ResumeFile(Path(f"{output}.resume"), fingerprint)
+
+
+def write_training(
+    trained: Trained,
+    output: Path,
+    *,
+    config: Mapping[str, Any],
+    parents: Mapping[str, Path | str],
+    summary: Mapping[str, Any],
+) -> None:
+    """Write what a training left into a folder; ``summary.json`` comes last.
+
+    ``timing.json`` alone holds what differs from run to run.
+    """
+    save_state(trained.state, output / "state.safetensors")
+    write_metadata(
+        output / "state.json",
+        config=config,
+        parents=parents,
+        step=trained.state.step,
+        density=masking.density(trained.state.masks),
+    )
+    write_text(output / "metrics.csv", _csv(trained.metrics))
+    rows = len(trained.metrics)
+    write_json(output / "timing.json", {"seconds": round(trained.seconds, 3), "epochs": rows})
+    write_json(output / "summary.json", summary)
+
+
+def final_scores(trained: Trained) -> dict[str, dict[str, float]]:
+    """Accuracy and loss by split at the end of a training."""
+    last = trained.metrics[-1]
+    return {
+        split: {metric: last[f"{split}_{metric}"] for metric in ("accuracy", "loss")}
+        for split in ("validation", "test")
+    }
+
+
+def steps_so_far(summary: Path | str) -> int:
+    """Optimizer steps spent up to and including the stage of this summary."""
+    return read_json(summary)["training_steps"]
+
+
+def _csv(rows: list[dict]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, rows[0].keys(), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

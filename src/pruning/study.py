@@ -1,0 +1,234 @@
+"""A study: data set, network, recipe, seeds and the methods to run, read from a YAML file.
+
+No torch here: Snakemake reads every study each time it starts.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pruning import registry
+from pruning.errors import PruningError, unknown
+from pruning.methods.retraining_rules import RULES
+from pruning.schema import check_document
+
+MODES = ("iterative", "one_shot")
+
+
+@dataclass(frozen=True)
+class Rewinding:
+    """The part of a study that compares re-training methods (Renda et al. 2020).
+
+    Attributes:
+        modes: ``iterative`` (prune, retrain, prune what was retrained, ...) and ``one_shot``
+            (prune the dense network straight to each density).
+        methods: keys of :data:`pruning.methods.retraining_rules.RULES`.
+        densities: fraction kept at level 1, 2, ...; falling.
+        retrain_times: epochs, for every method that has no entry in ``times_by_method``.
+        times_by_method: retrain times of single methods.
+        score, scope: how weights are ranked.
+        data_order: see :func:`pruning.methods.rewinding.retrain`.
+    """
+
+    modes: tuple[str, ...]
+    methods: tuple[str, ...]
+    densities: tuple[float, ...]
+    retrain_times: tuple[float, ...]
+    times_by_method: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    score: str = "magnitude"
+    scope: str = "global"
+    data_order: str = "fresh"
+
+    def times(self, method: str) -> tuple[float, ...]:
+        """The retrain times of a method, in epochs."""
+        return self.times_by_method.get(method, self.retrain_times)
+
+    def all_times(self) -> tuple[float, ...]:
+        """Every retrain time of the study, rising: what the dense run keeps states for.
+
+        Also of methods that are not run, so that a study that gains one finds its states.
+        """
+        times = set(self.retrain_times).union(*self.times_by_method.values())
+        return tuple(sorted(times))
+
+    def density(self, level: int) -> float:
+        """Nominal density after ``level`` prunings."""
+        return self.densities[level - 1]
+
+    def cells(self) -> Iterator[tuple[str, str, float, int]]:
+        """Every (mode, method, retrain time, level)."""
+        for mode in self.modes:
+            for method in self.methods:
+                for time in self.times(method):
+                    for level in range(1, len(self.densities) + 1):
+                        yield mode, method, time, level
+
+
+@dataclass(frozen=True)
+class Study:
+    """A validated study file.
+
+    Attributes:
+        name: the file's name without its ending.
+        title: for figures.
+        seeds: one replicate each.
+        task: what the training stages need: dataset, validation, network, recipe, exempt layers;
+            plain values, and the part of the study that decides dense training.
+        rewinding: None where the study does not compare re-training methods.
+        figure: how its panel is drawn.
+        resources: ``mem_mb`` and ``runtime`` (minutes) of one training job.
+    """
+
+    name: str
+    title: str
+    seeds: tuple[int, ...]
+    task: Mapping[str, Any]
+    rewinding: Rewinding | None = None
+    figure: Mapping[str, Any] = field(default_factory=dict)
+    resources: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def dataset(self) -> str:
+        """The data set's key in the configuration."""
+        return self.task["dataset"]
+
+    @property
+    def threads(self) -> int:
+        """CPU threads of a training job."""
+        return self.task["recipe"]["threads"]
+
+    def code_entries(self) -> list[str]:
+        """Registry entries that this study's trainings use, for their code version."""
+        recipe, network = self.task["recipe"], self.task["network"]
+        return [
+            registry.entry("network", network["name"]),
+            registry.entry("initialization", network["initialization"]),
+            registry.entry("optimizer", recipe["optimizer"]["name"]),
+        ]
+
+
+def load_study(path: Path | str, schema: Path | str) -> Study:
+    """Read and check a study file.
+
+    ``extends: <study>`` takes another study beside it as the start; nested keys are merged.
+
+    Args:
+        path: ``config/studies/<study>.yaml``.
+        schema: the JSON schema of studies (YAML).
+
+    Raises:
+        PruningError: a missing file, a wrong key or value (named, with what is allowed), an
+            unknown name, a density outside (0, 1], a retrain time above T.
+    """
+    path = Path(path)
+    document = _read_extended(path, ())
+    document = check_document(document, schema, str(path))
+    try:
+        return _study(path.stem, document)
+    except PruningError as error:
+        raise PruningError(f"{path}: {error}") from None
+
+
+def study_names(folder: Path | str) -> list[str]:
+    """Names of the studies in a folder."""
+    return sorted(path.stem for path in Path(folder).glob("*.yaml"))
+
+
+def find_study(name: str, folder: Path | str, schema: Path | str) -> Study:
+    """The study of this name. Raises like :func:`load_study`, or lists the studies there are."""
+    if name not in study_names(folder):
+        raise unknown("study", name, study_names(folder))
+    return load_study(Path(folder, f"{name}.yaml"), schema)
+
+
+def _read_extended(path: Path, above: tuple[str, ...]) -> dict[str, Any]:
+    try:
+        document = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise PruningError(f"The study file {path} cannot be read ({error.strerror}).") from None
+    except yaml.YAMLError as error:
+        raise PruningError(f"{path} is not YAML: {' '.join(str(error).split())}.") from None
+    if not isinstance(document, dict):
+        raise PruningError(f"{path} must hold keys and values, as in config/studies/digits.yaml.")
+    base = document.pop("extends", None)
+    if base is None:
+        return document
+    if base in (*above, path.stem):
+        raise PruningError(f"{path}: `extends: {base}` goes in a circle.")
+    if not path.with_name(f"{base}.yaml").exists():
+        raise PruningError(f"{path}: extends: {unknown('study', base, study_names(path.parent))}")
+    return _merge(_read_extended(path.with_name(f"{base}.yaml"), (*above, path.stem)), document)
+
+
+def _merge(base: Any, changes: Any) -> Any:
+    if not (isinstance(base, dict) and isinstance(changes, dict)):
+        return changes
+    merged = {key: _merge(base[key], changes[key]) if key in changes else base[key] for key in base}
+    return merged | {key: value for key, value in changes.items() if key not in base}
+
+
+def _study(name: str, document: dict[str, Any]) -> Study:
+    network, recipe = document["network"], document["recipe"]
+    registry.entry("network", network["name"])
+    registry.entry("initialization", network["initialization"])
+    registry.entry("optimizer", recipe["optimizer"]["name"])
+    task = {key: document[key] for key in ("dataset", "validation", "network", "recipe", "exempt")}
+    return Study(
+        name=name,
+        title=document.get("title", name),
+        seeds=tuple(document["seeds"]),
+        task=task,
+        rewinding=_rewinding(document["rewinding"], recipe) if "rewinding" in document else None,
+        figure=document["figure"],
+        resources=document["resources"],
+    )
+
+
+def _rewinding(values: dict[str, Any], recipe: dict[str, Any]) -> Rewinding:
+    for method in (*values["methods"], *values.get("times_by_method", {})):
+        if method not in RULES:
+            raise unknown("re-training method", method, RULES)
+    registry.entry("score", values["score"])
+    rewinding = Rewinding(
+        modes=tuple(values["modes"]),
+        methods=tuple(values["methods"]),
+        densities=_densities(values),
+        retrain_times=tuple(values["retrain_times"]),
+        times_by_method={m: tuple(t) for m, t in values.get("times_by_method", {}).items()},
+        score=values["score"],
+        scope=values["scope"],
+        data_order=values["data_order"],
+    )
+    for time in rewinding.all_times():
+        if not 0 < time <= recipe["epochs"]:
+            raise PruningError(
+                f"retrain time {time:g} lies outside (0, {recipe['epochs']:g}]: one cannot rewind "
+                "to before the training began. Use at most the recipe's epochs."
+            )
+    return rewinding
+
+
+def _densities(values: dict[str, Any]) -> tuple[float, ...]:
+    if ("densities" in values) == ("levels" in values):
+        raise PruningError("rewinding needs either `levels` (with `fraction`) or `densities`.")
+    densities = values.get("densities")
+    if densities is None:
+        densities = [(1 - values["fraction"]) ** k for k in range(1, values["levels"] + 1)]
+    for density in densities:
+        if not 0 < density <= 1:
+            raise PruningError(
+                f"density {density:g} in rewinding.densities lies outside (0, 1]: it is the "
+                "fraction of weights kept."
+            )
+    if list(densities) != sorted(set(densities), reverse=True):
+        raise PruningError(f"rewinding.densities must fall from level to level: {densities}.")
+    return tuple(densities)
+
+
+def data_root(environment: Mapping[str, str] = os.environ) -> Path:
+    """Where source files of data sets are looked for and downloaded to: $PRUNING_DATA."""
+    return Path(environment.get("PRUNING_DATA") or "resources/data")

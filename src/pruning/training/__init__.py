@@ -1,0 +1,1 @@
+"""Recipes, schedules, state, the training loop and its files."""

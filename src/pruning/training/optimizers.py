@@ -1,0 +1,101 @@
+"""Optimizers by name, from torch.optim, with weight decay by parameter kind."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from pruning import registry
+from pruning.errors import PruningError
+
+WEIGHT_DECAY_EXCLUSIONS = ("bias", "norm")
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """An optimizer by name.
+
+    Attributes:
+        name: a key of :data:`pruning.registry.OPTIMIZERS`.
+        weight_decay: lambda in the penalty 0.5 * lambda * sum(w^2) (torch's convention).
+        decay_exclude: kinds of parameters without it: ``bias``, ``norm`` (batch-norm parameters,
+            its bias included).
+        options: what the optimizer takes besides (momentum, nesterov, betas, ...).
+    """
+
+    name: str = "sgd"
+    weight_decay: float = 0.0
+    decay_exclude: tuple[str, ...] = ()
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+def make(config: OptimizerConfig, module: nn.Module) -> torch.optim.Optimizer:
+    """The optimizer over all parameters of a module; the learning rate is set before each step.
+
+    Raises:
+        PruningError: unknown optimizer or option.
+    """
+    factory = registry.find("optimizer", config.name)
+    decayed, exempt = [], []
+    for name, parameter in module.named_parameters():
+        kind = _kind(module, name)
+        (exempt if kind in config.decay_exclude else decayed).append(parameter)
+    groups = [
+        {"params": decayed, "weight_decay": config.weight_decay},
+        {"params": exempt, "weight_decay": 0.0},
+    ]
+    try:
+        return factory([g for g in groups if g["params"]], **config.options)
+    except (TypeError, ValueError) as error:
+        raise PruningError(
+            f"Optimizer {config.name!r} does not take its options: {error}."
+        ) from None
+
+
+def _kind(module: nn.Module, parameter: str) -> str:
+    owner, _, attribute = parameter.rpartition(".")
+    if isinstance(module.get_submodule(owner), nn.modules.batchnorm._NormBase):
+        return "norm"
+    return "bias" if attribute == "bias" else "weight"
+
+
+def sgd(groups: list[dict], **options: Any) -> torch.optim.Optimizer:
+    """SGD with momentum; one fused kernel for all tensors."""
+    return torch.optim.SGD(groups, lr=0.0, fused=True, **options)
+
+
+def adam(groups: list[dict], **options: Any) -> torch.optim.Optimizer:
+    """Adam; one fused kernel for all tensors."""
+    return torch.optim.Adam(groups, lr=0.0, fused=True, **options)
+
+
+def slots(optimizer: torch.optim.Optimizer, module: nn.Module) -> dict[str, torch.Tensor]:
+    """The optimizer's tensors as ``slot/parameter name``, copied."""
+    return {
+        f"{slot}/{name}": value.detach().clone()
+        for name, parameter in module.named_parameters()
+        for slot, value in optimizer.state.get(parameter, {}).items()
+        if isinstance(value, torch.Tensor)
+    }
+
+
+def load_slots(
+    optimizer: torch.optim.Optimizer, module: nn.Module, values: Mapping[str, torch.Tensor]
+) -> None:
+    """Put tensors from :func:`slots` back. Parameters without any start with fresh slots.
+
+    Raises:
+        PruningError: a slot of a parameter that the module does not have.
+    """
+    parameters = dict(module.named_parameters())
+    for key, value in values.items():
+        slot, _, name = key.partition("/")
+        if name not in parameters:
+            raise PruningError(f"The state has optimizer slot {key!r}, the network no such weight.")
+        parameter = parameters[name]
+        if value.shape == parameter.shape:
+            # In the parameter's memory layout: fused kernels walk both side by side.
+            value = torch.empty_like(parameter).copy_(value)
+        optimizer.state[parameter][slot] = value.detach().clone()

@@ -1,0 +1,111 @@
+"""How to train: everything that decides a training's numbers besides data, network and seed."""
+
+from dataclasses import asdict, dataclass, field
+from fractions import Fraction
+from typing import Any
+
+from pruning.data.batches import Batching
+from pruning.errors import PruningError
+from pruning.training.optimizers import OptimizerConfig
+from pruning.training.schedules import Schedule, StepDecay
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A training recipe.
+
+    Attributes:
+        epochs: T, the length of the original training.
+        batches: batch size, epoch boundaries, augmentation, normalization.
+        optimizer: which, and its weight decay.
+        schedule: learning rate by step.
+        steps: the length in optimizer steps where it is not int(T * steps per epoch)
+            (Renda et al.'s CIFAR runs stop at step 71,108 of 182 epochs).
+        threads: CPU threads. Bits depend on it, so it is part of the recipe.
+    """
+
+    epochs: float
+    batches: Batching
+    schedule: StepDecay
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    steps: int | None = None
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        if not self.epochs > 0:
+            raise PruningError(f"A recipe's epochs must be positive, they are {self.epochs}.")
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Recipe":
+        """A recipe from plain values, as a study file has them."""
+        values = dict(values)
+        schedule = dict(values.pop("schedule"))
+        schedule["milestones"] = tuple(schedule.get("milestones", ()))
+        optimizer = dict(values.pop("optimizer", {}))
+        optimizer["decay_exclude"] = tuple(optimizer.get("decay_exclude", ()))
+        return cls(
+            batches=Batching(**values.pop("batches")),
+            schedule=StepDecay(**schedule),
+            optimizer=OptimizerConfig(**optimizer),
+            **values,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for fingerprints and records."""
+        return asdict(self)
+
+    def timeline(self, images: int) -> "Timeline":
+        """Epochs and steps for a training set of this many images."""
+        return Timeline(self, self.batches.steps_per_epoch(images))
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """A recipe laid out over a training set: which step is where.
+
+    Attributes:
+        recipe: the recipe.
+        steps_per_epoch: exact, a fraction where batches straddle epochs.
+    """
+
+    recipe: Recipe
+    steps_per_epoch: Fraction
+
+    @property
+    def total_steps(self) -> int:
+        """The last step T*."""
+        if self.recipe.steps is not None:
+            return self.recipe.steps
+        return int(self._epochs(self.recipe.epochs))
+
+    def rewind_step(self, retrain_time: float) -> int:
+        """The step whose state supplies what is rewound: retrain_time epochs before the end.
+
+        int(T* - t * steps per epoch), and 0 at t = T (Renda et al., reference section 1).
+
+        Raises:
+            PruningError: t outside (0, T].
+        """
+        if not 0 < retrain_time <= self.recipe.epochs:
+            raise PruningError(
+                f"Retrain time {retrain_time:g} lies outside (0, {self.recipe.epochs:g}]: one "
+                "cannot rewind to before the training began. Use at most the recipe's epochs."
+            )
+        if retrain_time == self.recipe.epochs:
+            return 0
+        return max(0, int(self.total_steps - self._epochs(retrain_time)))
+
+    def schedule(self) -> Schedule:
+        """The learning rate by step."""
+        return self.recipe.schedule.schedule(self.steps_per_epoch)
+
+    def last_learning_rate(self) -> float:
+        """The rate of the original training's last step."""
+        return self.schedule()(self.total_steps - 1)
+
+    def epoch_end(self, epoch: int) -> int:
+        """How many steps a run has made when its epoch number ``epoch`` (from 1) is over."""
+        return int(epoch * self.steps_per_epoch)
+
+    def _epochs(self, epochs: float) -> Fraction:
+        return Fraction(str(epochs)) * self.steps_per_epoch

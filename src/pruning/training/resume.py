@@ -1,0 +1,123 @@
+"""Where a killed training goes on from.
+
+Snakemake deletes the declared outputs of a job that failed, so this file is *undeclared*: it lies
+beside the output, is written atomically at the end of epochs, and is removed on success. It
+carries a fingerprint of everything that decides numbers and is used only where that matches.
+"""
+
+import contextlib
+import logging
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pruning.errors import PruningError
+from pruning.files import read_json, write_json
+from pruning.training.checkpoint import load_state, save_state
+from pruning.training.state import State
+
+log = logging.getLogger("pruning")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A training that is under way.
+
+    Attributes:
+        state: the state now.
+        done: steps of this run made so far.
+        metrics: rows so far.
+        snapshots: states taken so far, by global step.
+        seconds: training time so far.
+    """
+
+    state: State
+    done: int = 0
+    metrics: list[dict] = field(default_factory=list)
+    snapshots: Mapping[int, State] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+class ResumeFile:
+    """A folder ``<output>.resume`` with one complete progress at a time.
+
+    ``index.json`` is renamed into place last and names the files that belong to it, so a kill at
+    any moment leaves either the old progress or the new one.
+
+    Args:
+        folder: where; undeclared, beside the stage's outputs.
+        fingerprint: hash of everything that decides the run's numbers.
+        budget: the largest share of training time that saving may take. An epoch that is over
+            sooner than that is left unsaved: it is cheaper to train again than to write down.
+    """
+
+    def __init__(self, folder: Path | str, fingerprint: str, budget: float = 0.05) -> None:
+        self.folder, self.fingerprint, self.budget = Path(folder), fingerprint, budget
+        self._last_saved, self._cost = time.monotonic(), 0.02  # seconds; a guess before the first
+
+    def offer(self, progress: Callable[[], Progress]) -> None:
+        """Save ``progress()`` if enough has been trained since the last time."""
+        started = time.monotonic()
+        if self._cost > self.budget * (started - self._last_saved):
+            return
+        self.save(progress())
+        self._last_saved = time.monotonic()
+        self._cost = self._last_saved - started
+
+    def save(self, progress: Progress) -> None:
+        """Write a progress; only snapshots that are not there yet are written again."""
+        state_name = f"state-{progress.done}.safetensors"
+        save_state(progress.state, self.folder / state_name)
+        for step, snapshot in progress.snapshots.items():
+            if not (self.folder / _snapshot_name(step)).exists():
+                save_state(snapshot, self.folder / _snapshot_name(step))
+        write_json(
+            self.folder / "index.json",
+            {
+                "fingerprint": self.fingerprint,
+                "done": progress.done,
+                "state": state_name,
+                "snapshots": sorted(progress.snapshots),
+                "metrics": progress.metrics,
+                "seconds": progress.seconds,
+            },
+        )
+        for old in self.folder.glob("state-*.safetensors"):
+            if old.name != state_name:
+                old.unlink()
+
+    def load(self) -> Progress | None:
+        """The progress on disk, or None: nothing there, another fingerprint, or damaged."""
+        if not (self.folder / "index.json").exists():
+            self.discard()
+            return None
+        try:
+            index = read_json(self.folder / "index.json")
+            if index["fingerprint"] != self.fingerprint:
+                log.info("%s is of other settings or inputs and is not used", self.folder)
+                self.discard()
+                return None
+            return Progress(
+                state=load_state(self.folder / index["state"]),
+                done=index["done"],
+                metrics=index["metrics"],
+                snapshots={
+                    s: load_state(self.folder / _snapshot_name(s)) for s in index["snapshots"]
+                },
+                seconds=index["seconds"],
+            )
+        except (PruningError, KeyError, TypeError) as error:
+            log.warning("%s is damaged (%s); training starts over", self.folder, error)
+            self.discard()
+            return None
+
+    def discard(self) -> None:
+        """Remove the folder."""
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(self.folder)
+
+
+def _snapshot_name(step: int) -> str:
+    return f"snapshot-{step}.safetensors"

@@ -1,0 +1,83 @@
+"""A training state: everything a training goes on from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor, nn
+
+from pruning import masks as masking
+from pruning.errors import PruningError
+
+
+@dataclass(frozen=True)
+class State:
+    """Weights, buffers, optimizer slots, masks, step and generators; all tensors on the CPU.
+
+    Attributes:
+        weights: every trainable parameter by name.
+        buffers: batch-norm running statistics and other buffers by name.
+        slots: optimizer tensors as ``slot/parameter name``; empty before the first step.
+        masks: boolean, True = kept, for the prunable weights; empty while dense.
+        step: optimizer updates so far, as the schedule counts them.
+        generators: states of the generators that forward passes draw from (dropout), uint8.
+    """
+
+    weights: Mapping[str, Tensor]
+    buffers: Mapping[str, Tensor]
+    slots: Mapping[str, Tensor] = field(default_factory=dict)
+    masks: Mapping[str, Tensor] = field(default_factory=dict)
+    step: int = 0
+    generators: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def masked(self, masks: Mapping[str, Tensor]) -> "State":
+        """The same state under other masks: weights and slots exactly zero where masked.
+
+        Raises:
+            PruningError: a mask for a weight that does not exist, or of another shape.
+        """
+        for name, mask in masks.items():
+            if name not in self.weights or mask.shape != self.weights[name].shape:
+                raise PruningError(f"The mask of {name!r} does not fit this network.")
+        by_slot = {}
+        for key, slot in self.slots.items():
+            mask = masks.get(key.partition("/")[2])
+            if mask is not None and mask.shape == slot.shape:  # not Adam's scalar step
+                by_slot[key] = mask
+        return replace(
+            self,
+            weights=masking.apply(masks, self.weights),
+            slots=masking.apply(by_slot, self.slots),
+            masks=dict(masks),
+        )
+
+
+def capture(module: nn.Module) -> State:
+    """The state of a module that has not been trained yet."""
+    return State(
+        weights={n: p.detach().cpu().clone() for n, p in module.named_parameters()},
+        buffers={n: b.detach().cpu().clone() for n, b in module.named_buffers()},
+    )
+
+
+@torch.no_grad()
+def load_into(module: nn.Module, state: State) -> None:
+    """Copy weights (masked) and buffers into a module.
+
+    Raises:
+        PruningError: the names or shapes differ: the state is of another network.
+    """
+    weights = masking.apply(state.masks, state.weights)
+    for kind, own, given in (
+        ("weights", dict(module.named_parameters()), weights),
+        ("buffers", dict(module.named_buffers()), state.buffers),
+    ):
+        mine = {name: tuple(t.shape) for name, t in own.items()}
+        theirs = {name: tuple(t.shape) for name, t in given.items()}
+        if mine != theirs:
+            differing = sorted(set(mine.items()) ^ set(theirs.items()))[:4]
+            raise PruningError(
+                f"This state is of another network: its {kind} differ, first in {differing}."
+            )
+        for name, tensor in own.items():
+            tensor.copy_(given[name])

@@ -1,0 +1,220 @@
+"""What the rules ask: inputs, parameters and resources of a stage, from validated configuration.
+
+Rules stay free of logic and this stays free of Snakemake: a ``wildcards`` argument is any object
+with the attributes of the rule's wildcards.
+"""
+
+import os
+from collections.abc import Mapping
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+from pruning import layout, registry
+from pruning.code_version import code_version
+from pruning.errors import PruningError, unknown
+from pruning.jobs import Untracked
+from pruning.methods.retraining_rules import rule
+from pruning.schema import check_document
+from pruning.study import Study, find_study
+
+
+class Workflow:
+    """The configuration, and what follows from it for each rule.
+
+    Args:
+        config: Snakemake's configuration; defaults are filled in place.
+        schemas: folder of ``config.schema.yaml`` and ``study.schema.yaml``.
+
+    Raises:
+        PruningError: a wrong key or value, an enabled study that does not exist.
+    """
+
+    def __init__(self, config: dict[str, Any], schemas: Path | str) -> None:
+        self.schemas = Path(schemas)
+        config.update(
+            check_document(config, self.schemas / "config.schema.yaml", "config/config.yaml")
+        )
+        self.config = config
+        self.study = cache(self._study)
+        self.enabled = [self.study(name) for name in config["studies"]]
+
+    def _study(self, name: str) -> Study:
+        study = find_study(name, self.config["study_folder"], self.schemas / "study.schema.yaml")
+        self.dataset_options(study.dataset)
+        return study
+
+    # -- data -------------------------------------------------------------------------------
+
+    def dataset_options(self, name: str) -> dict[str, Any]:
+        """The configuration of a data set.
+
+        Raises:
+            PruningError: there is none of this name, or its kind is unknown.
+        """
+        known = self.config["datasets"]
+        if name not in known:
+            raise unknown("data set", name, known)
+        registry.entry("data set kind", known[name]["kind"])
+        return _sorted(known[name])
+
+    def data_params(self, wildcards: Any) -> dict[str, Any]:
+        """Options and code version of a data set's preparation."""
+        options = self.dataset_options(wildcards.dataset)
+        reader = registry.entry("data set kind", options["kind"])
+        return {
+            "options": options,
+            "code_version": code_version("pruning.stages.prepare_data", reader),
+        }
+
+    def data_file(self, wildcards: Any) -> str:
+        """The prepared data set of a study."""
+        return f"{layout.RESULTS}/data/{self.study(wildcards.study).dataset}.safetensors"
+
+    # -- training ---------------------------------------------------------------------------
+
+    def stage(self, name: str, extra: tuple[str, ...] = ()) -> Any:
+        """A parameter function: what ``pruning.stages.<name>`` is told besides its files."""
+
+        def params(wildcards: Any) -> dict[str, Any]:
+            study = self.study(wildcards.study)
+            entries = (f"pruning.stages.{name}", *study.code_entries(), *extra)
+            return {
+                "study": study.name,
+                "seed": int(wildcards.seed),
+                "task": _sorted(study.task),
+                "code_version": code_version(*entries),
+            }
+
+        return params
+
+    def retrain_times(self, wildcards: Any) -> Untracked:
+        """What a dense training keeps states for; decides no number of it."""
+        rewinding = self.study(wildcards.study).rewinding
+        return Untracked(rewinding.all_times() if rewinding else ())
+
+    def prune_stage(self, wildcards: Any) -> dict[str, Any]:
+        """As :meth:`stage`, with the code of the study's score."""
+        score = registry.entry("score", self._rewinding(wildcards).score)
+        return self.stage("prune", (score,))(wildcards)
+
+    def prune_params(self, wildcards: Any) -> dict[str, Any]:
+        """Density and selection of a level."""
+        rewinding = self._rewinding(wildcards)
+        level = int(wildcards.level)
+        self._check_level(wildcards, level)
+        return {
+            "chain": wildcards.chain,
+            "density": rewinding.density(level),
+            "level": level,
+            "selection": {"scope": rewinding.scope, "score": rewinding.score},
+        }
+
+    def pruned_state(self, wildcards: Any) -> str:
+        """The state that a level prunes."""
+        folder = layout.pruned_folder(
+            wildcards.study, wildcards.seed, wildcards.chain, wildcards.level
+        )
+        return f"{folder}/state.safetensors"
+
+    def retrain_input(self, wildcards: Any) -> dict[str, str]:
+        """Mask, pruned training and, where the method needs it, the rewind state."""
+        study, seed, level = wildcards.study, wildcards.seed, wildcards.level
+        method = rule(wildcards.method)
+        chain = layout.chain(wildcards.mode, wildcards.method, wildcards.time)
+        parent = layout.pruned_folder(study, seed, chain, level)
+        inputs = {
+            "data": self.data_file(wildcards),
+            "mask": layout.mask(study, seed, chain, level),
+            "parent": f"{parent}/state.safetensors",
+            "parent_summary": f"{parent}/summary.json",
+        }
+        if method.needs_rewind_state:
+            inputs["rewind"] = layout.rewind_state(study, seed, wildcards.time)
+        return inputs
+
+    def retrain_params(self, wildcards: Any) -> dict[str, Any]:
+        """The cell, and the method's row of the re-training table."""
+        rewinding = self._rewinding(wildcards)
+        level = int(wildcards.level)
+        self._check_level(wildcards, level)
+        return {
+            "data_order": rewinding.data_order,
+            "density": rewinding.density(level),
+            "level": level,
+            "method": wildcards.method,
+            "mode": wildcards.mode,
+            "retrain_time": float(wildcards.time),
+            "rule": rule(wildcards.method).to_dict(),
+        }
+
+    def _rewinding(self, wildcards: Any) -> Any:
+        study = self.study(wildcards.study)
+        if study.rewinding is None:
+            raise PruningError(f"Study {study.name!r} has no `rewinding` section.")
+        return study.rewinding
+
+    def _check_level(self, wildcards: Any, level: int) -> None:
+        levels = len(self._rewinding(wildcards).densities)
+        if level > levels:
+            raise PruningError(f"Study {wildcards.study!r} has {levels} levels, not {level}.")
+
+    # -- resources --------------------------------------------------------------------------
+
+    @cached_property
+    def gpu(self) -> int:
+        """GPUs per training job as the scheduler counts them."""
+        return int(self.config["device"] == "cuda")
+
+    def threads(self, wildcards: Any) -> int:
+        """CPU threads of a training job."""
+        return self.study(wildcards.study).threads
+
+    def mem_mb(self, wildcards: Any, attempt: int) -> int:
+        """Memory of a training job; half as much again with every retry."""
+        return int(self.study(wildcards.study).resources["mem_mb"] * (1 + 0.5 * (attempt - 1)))
+
+    def runtime(self, wildcards: Any, attempt: int) -> int:
+        """Minutes that a training job may take; twice as long with every retry."""
+        return self.study(wildcards.study).resources["runtime"] * 2 ** (attempt - 1)
+
+    # -- collecting and drawing ---------------------------------------------------------------
+
+    def collect_input(self, wildcards: Any) -> list[str]:
+        """Every file the study's trainings leave."""
+        return layout.training_files(self.study(wildcards.study))
+
+    def collect_params(self, wildcards: Any) -> dict[str, Any]:
+        """Code version, and a count that grows when finished files have gone missing."""
+        return {
+            "code_version": code_version("pruning.stages.collect"),
+            "repairs": self.repairs(self.study(wildcards.study)),
+        }
+
+    def repairs(self, study: Study) -> int:
+        """How often files of a finished study had to be made again, this time included.
+
+        Snakemake looks at a missing intermediate file only when something that needs it runs. So
+        that deleting one output reruns its stage, this number is a parameter of the collecting
+        rule: it rises when a collected file is missing, and is written down when it is back.
+        """
+        count = layout.read_repairs(study.name)
+        collected = os.path.exists(layout.tidy(study.name))
+        if collected and not all(map(os.path.exists, layout.training_files(study))):
+            count += 1
+        return count
+
+    def figure_params(self, entry: str, studies: list[Study]) -> dict[str, Any]:
+        """Titles, options and code version of a figure."""
+        return {
+            "code_version": code_version(entry),
+            "options": {study.name: _sorted(study.figure) for study in studies},
+            "titles": {study.name: study.title for study in studies},
+        }
+
+
+def _sorted(value: Any) -> Any:
+    """The same plain values with sorted keys: a reordered study file is the same study."""
+    if isinstance(value, Mapping):
+        return {key: _sorted(value[key]) for key in sorted(value)}
+    return value

@@ -1,0 +1,26 @@
+import os
+
+from snakemake.utils import validate
+
+from pruning import layout
+from pruning.workflow import Workflow
+
+# Idle OpenMP threads must not spin; jobs inherit this before they start torch.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+SCHEMAS = os.path.join(os.path.dirname(workflow.snakefile), "schemas")
+
+# Names the wrong key, its value and what is allowed; then Snakemake's own check fills defaults.
+plan = Workflow(config, SCHEMAS)
+validate(config, "../schemas/config.schema.yaml")
+
+
+wildcard_constraints:
+    chain="one_shot|iterative/[a-z_]+/t[0-9.]+",
+    dataset="[A-Za-z0-9_]+",
+    level="[1-9][0-9]*",
+    method="[a-z_]+",
+    mode="iterative|one_shot",
+    seed="[0-9]+",
+    study="[A-Za-z0-9_]+",
+    time="[0-9]+([.][0-9]+)?",

@@ -1,0 +1,45 @@
+rule dense:
+    input:
+        data=plan.data_file,
+    output:
+        state="results/{study}/seed{seed}/dense/state.safetensors",
+        metadata="results/{study}/seed{seed}/dense/state.json",
+        metrics="results/{study}/seed{seed}/dense/metrics.csv",
+        timing="results/{study}/seed{seed}/dense/timing.json",
+        summary="results/{study}/seed{seed}/dense/summary.json",
+        rewind=directory("results/{study}/seed{seed}/dense/rewind"),
+    log:
+        "logs/{study}/seed{seed}/dense.log",
+    benchmark:
+        "logs/{study}/seed{seed}/dense.benchmark.tsv"
+    params:
+        stage=plan.stage("dense"),
+        times=plan.retrain_times,
+    threads: plan.threads
+    resources:
+        gpu=plan.gpu,
+        mem_mb=plan.mem_mb,
+        runtime=plan.runtime,
+    script:
+        "../scripts/dense.py"
+
+
+rule rewind_state:
+    input:
+        data=plan.data_file,
+        kept="results/{study}/seed{seed}/dense/rewind",
+    output:
+        "results/{study}/seed{seed}/rewind_states/t{time}.safetensors",
+    log:
+        "logs/{study}/seed{seed}/rewind_states/t{time}.log",
+    benchmark:
+        "logs/{study}/seed{seed}/rewind_states/t{time}.benchmark.tsv"
+    params:
+        stage=plan.stage("dense"),
+    threads: plan.threads
+    resources:
+        gpu=plan.gpu,
+        mem_mb=plan.mem_mb,
+        runtime=plan.runtime,
+    script:
+        "../scripts/rewind_state.py"

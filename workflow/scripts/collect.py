@@ -1,0 +1,9 @@
+from pruning.jobs import job
+from pruning.layout import write_repairs
+
+with job(snakemake.log[0]):
+    from pruning.stages.collect import collect
+
+    study = snakemake.wildcards.study
+    collect(study, [f for f in snakemake.input if f.endswith("summary.json")], snakemake.output[0])
+    write_repairs(study, snakemake.params.stage["repairs"])

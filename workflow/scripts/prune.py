@@ -1,0 +1,9 @@
+from pruning.jobs import job
+
+with job(snakemake.log[0]):
+    from pruning.stages.common import StageContext
+    from pruning.stages.prune import prune
+
+    context = StageContext(**snakemake.params.stage)
+    data, state = snakemake.input.data, snakemake.input.state
+    prune(context, data, state, snakemake.output.mask, **snakemake.params.level)

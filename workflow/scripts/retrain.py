@@ -1,0 +1,17 @@
+from pathlib import Path
+
+from pruning.jobs import device, job
+
+with job(snakemake.log[0]), device(snakemake.config["device"]) as where:
+    from pruning.stages.common import StageContext
+    from pruning.stages.retrain import retrain
+
+    retrain(
+        StageContext(device=where, **snakemake.params.stage),
+        snakemake.input.data,
+        snakemake.input.mask,
+        Path(snakemake.input.parent).parent,
+        Path(snakemake.output.summary).parent,
+        rewind=snakemake.input.get("rewind"),
+        **snakemake.params.cell,
+    )
