@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pruning.errors import PruningError
+from pruning.warm import hand_over
 
 # Idle OpenMP threads sleep instead of spinning: on a shared machine spinning costs up to 30x.
 THREAD_POLICY = {"OMP_WAIT_POLICY": "PASSIVE"}
@@ -48,6 +49,22 @@ def job(log_file: Path | str | None = None) -> Iterator[None]:
     finally:
         logger.removeHandler(handler)
         handler.close()
+
+
+@contextlib.contextmanager
+def training_job(log_file: Path | str, wanted: str = "cpu") -> Iterator[str]:
+    """A :func:`job` that needs torch: in a warm process where there is one, on a device of its own.
+
+    Args:
+        log_file: as of :func:`job`.
+        wanted: as of :func:`device`.
+
+    Yields:
+        The device's name.
+    """
+    hand_over()
+    with job(log_file), device(wanted) as name:
+        yield name
 
 
 @contextlib.contextmanager

@@ -1,6 +1,6 @@
-from pruning.jobs import job
+from pruning.jobs import training_job
 
-with job(snakemake.log[0]):
+with training_job(snakemake.log[0]):
     from pruning.stages.common import StageContext
     from pruning.stages.prune import prune
 

@@ -1,8 +1,8 @@
 from pathlib import Path
 
-from pruning.jobs import device, job
+from pruning.jobs import training_job
 
-with job(snakemake.log[0]), device(snakemake.config["device"]) as where:
+with training_job(snakemake.log[0], snakemake.config["device"]) as where:
     from pruning.stages.common import StageContext
     from pruning.stages.retrain import retrain
 

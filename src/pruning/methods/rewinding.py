@@ -177,9 +177,11 @@ def retrain(
     """
     timeline = task.timeline
     rewind_step = timeline.rewind_step(retrain_time)
-    sources = {"final": final, "fresh": task.initial_state(seed, *stream)}
+    sources = {"final": final}
     if rewind is not None:
         sources["rewind"] = rewind
+    if "fresh" in (rule.weights, rule.buffers, rule.slots):
+        sources["fresh"] = task.initial_state(seed, *stream)
     state = starting_state(rule, masks, rewind_step, sources)
     steps = timeline.total_steps - rewind_step
     if rule.step == "fresh":

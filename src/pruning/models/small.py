@@ -27,7 +27,7 @@ class SmallCNN(nn.Module):
 
 
 def small_cnn(
-    shape: tuple[int, int, int], classes: int, widths: Sequence[int] = (16, 32), hidden: int = 64
+    shape: tuple[int, int, int], classes: int, widths: Sequence[int] = (8, 16), hidden: int = 32
 ) -> nn.Module:
-    """A network for the digits; 13,584 prunable weights on 8x8 grey images with 10 classes."""
+    """A network for the digits; 3,592 prunable weights on 8x8 grey images with 10 classes."""
     return SmallCNN(shape, classes, widths, hidden)

@@ -1,0 +1,167 @@
+"""Jobs that start in milliseconds: a process that has imported torch forks one child per job.
+
+Importing torch and building a first optimizer costs about five seconds of CPU time, a small
+study's training often less than one. A workflow run therefore keeps one *warm* process on its
+machine. A job's script still is a process of its own, with its own outputs, log and exit code; it
+only hands its script over (:func:`hand_over`) and waits. The child is a fork of the warm process,
+runs the same script with the same arguments, environment, folder and standard streams, and trains
+the same bytes. Without a warm process - on a cluster node, in a notebook - scripts just run.
+
+- The warm process never computes, so there are no threads or generator states to inherit.
+- It ends with the process that started it, and takes its children along.
+- A script that is killed takes its child along; a child that is killed fails its script.
+"""
+
+import contextlib
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+
+ADDRESS = "PRUNING_WARM"  # environment: the socket of the warm process
+INSIDE = "PRUNING_WARM_CHILD"  # environment: set in its children
+
+
+def start() -> None:
+    """Start the warm process and tell jobs of it through the environment."""
+    address = str(Path(tempfile.mkdtemp(prefix="pruning-warm-"), "socket"))
+    subprocess.Popen([sys.executable, "-m", "pruning.warm", address], stdin=subprocess.DEVNULL)
+    os.environ[ADDRESS] = address
+
+
+def hand_over() -> None:
+    """Run this script in a warm child instead and exit with its code, or return if there is none."""
+    address = os.environ.get(ADDRESS)
+    if not address or os.environ.get(INSIDE):
+        return
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.connect(address)
+        request = json.dumps({"argv": sys.argv, "cwd": os.getcwd(), "env": dict(os.environ)})
+        socket.send_fds(connection, [f"{len(request.encode()):16d}".encode()], [0, 1, 2])
+        connection.sendall(request.encode())
+    except OSError:
+        return  # no warm process any more; nothing has been started, so run here
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # closing the connection ends the child
+    answer = connection.recv(16)
+    code = int(answer) if answer else -signal.SIGKILL
+    if code < 0:  # die as the child did
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os.kill(os.getpid(), -code)
+    sys.stdout.flush()
+    os._exit(code)
+
+
+def serve(address: str) -> None:
+    """Fork a child per request until the parent process is gone."""
+    parent = os.getppid()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the scripts, which reach us
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(address)
+    listener.listen(256)
+    jobs: dict[int, socket.socket] = {}
+    try:
+        _import_everything()
+        while os.getppid() == parent:
+            ready, _, _ = select.select([listener, *jobs.values()], [], [], 0.02 if jobs else 0.2)
+            for connection in ready:
+                if connection is listener:
+                    _accept(listener, jobs)
+                else:
+                    _hung_up(connection, jobs)
+            _reap(jobs)
+    finally:
+        for pid in jobs:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(OSError):
+            os.unlink(address)
+            os.rmdir(os.path.dirname(address))
+
+
+def _import_everything() -> None:
+    import torch
+    import torch._dynamo  # noqa: F401 - torch.optim imports it at the first step otherwise
+
+    import pruning.stages.dense
+    import pruning.stages.prune
+    import pruning.stages.retrain  # noqa: F401
+
+    torch.set_num_threads(1)
+
+
+def _accept(listener: socket.socket, jobs: dict[int, socket.socket]) -> None:
+    connection, _ = listener.accept()
+    fds: list[int] = []
+    try:
+        size, fds, _, _ = socket.recv_fds(connection, 16, 3)
+        text = b""
+        while len(text) < int(size):
+            text += connection.recv(1 << 16)
+        request = json.loads(text)
+    except (OSError, ValueError):  # the script died while asking
+        connection.close()
+    else:
+        pid = os.fork()
+        if pid == 0:
+            listener.close()
+            _run(request, fds)
+        jobs[pid] = connection
+    for fd in fds:
+        os.close(fd)
+
+
+def _hung_up(connection: socket.socket, jobs: dict[int, socket.socket]) -> None:
+    """A script that closes its end is gone; so is its child."""
+    with contextlib.suppress(OSError):
+        if connection.recv(1):
+            return
+    for pid, owner in jobs.items():
+        if owner is connection:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def _reap(jobs: dict[int, socket.socket]) -> None:
+    while jobs:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        if pid == 0:
+            return
+        with contextlib.suppress(OSError), jobs.pop(pid) as connection:
+            connection.sendall(str(os.waitstatus_to_exitcode(status)).encode())
+
+
+def _run(request: dict, fds: list[int]) -> None:
+    """The child: become the job. Never returns."""
+    code = 1
+    try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for target, fd in enumerate(fds):
+            os.dup2(fd, target)
+        os.environ.clear()
+        os.environ.update(request["env"], **{INSIDE: "1"})
+        os.chdir(request["cwd"])
+        sys.argv = request["argv"]
+        sys.path[0] = os.path.dirname(os.path.abspath(sys.argv[0]))
+        runpy.run_path(sys.argv[0], run_name="__main__")
+        code = 0
+    except SystemExit as stop:
+        code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        with contextlib.suppress(Exception):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1])
