@@ -65,24 +65,26 @@ class Normalizer:
     """
 
     def __init__(self, kind: str, data: Splits) -> None:
-        device = data.train.images.device
-        self.kind = kind
+        height, width, channels = data.train.images.shape[1:]
+        self.kind, self.shape = kind, (height, width, channels)
         mean, std = torch.tensor(data.mean), torch.tensor(data.std)
         if kind == "scale":
             mean, std = torch.zeros_like(mean), torch.full_like(std, 255.0)
         std = torch.where(std > 0, std, torch.ones_like(std))  # a constant channel
-        self.factor = (1 / std).to(device)
-        self.shift = (-mean / std).to(device)
+        # Spelled out per pixel: broadcasting over three channels alone does not vectorise.
+        self.factor = (1 / std).repeat(height * width).to(data.train.images.device)
+        self.shift = (-mean / std).repeat(height * width).to(data.train.images.device)
 
     def __call__(self, images: Tensor) -> Tensor:
-        x = images.to(torch.float32)
+        x = images.reshape(len(images), -1).to(torch.float32)
         if self.kind == "per_image":
-            floor = x[0].numel() ** -0.5
-            std, mean = torch.std_mean(x, dim=(1, 2, 3), correction=0, keepdim=True)
-            x = (x - mean) / std.clamp_min(floor)
+            # Two plain reductions: torch.std_mean is ten times as slow on a CPU.
+            x = x.sub_(x.mean(1, keepdim=True))
+            std = x.square().mean(1, keepdim=True).sqrt_()
+            x = x.div_(std.clamp_min_(x.shape[1] ** -0.5))
         else:
-            x = torch.addcmul(self.shift, x, self.factor)
-        return x.permute(0, 3, 1, 2)
+            x = x.mul_(self.factor).add_(self.shift)
+        return x.view(-1, *self.shape).permute(0, 3, 1, 2)
 
 
 class TrainingStream:
@@ -107,9 +109,9 @@ class TrainingStream:
         self.seed, self.stream = seed, tuple(stream)
         self.device = split.images.device
         self._epoch_cache: dict[int, tuple[Tensor, ...]] = {}
-        self._views = split.images
+        self._crops = None
         if batching.crop_padding:
-            self._views = _crops(split.images, batching.crop_padding)
+            self._crops = Crops(split.images, batching.crop_padding)
 
     def batch(self, index: int) -> tuple[Tensor, Tensor]:
         """Images (B, C, H, W) float32 and labels (B,) of batch ``index``, counted from 0."""
@@ -118,7 +120,7 @@ class TrainingStream:
             pieces = [tuple(torch.cat(part) for part in zip(*pieces, strict=True))]
         order, *augmentation = pieces[0]
         images = self._gather(order, *augmentation)
-        return self.normalize(images), self.split.labels[order]
+        return self.normalize(images), self.split.labels.index_select(0, order)
 
     def _pieces(self, index: int) -> list[tuple[int, int, int]]:
         """The batch as (epoch, start, stop) pieces; only batches that straddle epochs have two."""
@@ -160,21 +162,38 @@ class TrainingStream:
 
     def _gather(self, order: Tensor, *augmentation: Tensor) -> Tensor:
         rest = list(augmentation)
-        if self.batching.crop_padding:
-            offsets = rest.pop(0)
-            images = self._views[order, offsets[:, 0], offsets[:, 1]]
+        if self._crops is not None:
+            images = self._crops(order, rest.pop(0))
         else:
-            images = self._views[order]
+            images = self.split.images.index_select(0, order)
         if self.batching.flip:
             images = torch.where(rest.pop(0)[:, None, None, None], images.flip(2), images)
         return images
 
 
-def _crops(images: Tensor, padding: int) -> Tensor:
-    """All crops of zero-padded images as a view (N, dy, dx, H, W, C): no copy per crop.
+class Crops:
+    """Shifted crops of zero-padded images, each with an offset of its own, in one gather.
 
-    One advanced index into it takes a differently shifted crop of each image at once.
+    The padded images are one long run of pixels. A row of any crop is a run of W pixels of it, so
+    an overlapping view with one entry per starting pixel, gathered by row, copies whole rows.
+
+    Args:
+        images: uint8 (N, H, W, C).
+        padding: pixels on each side; offsets lie in [0, 2 * padding].
     """
-    height, width = images.shape[1:3]
-    padded = torch.nn.functional.pad(images, (0, 0, padding, padding, padding, padding))
-    return padded.unfold(1, height, 1).unfold(2, width, 1).permute(0, 1, 2, 4, 5, 3)
+
+    def __init__(self, images: Tensor, padding: int) -> None:
+        self.shape = images.shape[1:]
+        height, width, channels = self.shape
+        padded = torch.nn.functional.pad(images, (0, 0, padding, padding, padding, padding))
+        self.stride = width + 2 * padding
+        self.pixels = self.stride * (height + 2 * padding)
+        starts = padded[..., 0].numel() - width + 1
+        self.rows = padded.as_strided((starts, width * channels), (channels, 1))
+        self.steps = torch.arange(height, device=images.device) * self.stride
+
+    def __call__(self, order: Tensor, offsets: Tensor) -> Tensor:
+        """Crops (B, H, W, C) of the images ``order`` at ``offsets`` (B, 2), down and right."""
+        first = order * self.pixels + offsets[:, 0] * self.stride + offsets[:, 1]
+        rows = (first[:, None] + self.steps).flatten()
+        return self.rows.index_select(0, rows).view(-1, *self.shape)
