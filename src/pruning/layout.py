@@ -101,7 +101,7 @@ def tidy(study: str) -> str:
 
 
 def read_repairs(study: str) -> int:
-    """The count kept beside the tidy table; see :meth:`pruning.workflow.Workflow.repairs`."""
+    """The count kept beside the tidy table; see :class:`pruning.workflow.Workflow`."""
     try:
         return int(Path(RESULTS, study, ".repairs").read_text())
     except (OSError, ValueError):

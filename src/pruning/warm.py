@@ -37,7 +37,7 @@ def start() -> None:
 
 
 def hand_over() -> None:
-    """Run this script in a warm child instead and exit with its code, or return if there is none."""
+    """Run this script in a warm child and exit with its code, or return if there is none."""
     address = os.environ.get(ADDRESS)
     if not address or os.environ.get(INSIDE):
         return
@@ -88,7 +88,7 @@ def serve(address: str) -> None:
 
 def _import_everything() -> None:
     import torch
-    import torch._dynamo  # noqa: F401 - torch.optim imports it at the first step otherwise
+    import torch._dynamo  # torch.optim imports it at the first step otherwise
 
     import pruning.stages.dense
     import pruning.stages.prune

@@ -37,6 +37,8 @@ class Workflow:
         )
         self.config = config
         self.study = cache(self._study)
+        # Once per run: Snakemake asks again when the missing files are back.
+        self.repairs = cache(self._repairs)
         self.enabled = [self.study(name) for name in config["studies"]]
 
     def _study(self, name: str) -> Study:
@@ -188,19 +190,20 @@ class Workflow:
         """Code version, and a count that grows when finished files have gone missing."""
         return {
             "code_version": code_version("pruning.stages.collect"),
-            "repairs": self.repairs(self.study(wildcards.study)),
+            "repairs": self.repairs(wildcards.study),
         }
 
-    def repairs(self, study: Study) -> int:
+    def _repairs(self, name: str) -> int:
         """How often files of a finished study had to be made again, this time included.
 
         Snakemake looks at a missing intermediate file only when something that needs it runs. So
         that deleting one output reruns its stage, this number is a parameter of the collecting
         rule: it rises when a collected file is missing, and is written down when it is back.
         """
-        count = layout.read_repairs(study.name)
-        collected = os.path.exists(layout.tidy(study.name))
-        if collected and not all(map(os.path.exists, layout.training_files(study))):
+        count = layout.read_repairs(name)
+        collected = os.path.exists(layout.tidy(name))
+        files = layout.training_files(self.study(name))
+        if collected and not all(map(os.path.exists, files)):
             count += 1
         return count
 

@@ -5,12 +5,12 @@ rule prepare_data:
         "logs/data/{dataset}.log",
     benchmark:
         "logs/data/{dataset}.benchmark.tsv"
-    params:
-        stage=plan.data_params,
+    retries: 1
     threads: 1
     resources:
         mem_mb=4000,
         runtime=60,
-    retries: 1
+    params:
+        stage=plan.data_params,
     script:
         "../scripts/prepare_data.py"

@@ -12,14 +12,14 @@ rule dense:
         "logs/{study}/seed{seed}/dense.log",
     benchmark:
         "logs/{study}/seed{seed}/dense.benchmark.tsv"
-    params:
-        stage=plan.stage("dense"),
-        times=plan.retrain_times,
     threads: plan.threads
     resources:
         gpu=plan.gpu,
         mem_mb=plan.mem_mb,
         runtime=plan.runtime,
+    params:
+        stage=plan.stage("dense"),
+        times=plan.retrain_times,
     script:
         "../scripts/dense.py"
 
@@ -34,12 +34,12 @@ rule rewind_state:
         "logs/{study}/seed{seed}/rewind_states/t{time}.log",
     benchmark:
         "logs/{study}/seed{seed}/rewind_states/t{time}.benchmark.tsv"
-    params:
-        stage=plan.stage("dense"),
     threads: plan.threads
     resources:
         gpu=plan.gpu,
         mem_mb=plan.mem_mb,
         runtime=plan.runtime,
+    params:
+        stage=plan.stage("dense"),
     script:
         "../scripts/rewind_state.py"

@@ -9,13 +9,13 @@ rule prune:
         "logs/{study}/seed{seed}/{chain}/level{level}/prune.log",
     benchmark:
         "logs/{study}/seed{seed}/{chain}/level{level}/prune.benchmark.tsv"
-    params:
-        stage=plan.prune_stage,
-        level=plan.prune_params,
     threads: 1
     resources:
         mem_mb=plan.mem_mb,
         runtime=plan.runtime,
+    params:
+        stage=plan.prune_stage,
+        level=plan.prune_params,
     script:
         "../scripts/prune.py"
 
@@ -33,13 +33,13 @@ rule retrain:
         "logs/{study}/seed{seed}/{mode}/{method}/t{time}/level{level}/retrain.log",
     benchmark:
         "logs/{study}/seed{seed}/{mode}/{method}/t{time}/level{level}/retrain.benchmark.tsv"
-    params:
-        stage=plan.stage("retrain"),
-        cell=plan.retrain_params,
     threads: plan.threads
     resources:
         gpu=plan.gpu,
         mem_mb=plan.mem_mb,
         runtime=plan.runtime,
+    params:
+        stage=plan.stage("retrain"),
+        cell=plan.retrain_params,
     script:
         "../scripts/retrain.py"

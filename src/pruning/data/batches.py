@@ -76,6 +76,7 @@ class Normalizer:
         self.shift = (-mean / std).repeat(height * width).to(data.train.images.device)
 
     def __call__(self, images: Tensor) -> Tensor:
+        """Normalise a batch; the class says how."""
         x = images.reshape(len(images), -1).to(torch.float32)
         if self.kind == "per_image":
             # Two plain reductions: torch.std_mean is ten times as slow on a CPU.

@@ -119,12 +119,12 @@ def _open(cls: type, name: str, root: Path, train: bool) -> Any:
         raise PruningError(
             f"Data set {name!r}: neither usable files under {root} nor a download "
             f"({type(error).__name__}: {error}). Put the original files where torchvision's "
-            f"{cls.__name__}(root={str(root)!r}) finds them, or set PRUNING_DATA to the folder that "
-            "has them; delete a damaged file first."
+            f"{cls.__name__}(root={str(root)!r}) finds them, or set PRUNING_DATA to the folder "
+            "that has them; delete a damaged file first."
         ) from error
     raise PruningError(
         f"Data set {name!r}: torchvision finds no {cls.__name__} files under {root}, and that "
-        "folder is read-only, so they cannot be downloaded there. Set PRUNING_DATA to another folder."
+        "folder is read-only, so they cannot be downloaded there. Set PRUNING_DATA to another one."
     )
 
 

@@ -49,11 +49,12 @@ def rewind_vs_finetune(
         _panel(panel, here, dense, methods, options.get(study, {}))
         panel.set_title(f"{titles.get(study, study)}, {MODES.get(variant, variant)} (n={dense.n})")
     axes[0].set_ylabel("Accuracy change (pp)")
-    handles = {label: handle for panel in axes
-               for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)}  # fmt: skip
-    figure.legend(
-        handles.values(), handles.keys(), loc="outside lower center", ncols=min(3, len(axes) * 2)
-    )
+    entries = {}
+    for panel in axes:
+        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
+            entries.setdefault(label, handle)
+    columns = min(3, 2 * len(axes))
+    figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=columns)
     write_table(drawn, csv)
     style.save(figure, pdf, png)
 

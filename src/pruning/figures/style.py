@@ -48,7 +48,7 @@ _SPARE_MARKERS = "PX*<>hdp"
 
 
 def method_style(method: str, methods: list[str]) -> Style:
-    """The style of a method; one that has none here gets a free colour by its place in ``methods``."""
+    """The style of a method; one without gets a free colour by its place in ``methods``."""
     if method in METHODS:
         return METHODS[method]
     others = [m for m in methods if m not in METHODS]
@@ -83,6 +83,7 @@ def use() -> None:
             "grid.linewidth": 0.6,
             "axes.linewidth": 0.7,
             "axes.titlesize": 8.5,
+            "xtick.labelsize": 6.6,
             "xtick.major.width": 0.7,
             "ytick.major.width": 0.7,
             "lines.linewidth": 1.2,
@@ -105,7 +106,7 @@ def compression_axis(axes: Axes, densities: list[float]) -> None:
     axes.set_xlim(max(densities) * 1.08, min(densities) / 1.08)
     axes.xaxis.set_major_locator(FixedLocator(densities))
     axes.xaxis.set_minor_locator(NullLocator())
-    step = -(-len(densities) // 7)
+    step = -(-len(densities) // 8)
     shown = {d for i, d in enumerate(reversed(densities)) if i % step == 0}
     axes.set_xticklabels([ratio(1 / d) if d in shown else "" for d in densities])
     axes.set_xlabel("Compression ratio")
@@ -113,7 +114,7 @@ def compression_axis(axes: Axes, densities: list[float]) -> None:
 
 def ratio(value: float) -> str:
     """A compression ratio for people: 1.25x, 9.31x, 22.7x."""
-    return f"{value:.3g}×"
+    return f"{value:.3g}x"
 
 
 def panels(count: int) -> tuple[Figure, list[Axes]]:

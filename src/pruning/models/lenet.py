@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from itertools import pairwise
 
 from torch import Tensor, nn
 
@@ -13,7 +14,7 @@ def mlp(shape: tuple[int, int, int], classes: int, widths: Sequence[int] = (300,
     channels, height, width = shape
     sizes = [channels * height * width, *widths, classes]
     layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
-    for i, (inputs, outputs) in enumerate(zip(sizes, sizes[1:], strict=False), start=1):
+    for i, (inputs, outputs) in enumerate(pairwise(sizes), start=1):
         layers[f"fc{i}"] = nn.Linear(inputs, outputs)
         if i < len(sizes) - 1:
             layers[f"relu{i}"] = nn.ReLU()

@@ -1,1 +1,1 @@
-"""One function per rule: files in, files out. The workflow's scripts call these and nothing else."""
+"""One function per rule: files in, files out. The workflow's scripts call only these."""

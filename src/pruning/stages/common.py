@@ -87,7 +87,7 @@ def write_training(
         step=trained.state.step,
         density=masking.density(trained.state.masks),
     )
-    write_text(output / "metrics.csv", _csv(trained.metrics))
+    write_text(output / "metrics.csv", metrics_csv(trained.metrics))
     rows = len(trained.metrics)
     write_json(output / "timing.json", {"seconds": round(trained.seconds, 3), "epochs": rows})
     write_json(output / "summary.json", summary)
@@ -107,7 +107,8 @@ def steps_so_far(summary: Path | str) -> int:
     return read_json(summary)["training_steps"]
 
 
-def _csv(rows: list[dict]) -> str:
+def metrics_csv(rows: list[dict]) -> str:
+    """The metrics of a training as CSV, a line per epoch."""
     text = io.StringIO()
     writer = csv.DictWriter(text, rows[0].keys(), lineterminator="\n")
     writer.writeheader()

@@ -240,7 +240,7 @@ def _threads(count: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _generators(run: Run) -> Iterator[None]:
-    """Give forward passes (dropout) a global generator derived for this run; put the old one back."""
+    """Seed the global generator for this run's forward passes (dropout); put it back after."""
     with torch.random.fork_rng():
         torch.manual_seed(derive(run.seed, *run.stream, "forward pass"))
         yield

@@ -1,0 +1,35 @@
+# Everything runs in .venv, which the first target sets up from pyproject.toml and constraints.txt.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: help figure test lint bench clean-venv
+
+help:
+	@echo "make figure  draw plots/rewind_vs_finetune.pdf from scratch (digits, minutes)"
+	@echo "make test    run the tests"
+	@echo "make lint    check style: ruff, snakefmt, snakemake --lint"
+	@echo "make bench   measure speed, side by side"
+
+$(READY): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $(READY)
+
+figure: $(READY)
+	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores 8 plots/rewind_vs_finetune.pdf
+
+test: $(READY)
+	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow
+	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --lint
+
+bench: $(READY)
+	$(BIN)/python benchmarks/epoch_time.py
+
+clean-venv:
+	rm -rf .venv

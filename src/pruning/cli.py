@@ -1,0 +1,98 @@
+"""``pruning``: single stages by hand, without Snakemake."""
+
+import argparse
+from pathlib import Path
+
+import yaml
+
+from pruning.errors import PruningError
+from pruning.files import write_text
+from pruning.jobs import device, job
+from pruning.study import data_root
+from pruning.workflow import Workflow
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line."""
+    options = _parser().parse_args(arguments)
+    with job():
+        options.run(options)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="pruning", description=__doc__)
+    parser.add_argument("--config", default="config/config.yaml", help="configuration file")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    check = commands.add_parser("check", help="check study files without running anything")
+    check.add_argument("studies", nargs="*", help="names; without any, all enabled studies")
+    check.set_defaults(run=_check)
+    prepare = commands.add_parser("prepare", help="decode a data set into one file")
+    prepare.add_argument("dataset")
+    prepare.set_defaults(run=_prepare)
+    dense = commands.add_parser("dense", help="train a study's dense network, all or a few steps")
+    dense.add_argument("study")
+    dense.add_argument("--seed", type=int, default=0)
+    dense.add_argument("--steps", type=int, help="stop after this many steps")
+    dense.add_argument("--dataset", help="use this data set instead of the study's")
+    dense.add_argument("--output", type=Path, help="folder for state.safetensors and metrics.csv")
+    dense.set_defaults(run=_dense)
+    return parser
+
+
+def _workflow(options: argparse.Namespace) -> Workflow:
+    path = Path(options.config)
+    try:
+        config = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise PruningError(
+            f"{path} cannot be read ({error.strerror}). Run this in the "
+            "repository, or give --config."
+        ) from None
+    except yaml.YAMLError as error:
+        raise PruningError(f"{path} is not YAML: {' '.join(str(error).split())}.") from None
+    return Workflow(config, path.parent.parent / "workflow" / "schemas")
+
+
+def _check(options: argparse.Namespace) -> None:
+    workflow = _workflow(options)
+    for name in options.studies or [study.name for study in workflow.enabled]:
+        study = workflow.study(name)
+        cells = len(list(study.rewinding.cells())) if study.rewinding else 0
+        print(f"{name}: {len(study.seeds)} seeds, {cells} retrainings each, on {study.dataset}")
+
+
+def _prepared(workflow: Workflow, dataset: str) -> Path:
+    from pruning.stages.prepare_data import prepare_data
+
+    output = Path("results/data", f"{dataset}.safetensors")
+    if not output.exists():
+        prepare_data(dataset, workflow.dataset_options(dataset), data_root(), output)
+    return output
+
+
+def _prepare(options: argparse.Namespace) -> None:
+    print(_prepared(_workflow(options), options.dataset))
+
+
+def _dense(options: argparse.Namespace) -> None:
+    from pruning.methods.rewinding import train_dense
+    from pruning.stages.common import StageContext, metrics_csv
+    from pruning.training.checkpoint import save_state
+
+    workflow = _workflow(options)
+    study = workflow.study(options.study)
+    if options.steps is not None and options.steps < 1:
+        raise PruningError(f"--steps must be at least 1, it is {options.steps}.")
+    data = _prepared(workflow, options.dataset or study.dataset)
+    with device(workflow.config["device"]) as where:
+        context = StageContext(study.name, options.seed, study.task, "", where)
+        task = context.load_task(data, f"dense training on {data.stem}")
+        trained = train_dense(task, options.seed, steps=options.steps).trained
+    if options.output:
+        save_state(trained.state, options.output / "state.safetensors")
+        write_text(options.output / "metrics.csv", metrics_csv(trained.metrics))
+    last = trained.metrics[-1]
+    print(
+        f"{task.name}: {trained.steps} steps in {trained.seconds:.1f} s, "
+        f"train loss {last['train_loss']:.4f}, test accuracy {last['test_accuracy']:.4f}"
+    )

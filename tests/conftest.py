@@ -1,0 +1,82 @@
+"""Shared pieces: the digits on disk, and a task small enough to train in a test."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import pytest
+import torch
+
+from pruning.data.batches import Batching
+from pruning.data.splits import load
+from pruning.models.build import NetworkConfig
+from pruning.stages.prepare_data import prepare_data
+from pruning.training.optimizers import OptimizerConfig
+from pruning.training.recipe import Recipe
+from pruning.training.schedules import StepDecay
+from pruning.training.task import Task
+
+REPOSITORY = Path(__file__).parents[1]
+SCHEMAS = REPOSITORY / "workflow" / "schemas"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread():
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def digits_file(tmp_path_factory):
+    """The digits, prepared."""
+    path = tmp_path_factory.mktemp("data") / "digits.safetensors"
+    prepare_data("digits", {"kind": "digits"}, path.parent, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def digits(digits_file):
+    """The digits, split."""
+    return load(digits_file)
+
+
+@pytest.fixture
+def make_task(digits):
+    """A function that makes small tasks on the digits."""
+
+    def make(
+        network="mlp",
+        options=None,
+        epochs=4,
+        milestones=(2, 3),
+        optimizer=None,
+        learning_rate=0.1,
+        batches=None,
+        **recipe,
+    ):
+        if options is None:
+            options = {"widths": [24]} if network == "mlp" else {}
+        return Task(
+            data=digits,
+            network=NetworkConfig(network, "kaiming_normal", options),
+            recipe=Recipe(
+                epochs=epochs,
+                batches=batches or Batching(64),
+                schedule=StepDecay(learning_rate, milestones),
+                optimizer=optimizer or OptimizerConfig("sgd", 5e-4, (), {"momentum": 0.9}),
+                **recipe,
+            ),
+            name="test task",
+        )
+
+    return make
+
+
+def assert_same_state(first, second):
+    """Bit equality of weights, buffers, slots, masks and step."""
+    assert first.step == second.step
+    for group in ("weights", "buffers", "slots", "masks"):
+        a, b = getattr(first, group), getattr(second, group)
+        assert a.keys() == b.keys(), group
+        for name in a:
+            assert torch.equal(a[name], b[name]), f"{group} {name}"

@@ -1,0 +1,102 @@
+import shutil
+
+import pytest
+
+from pruning.code_version import ROOT, _inspect, code_version, modules
+
+
+@pytest.fixture
+def package(tmp_path):
+    """A copy of the package whose files a test may edit."""
+    shutil.copytree(ROOT, tmp_path / "pruning", ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path / "pruning"
+
+
+def edit(package, file, old, new):
+    path = package / file
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    _inspect.cache_clear()
+
+
+def versions(package):
+    stages = {
+        "dense": ("pruning.stages.dense", "pruning.models.small:small_cnn"),
+        "prune": ("pruning.stages.prune", "pruning.scores.magnitude:magnitude"),
+        "retrain": ("pruning.stages.retrain", "pruning.models.small:small_cnn"),
+        "figure": ("pruning.figures.rewinding",),
+    }
+    return {name: code_version(*entries, root=package) for name, entries in stages.items()}
+
+
+def changed(package, *edits):
+    before = versions(package)
+    for change in edits:
+        edit(package, *change)
+    after = versions(package)
+    return {name for name in before if before[name] != after[name]}
+
+
+def test_comments_docstrings_and_layout_change_nothing(package):
+    assert not changed(
+        package,
+        ("training/loop.py", '"""Train from a state.', '"""Go on training.'),
+        (
+            "training/loop.py",
+            "        groups = self.opt",
+            "\n        # why\n\n        groups = self.opt",
+        ),
+    )
+
+
+def test_a_changed_loop_changes_every_training_and_no_figure(package):
+    assert changed(package, ("training/loop.py", "loss.backward()", "(2 * loss).backward()")) == {
+        "dense",
+        "prune",
+        "retrain",
+    }
+
+
+def test_a_changed_colour_changes_the_figure_alone(package):
+    edits = ("figures/style.py", '"Fine-tuning", 2', '"Fine-tuning", 7')
+    assert changed(package, edits) == {"figure"}
+
+
+def test_a_score_and_a_network_change_only_those_that_use_them(package):
+    assert changed(package, ("scores/magnitude.py", "weight.abs()", "weight.square()")) == {"prune"}
+    assert changed(package, ("models/small.py", ".relu(), 2)", ".sigmoid(), 2)")) == {
+        "dense",
+        "retrain",
+    }
+    assert not changed(package, ("models/vgg.py", "nn.ReLU()", "nn.GELU()"))
+
+
+def test_new_rows_in_tables_change_nothing(package):
+    assert not changed(
+        package,
+        ("registry.py", "NETWORKS = {", 'NETWORKS = {\n    "mine": "pruning.models.lenet:mlp",'),
+        (
+            "methods/retraining_rules.py",
+            "RULES = {",
+            'RULES = {\n    "x": Rule("final", "final", "fresh", "final", "last"),',
+        ),
+    )
+
+
+def test_stages_cover_what_decides_their_numbers():
+    covered = set(modules("pruning.stages.retrain"))
+    assert {
+        "pruning.data.batches",
+        "pruning.masks",
+        "pruning.methods.rewinding",
+        "pruning.seeds",
+        "pruning.training.evaluate",
+        "pruning.training.loop",
+        "pruning.training.optimizers",
+        "pruning.training.schedules",
+        "pruning.training.state",
+    } <= covered
+    assert not {"pruning.registry", "pruning.study", "pruning.warm"} & covered
+    with pytest.raises(FileNotFoundError):
+        code_version("pruning.no_such_module")

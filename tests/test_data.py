@@ -1,0 +1,264 @@
+import dataclasses
+import io
+import os
+import tarfile
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from pruning.data import store
+from pruning.data.batches import Batching, Crops, Normalizer, TrainingStream
+from pruning.data.prepare import prepare
+from pruning.data.splits import Split, Validation, load, validation_indices
+from pruning.errors import PruningError
+
+SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+def stream(count, batching, seed=0, purpose=("dense",), images=None):
+    if images is None:
+        images = torch.zeros(count, 4, 4, 1, dtype=torch.uint8)
+    return TrainingStream(
+        Split(images, torch.arange(len(images))), lambda x: x, batching, seed, purpose
+    )
+
+
+def labels(source, batches):
+    return torch.cat([source.batch(i)[1] for i in range(batches)]).tolist()
+
+
+def test_digits(digits):
+    assert digits.shape == (1, 8, 8)
+    assert len(digits.train) + len(digits.validation) + len(digits.test) == 1797
+    assert digits.record["images"] == {"train": 1352, "validation": 89, "test": 356}
+    assert len(digits.record["validation_indices_sha256"]) == 64
+
+
+def test_the_validation_split_is_fixed_disjoint_and_from_where_it_was_asked(digits_file):
+    first, second = load(digits_file), load(digits_file)
+    assert torch.equal(first.validation.images, second.validation.images)
+    rest, held_out = validation_indices("x", 10_000, Validation("test", 0.2))
+    assert (len(rest), len(held_out)) == (8000, 2000)
+    assert set(rest.tolist()).isdisjoint(held_out.tolist())
+    from_train = load(digits_file, Validation("train", 0.1))
+    assert (len(from_train.train), len(from_train.test)) == (1217, 445)
+    assert len(load(digits_file, Validation("test", 0.0)).test) == 445
+
+
+@given(st.integers(1, 40), st.integers(1, 50), st.integers(1, 30))
+def test_straddling_batches_visit_every_image_once_per_epoch(count, size, batches):
+    seen = labels(stream(count, Batching(size)), batches)
+    assert len(seen) == size * batches
+    for start in range(0, len(seen) - count + 1, count):
+        assert sorted(seen[start : start + count]) == list(range(count))
+
+
+def test_epoch_boundaries():
+    kept = stream(10, Batching(4, "keep"))
+    assert [len(kept.batch(i)[1]) for i in range(6)] == [4, 4, 2, 4, 4, 2]
+    assert sorted(labels(kept, 3)) == list(range(10))
+    dropped = stream(10, Batching(4, "drop"))
+    assert [len(dropped.batch(i)[1]) for i in range(4)] == [4, 4, 4, 4]
+    assert Batching(128).steps_per_epoch(50_000) == Fraction(3125, 8)
+    assert Batching(128, "keep").steps_per_epoch(50_000) == 391
+    assert Batching(128, "drop").steps_per_epoch(50_000) == 390
+    with pytest.raises(PruningError, match="larger than the 10 training images"):
+        Batching(11, "drop").steps_per_epoch(10)
+
+
+def test_batches_are_a_function_of_seed_stream_and_position():
+    batching = Batching(4, crop_padding=1, flip=True)
+    images = torch.randint(0, 256, (10, 4, 4, 1), dtype=torch.uint8)
+    torch.manual_seed(0)
+    a = stream(10, batching, images=images)
+    torch.manual_seed(1)
+    b = stream(10, batching, images=images)
+    in_order = [a.batch(i) for i in range(7)]
+    for i in (6, 0, 3):  # in any order, from any start
+        assert torch.equal(b.batch(i)[0], in_order[i][0])
+        assert torch.equal(b.batch(i)[1], in_order[i][1])
+    assert labels(stream(10, batching), 5) != labels(stream(10, batching, seed=1), 5)
+    assert labels(stream(10, batching), 5) != labels(stream(10, batching, purpose=("x",)), 5)
+    # The order does not depend on what augmentation draws.
+    assert labels(stream(10, batching), 5) == labels(stream(10, Batching(4)), 5)
+
+
+@given(st.integers(0, 3), st.integers(1, 5), st.integers(1, 5), st.sampled_from([1, 3]))
+def test_crops_are_those_of_a_padded_image(padding, height, width, channels):
+    images = torch.randint(1, 256, (6, height, width, channels), dtype=torch.uint8)
+    order = torch.tensor([5, 0, 0, 3])
+    offsets = torch.randint(0, 2 * padding + 1, (4, 2))
+    cropped = Crops(images, padding)(order, offsets)
+    padded = np.pad(images.numpy(), ((0, 0), (padding,) * 2, (padding,) * 2, (0, 0)))
+    for crop, index, (dy, dx) in zip(cropped, order, offsets.tolist(), strict=True):
+        expected = padded[index, dy : dy + height, dx : dx + width]
+        assert np.array_equal(crop.numpy(), expected)
+
+
+def test_augmentation_draws_every_offset_and_flips_half():
+    image = torch.arange(16, dtype=torch.uint8).view(1, 4, 4, 1) + 1
+    images = image.repeat(4000, 1, 1, 1)
+    x, _ = stream(4000, Batching(4000, crop_padding=1, flip=True), images=images).batch(0)
+    distinct, counts = x.flatten(1).unique(dim=0, return_counts=True)
+    assert len(distinct) == 18  # 9 offsets, each mirrored or not
+    assert counts.min() > 4000 / 18 * 0.6
+    whole = torch.stack([image[0], image[0].flip(1)])
+    assert all(any(torch.equal(d.view(4, 4, 1), w) for d in distinct) for w in whole)
+
+
+def test_normalizations(digits):
+    rgb = torch.randint(0, 256, (5, 6, 7, 3), dtype=torch.uint8)
+    data = dataclasses.replace(
+        digits, train=Split(rgb, torch.zeros(5)), mean=(10.0, 20.0, 30.0), std=(1.0, 2.0, 4.0)
+    )
+    x = rgb.float()
+    expected = (x - torch.tensor(data.mean)) / torch.tensor(data.std)
+    per_channel = Normalizer("per_channel", data)(rgb)
+    assert torch.allclose(per_channel, expected.permute(0, 3, 1, 2), atol=1e-4)
+    assert per_channel.is_contiguous(memory_format=torch.channels_last)
+    per_image = Normalizer("per_image", data)(rgb)
+    flat = x.flatten(1)
+    expected = (flat - flat.mean(1, True)) / flat.std(1, correction=0, keepdim=True)
+    assert torch.allclose(
+        per_image, expected.view(5, 6, 7, 3).permute(0, 3, 1, 2), atol=1e-5, rtol=1e-4
+    )
+    scaled = Normalizer("scale", data)(rgb)
+    assert torch.allclose(scaled, x.permute(0, 3, 1, 2) / 255)
+    constant = Normalizer("per_image", data)(torch.full((1, 6, 7, 3), 9, dtype=torch.uint8))
+    assert torch.equal(constant, torch.zeros(1, 3, 6, 7))  # the floor, not a division by zero
+
+
+def test_channel_statistics_match_numpy(digits_file, digits):
+    x = digits.train.images.double()
+    assert digits.mean[0] == pytest.approx(float(x.mean()))
+    assert digits.std[0] == pytest.approx(float(x.std(correction=0)))
+
+
+def test_damaged_and_foreign_prepared_files_are_named(tmp_path, digits_file):
+    with pytest.raises(PruningError, match="none.safetensors does not exist"):
+        load(tmp_path / "none.safetensors")
+    cut = tmp_path / "cut.safetensors"
+    cut.write_bytes(digits_file.read_bytes()[:5000])
+    with pytest.raises(PruningError, match=r"cut.safetensors is damaged.*Delete it"):
+        load(cut)
+    foreign = tmp_path / "foreign.safetensors"
+    from safetensors.torch import save_file
+
+    save_file({"x": torch.zeros(1)}, foreign)
+    with pytest.raises(PruningError, match="not a prepared data set"):
+        load(foreign)
+
+
+def test_preparation_repeats_byte_for_byte(tmp_path, digits_file):
+    from pruning.stages.prepare_data import prepare_data
+
+    prepare_data("digits", {"kind": "digits"}, tmp_path, tmp_path / "again.safetensors")
+    assert (tmp_path / "again.safetensors").read_bytes() == digits_file.read_bytes()
+
+
+def make_tree(root, size=(5, 4)):
+    random = np.random.default_rng(0)
+    for split in ("train", "test"):
+        for label in ("cat", "dog"):
+            (root / split / label).mkdir(parents=True)
+            for i in range(3):
+                pixels = random.integers(0, 256, (*size[::-1], 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(root / split / label / f"{i}.png")
+    return root
+
+
+def test_image_folder_and_archive_give_the_same(tmp_path):
+    tree = make_tree(tmp_path / "tree")
+    with tarfile.open(tmp_path / "tree.tar.xz", "w:xz") as archive:
+        archive.add(tree, arcname="anything")
+    a = prepare("pets", "image_folder", tmp_path, {"path": "tree"})
+    b = prepare("pets", "image_folder", tmp_path, {"path": "tree.tar.xz"})
+    assert a.classes == b.classes == ("cat", "dog")
+    assert a.train_images.shape == (6, 4, 5, 3)
+    assert np.array_equal(a.train_images, b.train_images)
+    assert a.test_labels.tolist() == [0, 0, 0, 1, 1, 1]
+    first = np.asarray(Image.open(tree / "train" / "cat" / "0.png"))
+    assert np.array_equal(a.train_images[0], first)
+    small = prepare("pets", "image_folder", tmp_path, {"path": "tree", "size": 2, "grey": True})
+    assert small.train_images.shape == (6, 2, 2, 1)
+
+
+def test_image_folder_errors_name_the_file(tmp_path):
+    def refused(**options):
+        with pytest.raises(PruningError) as error:
+            prepare("pets", "image_folder", tmp_path, {"path": "tree", **options})
+        return str(error.value)
+
+    assert "PRUNING_DATA" in refused()
+    tree = make_tree(tmp_path / "tree")
+    bad = tree / "train" / "dog" / "bad.png"
+    bad.write_bytes(b"not a picture")
+    assert str(bad) in refused()
+    whole = (tree / "train" / "dog" / "0.png").read_bytes()
+    bad.write_bytes(whole[: len(whole) // 2])
+    assert str(bad) in refused()
+    buffer = io.BytesIO()
+    Image.new("RGB", (9, 9)).save(buffer, "png")
+    bad.write_bytes(buffer.getvalue())
+    assert "9x9, others are 5x4" in refused()
+    bad.unlink()
+    (tree / "test" / "bird").mkdir()
+    Image.new("RGB", (5, 4)).save(tree / "test" / "bird" / "0.png")
+    assert "same class folders" in refused()
+    assert "'sizes'" in refused(sizes=3)
+    (tmp_path / "bad.tar").write_bytes(b"\0" * 100 + b"x" * 1000)
+    with pytest.raises(PruningError, match=r"bad\.tar is damaged"):
+        prepare("pets", "image_folder", tmp_path, {"path": "bad.tar"})
+
+
+def test_unknown_kind_and_missing_source_files(tmp_path):
+    with pytest.raises(PruningError, match="Did you mean 'cifar10'"):
+        prepare("x", "cifar_10", tmp_path, {})
+    if os.geteuid() == 0:
+        pytest.skip("root can write to a read-only folder")
+    tmp_path.chmod(0o500)
+    with pytest.raises(PruningError, match="read-only"):
+        prepare("mnist", "mnist", tmp_path, {})
+
+
+def test_a_failed_download_is_one_paragraph_and_leaves_nothing(tmp_path, monkeypatch):
+    import torchvision
+
+    def broken(self):
+        raise OSError("no network")
+
+    monkeypatch.setattr(torchvision.datasets.MNIST, "download", broken)
+    output = tmp_path / "mnist.safetensors"
+    from pruning.stages.prepare_data import prepare_data
+
+    with pytest.raises(PruningError, match=r"'mnist'.*no network.*PRUNING_DATA"):
+        prepare_data("mnist", {"kind": "mnist"}, tmp_path / "root", output)
+    assert not output.exists()
+
+
+@pytest.mark.skipif(
+    not (SHARED_DATA / "MNIST").exists(), reason="no real MNIST beside the checkout"
+)
+def test_real_mnist_from_files_on_disk(tmp_path):
+    data = prepare("mnist", "mnist", SHARED_DATA, {})
+    assert data.train_images.shape == (60_000, 28, 28, 1)
+    assert np.bincount(data.test_labels).tolist()[:3] == [980, 1135, 1032]
+    assert store.check(data).channel_statistics()[0][0] / 255 == pytest.approx(0.1307, abs=1e-4)
+
+
+@pytest.mark.skipif(
+    not (SHARED_DATA / "cifar10").exists(), reason="no CIFAR-10 images beside the checkout"
+)
+def test_real_cifar10_from_the_archive():
+    data = prepare(
+        "cifar10_jpeg", "image_folder", SHARED_DATA, {"path": "cifar10/cifar10-jpeg.tar.xz"}
+    )
+    assert data.train_images.shape == (50_000, 32, 32, 3)
+    assert np.bincount(data.train_labels).tolist() == [5000] * 10
+    assert data.classes[:3] == ("airplane", "automobile", "bird")

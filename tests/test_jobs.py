@@ -1,0 +1,184 @@
+"""Jobs: messages, GPU slots, warm processes."""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+from pruning.errors import PruningError
+from pruning.gpu_slots import gpu_slot
+from pruning.jobs import device, job
+
+
+def test_the_users_mistakes_have_no_traceback_and_defects_keep_theirs(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop, job(tmp_path / "a.log"):
+        raise PruningError("Mend this.")
+    assert stop.value.code == 1
+    assert "Mend this." in capsys.readouterr().err
+    text = (tmp_path / "a.log").read_text()
+    assert "Mend this." in text
+    assert "Traceback" not in text
+    with pytest.raises(ZeroDivisionError), job(tmp_path / "b.log"):
+        1 / 0  # noqa: B018
+    assert "Traceback" in (tmp_path / "b.log").read_text()
+
+
+def test_slots_spread_over_gpus_first_and_are_given_back(tmp_path):
+    taken = []
+    with gpu_slot(2, 2, folder=tmp_path) as a, gpu_slot(2, 2, folder=tmp_path) as b:
+        with gpu_slot(2, 2, folder=tmp_path) as c, gpu_slot(2, 2, folder=tmp_path) as d:
+            taken = [a, b, c, d]
+        with gpu_slot(2, 2, folder=tmp_path) as again:
+            assert again == 0
+    assert taken == [0, 1, 0, 1]
+    with pytest.raises(PruningError), gpu_slot(0, folder=tmp_path):
+        pass
+
+
+def test_slots_are_of_physical_gpus(tmp_path):
+    with gpu_slot(1, 1, "3", tmp_path) as first, gpu_slot(1, 1, "5", tmp_path) as second:
+        assert (first, second) == (0, 0)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["gpu3-slot0.lock", "gpu5-slot0.lock"]
+
+
+def test_a_job_waits_for_a_slot_and_gets_it_when_the_holder_is_killed(tmp_path):
+    hold = f"""
+        import time
+        from pathlib import Path
+        from pruning.gpu_slots import gpu_slot
+        with gpu_slot(1, 1, folder=Path({str(tmp_path)!r})):
+            print("held", flush=True)
+            time.sleep(60)
+    """
+    holder = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(hold)], stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdout.readline() == "held\n"
+    waiter = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(hold)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert not select.select([waiter.stdout], [], [], 1.5)[0]
+        holder.kill()
+        assert waiter.stdout.readline() == "held\n"
+    finally:
+        holder.kill()
+        waiter.kill()
+        holder.wait()
+        waiter.wait()
+
+
+def test_devices(monkeypatch, tmp_path):
+    import torch
+
+    from pruning import gpu_slots
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with device("auto") as name:
+        assert name == "cpu"
+    with pytest.raises(PruningError, match="torch sees no GPU"), device("cuda"):
+        pass
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(gpu_slots, "default_folder", lambda: tmp_path)
+    with device("auto") as first, device("cuda") as second:
+        assert (first, second) == ("cuda:0", "cuda:1")
+    with device("auto", {"PRUNING_JOBS_PER_GPU": "2"}) as name:
+        assert name == "cuda:0"
+
+
+@pytest.fixture(scope="module")
+def warm(tmp_path_factory):
+    """A warm process, its address in the environment of what `run` starts."""
+    folder = tmp_path_factory.mktemp("warm")
+    starter = subprocess.Popen(
+        [sys.executable, "-c", "from pruning import warm; warm.start(); "
+         "import os, sys; print(os.environ[warm.ADDRESS], flush=True); sys.stdin.read()"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    address = starter.stdout.readline().strip()
+    deadline = time.monotonic() + 60
+    while not os.path.exists(address) and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+    def script(text):
+        path = folder / f"script{time.monotonic_ns()}.py"
+        path.write_text("from pruning.warm import hand_over\nhand_over()\n" + textwrap.dedent(text))
+        environment = os.environ | {"PRUNING_WARM": address, "MARK": "yes"}
+        return subprocess.Popen(
+            [sys.executable, path, "argument"],
+            env=environment, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+
+    yield script, folder, address
+    starter.stdin.close()
+    starter.wait()
+    deadline = time.monotonic() + 10
+    while os.path.exists(address) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not os.path.exists(address), "the warm process outlives the one that started it"
+
+
+def test_a_warm_child_runs_the_same_script_in_the_same_place(warm):
+    script, folder, _ = warm
+    job = script("""
+        import os, sys
+        assert "torch" in sys.modules and os.environ["PRUNING_WARM_CHILD"]
+        print(os.getcwd(), sys.argv[1:], os.environ["MARK"], os.getppid())
+        print("problem", file=sys.stderr)
+        sys.exit(3)
+    """)
+    out, err = job.communicate(timeout=60)
+    assert out.split()[:3] == [str(folder), "['argument']", "yes"]
+    assert out.split()[3] != str(os.getpid())
+    assert err == "problem\n"
+    assert job.returncode == 3
+
+
+def test_success_exceptions_and_death_reach_the_script(warm):
+    script, _, _ = warm
+    done = script("print('fine')")
+    assert done.communicate(timeout=60)[0] == "fine\n"
+    assert done.returncode == 0
+    failed = script("1 / 0")
+    assert "ZeroDivisionError" in failed.communicate(timeout=60)[1]
+    assert failed.returncode == 1
+    killed = script("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    killed.communicate(timeout=60)
+    assert killed.returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_child_dies_with_its_script(warm, number):
+    script, _, _ = warm
+    job = script("""
+        import os, time
+        print(os.getpid(), flush=True)
+        time.sleep(60)
+    """)
+    child = int(job.stdout.readline())
+    os.kill(job.pid, number)
+    job.wait(timeout=10)
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            os.kill(child, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.05)
+    pytest.fail("the child goes on without its script")
+
+
+def test_without_a_warm_process_a_script_just_runs(warm, tmp_path):
+    path = tmp_path / "x.py"
+    path.write_text("from pruning.warm import hand_over\nhand_over()\nprint('here')\n")
+    for address in ("", str(tmp_path / "nobody")):
+        run = subprocess.run(
+            [sys.executable, path], env=os.environ | {"PRUNING_WARM": address},
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        assert run.stdout == "here\n"

@@ -1,0 +1,110 @@
+import pytest
+import torch
+
+from pruning import registry
+from pruning.errors import PruningError
+from pruning.models.build import NetworkConfig, build, prunable_names
+
+GREY28, RGB32, GREY8 = (1, 28, 28), (3, 32, 32), (1, 8, 8)
+
+
+def count(name, shape, **options):
+    module = build(NetworkConfig(name, options=options), shape, 10, seed=0)
+    weights = dict(module.named_parameters())
+    return sum(weights[n].numel() for n in prunable_names(module))
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "options", "prunable"),
+    [
+        # Ding et al. 2019, reference section 6.
+        ("lenet_300_100", GREY28, {}, 266_200),
+        ("lenet_5", GREY28, {}, 430_500),
+        # Renda et al. 2020, reference section 4: a projection in every stage.
+        ("resnet20", RGB32, {"shortcut": "all_stages"}, 271_152),
+        ("resnet56", RGB32, {"shortcut": "all_stages"}, 851_760),
+        ("resnet110", RGB32, {"shortcut": "all_stages"}, 1_722_672),
+        # Frankle et al. 2021: projections where the shape changes.
+        ("resnet20", RGB32, {}, 270_896),
+        ("vgg16", RGB32, {}, 14_715_584),
+        # Sreenivasan et al. 2022: no projections.
+        ("resnet20", RGB32, {"shortcut": "identity"}, 268_336),
+        ("small_cnn", GREY8, {}, 3_592),
+    ],
+)
+def test_prunable_weight_counts_of_the_references(name, shape, options, prunable):
+    assert count(name, shape, **options) == prunable
+
+
+def test_all_parameters_of_the_references():
+    for name, options, total in (
+        ("resnet20", {}, 272_474),
+        ("vgg16", {"conv_bias": True, "last_pool": "average"}, 14_728_266),
+    ):
+        module = build(NetworkConfig(name, options=options), RGB32, 10, seed=0)
+        assert sum(p.numel() for p in module.parameters()) == total
+
+
+@pytest.mark.parametrize("name", registry.known("network"))
+def test_every_network_runs_forward_and_backward(name):
+    shape = GREY28 if name.startswith("lenet") else RGB32
+    options = {"width": 0.25} if name.startswith("vgg") else {}
+    module = build(NetworkConfig(name, options=options), shape, 7, seed=1)
+    logits = module(torch.randn(2, *shape))
+    assert logits.shape == (2, 7)
+    logits.sum().backward()
+    assert all(p.grad is not None for p in module.parameters())
+
+
+@pytest.mark.parametrize("initialization", registry.known("initialization"))
+def test_weights_are_a_function_of_the_seed_and_of_nothing_global(initialization):
+    config = NetworkConfig("small_cnn", initialization)
+    torch.manual_seed(1)
+    first = build(config, GREY8, 10, seed=3).state_dict()
+    torch.manual_seed(2)
+    before = torch.get_rng_state()
+    again, other = build(config, GREY8, 10, seed=3), build(config, GREY8, 10, seed=4)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(torch.equal(first[k], v) for k, v in again.state_dict().items())
+    assert not torch.equal(first["conv1.weight"], other.state_dict()["conv1.weight"])
+    assert all(torch.isfinite(v).all() for v in first.values())
+
+
+def test_initial_variances():
+    config = NetworkConfig("vgg16", "fan_in_truncated_normal")
+    weights = dict(build(config, RGB32, 10, seed=0).named_parameters())
+    kernel = weights["features.40.weight"]  # 512 -> 512
+    fan_in = kernel[0].numel()
+    assert float(kernel.var() * fan_in) == pytest.approx(1, rel=0.02)
+    assert float(kernel.abs().max() * fan_in**0.5) == pytest.approx(2 / 0.8796, rel=0.01)
+    assert float(weights["fc.weight"].std()) == pytest.approx(0.01, rel=0.05)
+    assert float(weights["fc.bias"].abs().max()) == 0
+    he = dict(build(NetworkConfig("vgg16"), RGB32, 10, seed=0).named_parameters())
+    assert float(he["features.40.weight"].var() * fan_in) == pytest.approx(2, rel=0.02)
+    glorot = build(NetworkConfig("vgg16", "xavier_uniform"), RGB32, 10, seed=0)
+    kernel = dict(glorot.named_parameters())["features.40.weight"]
+    assert float(kernel.var() * (2 * fan_in) / 2) == pytest.approx(1, rel=0.02)
+
+
+def test_identity_shortcut_subsamples_and_pads_with_zeros():
+    from pruning.models.resnet import Block
+
+    block = Block(4, 8, 2, project=False, norm={})
+    x = torch.randn(1, 4, 6, 6)
+    skipped = block._skip(x)
+    assert torch.equal(skipped[:, 2:6], x[:, :, ::2, ::2])
+    assert skipped[:, :2].abs().sum() == 0
+    assert skipped[:, 6:].abs().sum() == 0
+
+
+def test_bad_names_and_options_say_what_exists():
+    with pytest.raises(PruningError, match="Did you mean 'resnet20'"):
+        build(NetworkConfig("resnet_20"), RGB32, 10, seed=0)
+    with pytest.raises(PruningError, match=r"no option 'depth'.*widths, shortcut"):
+        build(NetworkConfig("resnet20", options={"depth": 3}), RGB32, 10, seed=0)
+    with pytest.raises(PruningError, match="at least 16x16"):
+        build(NetworkConfig("lenet_5"), GREY8, 10, seed=0)
+    with pytest.raises(PruningError, match="Exempt layer 'fc3'.*conv1, conv2, fc1, fc2"):
+        prunable_names(build(NetworkConfig("small_cnn"), GREY8, 10, seed=0), ("fc3",))
+    module = build(NetworkConfig("small_cnn"), GREY8, 10, seed=0)
+    assert "fc2.weight" not in prunable_names(module, ("fc2",))

@@ -1,0 +1,248 @@
+"""The workflow as people use it, on a tiny study of the digits."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+import yaml
+
+from tests.workflow.conftest import kill_group
+
+ALL = {"collect": 1, "dense": 1, "prune": 4, "retrain": 4, "rewind_state": 1,
+       "study_rewind_vs_finetune": 1}  # fmt: skip
+LEVEL1 = "results/tiny/seed0/iterative/lr_rewind/t2/level1"
+
+
+def test_a_plan_a_run_and_a_second_run(finished_once, project):
+    assert project.plan() == ALL | {"prepare_data": 1}
+    assert finished_once.plan() == {}
+    csv = pd.read_csv(finished_once.root / "plots/tiny/rewind_vs_finetune.csv")
+    assert csv["method"].tolist() == ["dense", *2 * ["lr_rewind"], *2 * ["weight_rewind"]]
+    assert csv["compression_ratio"].tolist() == [1, 2, 4, 2, 4]
+    tidy = pd.read_csv(finished_once.root / "results/tiny/tidy.csv")
+    steps = tidy.groupby(["method", "level"])["training_steps"].first()
+    dense = steps["dense", 0]
+    assert dense == int(3 * 1352 / 64)
+    per_level = dense - int(dense - 2 * 1352 / 64)
+    assert steps["lr_rewind", 2] == dense + 2 * per_level
+    metadata = json.loads((finished_once.root / LEVEL1 / "state.json").read_text())
+    assert set(metadata["parents"]) == {"data", "mask", "final"}
+    mask = json.loads((finished_once.root / LEVEL1 / "mask.json").read_text())
+    assert (mask["kept"], mask["prunable"]) == (592, 1184)
+    assert not list((finished_once.root / "results").rglob("*.resume"))
+
+
+def test_one_core_and_two_cold_and_warm_give_the_same_bytes(finished_once, project):
+    # No warm process: its start is taken out of the Snakefile.
+    project.edit("workflow/Snakefile", "if workflow.local_exec:", "if False:")
+    project.snakemake("plots/tiny/rewind_vs_finetune.pdf", cores=1)
+    assert project.files() == finished_once.files()
+
+
+def test_editing_a_figure_redraws_and_retrains_nothing(finished):
+    finished.edit("src/pruning/figures/style.py", '"Fine-tuning", 2', '"Fine-tuning", 7')
+    assert finished.plan() == {"study_rewind_vs_finetune": 1}
+
+
+def test_a_comment_reruns_nothing_and_an_algorithm_its_stages(finished):
+    finished.edit("src/pruning/training/loop.py", "loss.backward()", "loss.backward()  # why")
+    assert finished.plan() == {}
+    finished.edit("src/pruning/scores/magnitude.py", "weight.abs()", "weight.square()")
+    assert finished.plan() == {"collect": 1, "prune": 4, "retrain": 4,
+                               "study_rewind_vs_finetune": 1}  # fmt: skip
+    finished.edit("src/pruning/training/loop.py", "loss.backward()", "(2 * loss).backward()")
+    assert finished.plan() == ALL
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("learning_rate: 0.1", "learning_rate: 0.2", ALL),
+        ("fraction: 0.5", "fraction: 0.4",
+         {"collect": 1, "prune": 4, "retrain": 4, "study_rewind_vs_finetune": 1}),
+        ("levels: 2", "levels: 3", {"collect": 1, "prune": 2, "retrain": 2,
+                                    "study_rewind_vs_finetune": 1}),
+        ("seeds: [0]", "seeds: [0, 1]", ALL),
+        ("[lr_rewind, weight_rewind]", "[lr_rewind, weight_rewind, fine_tune]",
+         {"collect": 1, "prune": 2, "retrain": 2, "study_rewind_vs_finetune": 1}),
+        ("retrain_times: [2]", "retrain_times: [2, 1]",
+         {"collect": 1, "prune": 4, "retrain": 4, "rewind_state": 1,
+          "study_rewind_vs_finetune": 1}),
+        ("title: Tiny", "title: Small", {"study_rewind_vs_finetune": 1}),
+        ("epochs: 3\n  batches: {size: 64}", "batches: {size: 64}\n  epochs: 3", {}),
+    ],
+)  # fmt: skip
+def test_a_changed_study_reruns_exactly_what_the_change_reaches(finished, old, new, expected):
+    finished.edit("config/studies/tiny.yaml", old, new)
+    assert finished.plan() == expected
+
+
+def test_a_retrain_time_that_joins_later_repeats_the_dense_training_bit_for_bit(
+    finished_once, project, tmp_path
+):
+    finished = finished_once.copy(tmp_path / "finished")
+    before = finished.files("rewind_vs_finetune.csv")
+    for place in (finished, project):
+        place.edit("config/studies/tiny.yaml", "retrain_times: [2]", "retrain_times: [2, 1]")
+        place.snakemake("plots/tiny/rewind_vs_finetune.pdf")
+    log = (finished.root / "logs/tiny/seed0/rewind_states/t1.log").read_text()
+    assert "repeating the training" in log
+    state = "results/tiny/seed0/rewind_states/t1.safetensors"
+    after, fresh = finished.files(), project.files()
+    assert after[state] == fresh[state]
+    kept = [name for name in before if name.startswith("results")]
+    assert all(after[name] == before[name] for name in kept)
+
+
+def test_forcing_a_rule_reruns_it_and_its_descendants(finished):
+    assert finished.plan("--forcerun", "retrain") == {
+        "collect": 1, "prune": 2, "retrain": 4, "study_rewind_vs_finetune": 1}  # fmt: skip
+    assert finished.plan("--forcerun", "collect") == {
+        "collect": 1, "study_rewind_vs_finetune": 1}  # fmt: skip
+
+
+def test_deleting_an_output_reruns_its_stage_and_its_descendants(finished):
+    before = finished.files()
+    (finished.root / LEVEL1 / "state.safetensors").unlink()
+    expected = {"collect": 1, "prune": 1, "retrain": 2, "study_rewind_vs_finetune": 1}
+    assert finished.plan() == expected
+    finished.snakemake("plots/tiny/rewind_vs_finetune.pdf")
+    assert finished.files() == before
+    assert finished.plan() == {}
+    (finished.root / LEVEL1.replace("level1", "level2") / "mask.safetensors").unlink()
+    assert finished.plan() == expected | {"retrain": 1}
+    (finished.root / "plots/tiny/rewind_vs_finetune.png").unlink()
+    finished.snakemake("plots/tiny/rewind_vs_finetune.pdf")
+    assert finished.files() == before
+    assert finished.plan() == {}
+
+
+LONG = ("epochs: 3", "epochs: 250")
+
+
+def wait_for(path, process, seconds=90):
+    deadline = time.monotonic() + seconds
+    while not path.exists():
+        assert process.poll() is None, "the training ended before it could be killed"
+        assert time.monotonic() < deadline, f"{path} did not appear"
+        time.sleep(0.02)
+
+
+def test_a_killed_training_goes_on_and_ends_in_the_same_bytes(project, tmp_path):
+    """SIGKILL to everything, as a power cut; then the same command again."""
+    project.edit("config/studies/tiny.yaml", *LONG)
+    whole = project.copy(tmp_path / "whole")
+    target = "results/tiny/seed0/dense/state.safetensors"
+    folder = project.root / "results/tiny/seed0/dense"
+    index = folder.with_name("dense.resume") / "index.json"
+    run = project.start(target)
+    wait_for(index, run)
+    kill_group(run)
+    done = json.loads(index.read_text())["done"]
+    assert 0 < done < 5281
+    assert not (folder / "state.safetensors").exists()
+    project.snakemake("--unlock")
+    project.snakemake(target)
+    log = (project.root / "logs/tiny/seed0/dense.log").read_text()
+    assert f"resumed after {done} of 5281 steps" in log
+    whole.snakemake(target)
+    assert project.files() == whole.files()
+    assert not index.parent.exists()
+
+
+def test_a_training_killed_under_snakemake_fails_its_job_and_goes_on_later(project, tmp_path):
+    project.edit("config/studies/tiny.yaml", *LONG)
+    target = "results/tiny/seed0/dense/state.safetensors"
+    index = project.root / "results/tiny/seed0/dense.resume/index.json"
+    run = project.start(target)
+    wait_for(index, run)
+    found = subprocess.run(
+        ["pgrep", "-g", str(run.pid), "-f", "dense.py"], capture_output=True, text=True
+    ).stdout.split()
+    assert found
+    for pid in found:
+        os.kill(int(pid), signal.SIGKILL)
+    assert run.wait(timeout=60) != 0
+    assert not (project.root / target).exists()
+    assert index.exists()
+    project.snakemake(target)
+    assert "resumed after" in (project.root / "logs/tiny/seed0/dense.log").read_text()
+
+
+def test_a_half_written_output_is_not_taken_for_good(finished):
+    path = finished.root / LEVEL1 / "state.safetensors"
+    path.write_bytes(path.read_bytes()[:1000])
+    (finished.root / LEVEL1.replace("level1", "level2") / "mask.safetensors").unlink()
+    output = finished.snakemake("plots/tiny/rewind_vs_finetune.pdf", check=False)
+    assert f"{LEVEL1}/state.safetensors is truncated or damaged" in output
+    log = (finished.root / f"logs/{LEVEL1[8:].replace('level1', 'level2')}/prune.log").read_text()
+    assert "Traceback" not in log
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "message"),
+    [
+        ("config/config.yaml", "studies: [digits]", "studies: [digit]", "Did you mean 'digits'"),
+        ("config/config.yaml", "device: auto", "device: gpu", "Allowed: auto, cpu, cuda"),
+        ("config/config.yaml", "device: auto", "devise: cpu", "Did you mean 'device'"),
+        ("config/studies/tiny.yaml", "name: mlp", "name: mlpp", "Did you mean 'mlp'"),
+        ("config/studies/tiny.yaml", "retrain_times: [2]", "retrain_times: [4]", "outside (0, 3]"),
+        ("config/studies/tiny.yaml", "dataset: digits", "dataset: digit", "Did you mean 'digits'"),
+    ],
+)  # fmt: skip
+def test_mistakes_in_the_configuration_stop_at_once(project, file, old, new, message):
+    project.edit(file, old, new)
+    output = project.snakemake("--dry-run", "plots/tiny/rewind_vs_finetune.pdf", check=False)
+    assert message in output
+
+
+def test_divergence_stops_the_job_with_its_name_step_and_rate(project):
+    project.edit("config/studies/tiny.yaml", "learning_rate: 0.1", "learning_rate: 1.0e+30")
+    output = project.snakemake("results/tiny/seed0/dense/state.safetensors", check=False)
+    assert "study tiny, seed 0, dense training: the training loss is" in output
+    assert "learning rate 1e+30" in output
+    assert not (project.root / "results/tiny/seed0/dense/state.safetensors").exists()
+
+
+def test_the_top_figure_has_a_panel_per_enabled_study(finished):
+    finished.edit("config/config.yaml", "studies: [digits]", "studies: [tiny]")
+    assert finished.plan(target="plots/rewind_vs_finetune.pdf") == {"rewind_vs_finetune": 1}
+    finished.snakemake()  # the default target
+    assert (finished.root / "plots/rewind_vs_finetune.png").exists()
+    finished.snakemake("--report", "report.html", "plots/rewind_vs_finetune.pdf")
+    report = (finished.root / "report.html").read_text()
+    assert "rewind_vs_finetune.pdf" in report
+    assert "percentage points, by compression" in report
+
+
+def test_the_slurm_profile_is_valid_and_asks_for_gpus(project):
+    pytest.importorskip("snakemake_executor_plugin_slurm")
+    output = project.snakemake(
+        "--profile", "workflow/profiles/slurm", "--dry-run", "results/tiny/seed0/dense/state.json"
+    )
+    dense = output[output.index("rule dense") :]
+    assert "gpu=1" in dense
+    assert "runtime=60" in dense
+    assert "mem_mb=3000" in dense
+    profile = yaml.safe_load((project.root / "workflow/profiles/slurm/profile.yaml").read_text())
+    assert profile["executor"] == "slurm"
+
+
+def test_lint(project):
+    assert "good condition" in project.snakemake("--lint")
+
+
+def test_snakemake_itself_imports_no_torch(project):
+    code = (
+        "import sys; from pruning.workflow import Workflow; import pruning.warm, pruning.layout;"
+        "import yaml; w = Workflow(yaml.safe_load(open('config/config.yaml')), 'workflow/schemas');"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run(
+        [sys.executable, "-c", code], cwd=project.root, env=project.environment(), check=True
+    )
