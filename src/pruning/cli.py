@@ -50,7 +50,10 @@ def _workflow(options: argparse.Namespace) -> Workflow:
         ) from None
     except yaml.YAMLError as error:
         raise PruningError(f"{path} is not YAML: {' '.join(str(error).split())}.") from None
-    return Workflow(config, path.parent.parent / "workflow" / "schemas")
+    root = path.resolve().parents[1]
+    if isinstance(config, dict):
+        config["study_folder"] = str(root / config.get("study_folder", "config/studies"))
+    return Workflow(config, root / "workflow" / "schemas")
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -96,3 +99,7 @@ def _dense(options: argparse.Namespace) -> None:
         f"{task.name}: {trained.steps} steps in {trained.seconds:.1f} s, "
         f"train loss {last['train_loss']:.4f}, test accuracy {last['test_accuracy']:.4f}"
     )
+
+
+if __name__ == "__main__":
+    main()

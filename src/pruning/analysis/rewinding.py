@@ -46,6 +46,8 @@ def _one_study(name: str, accuracy: pd.DataFrame) -> pd.DataFrame:
     cells = test.groupby([*keys, "retrain_time"], dropna=False, sort=False)["change"]
     table = cells.agg(["median", "min", "max", "size"]).rename(columns={"size": "n"}).reset_index()
     table = _best_validated(table, accuracy[accuracy["split"] == "validation"], keys)
+    # A change is a multiple of 1/images; beyond six places there is only rounding noise.
+    table[["median", "min", "max"]] = table[["median", "min", "max"]].round(6) + 0.0
     table["study"] = name
     table["compression_ratio"] = 1 / table["density"]
     return table.sort_values(["variant", "method", "level"], kind="stable")

@@ -262,8 +262,9 @@ def _restore_generators(states: Mapping[str, Tensor]) -> None:
 
 @contextlib.contextmanager
 def _bar(name: str, steps: int, done: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar on a terminal, nothing elsewhere (the log has a line per epoch)."""
-    if not sys.stderr.isatty():
+    """A progress bar on a terminal; with a log file, its line per epoch is enough."""
+    logs_to_file = any(isinstance(h, logging.FileHandler) for h in log.handlers)
+    if logs_to_file or not sys.stderr.isatty():
         yield lambda stop: None
         return
     from tqdm import tqdm

@@ -1,0 +1,108 @@
+"""The documents' promises: what they show runs, what they list agrees."""
+
+import re
+import subprocess
+import sys
+import tomllib
+
+import pytest
+import yaml
+
+from pruning.training.checkpoint import load_state
+from tests.conftest import REPOSITORY
+
+DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+
+
+def blocks(path, language):
+    return re.findall(rf"```{language}\n(.*?)```", path.read_text(), re.DOTALL)
+
+
+def names(requirements):
+    return {re.split(r"[<>=!~ \[]", r)[0].lower() for r in requirements}
+
+
+def test_the_readmes_python_runs(tmp_path):
+    (code,) = blocks(REPOSITORY / "README.md", "python")
+    run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    density, scores = run.stdout.split(" ", 1)
+    assert float(density) == pytest.approx(0.1, abs=1e-3)
+    assert float(re.search(r"'accuracy': ([0-9.]+)", scores)[1]) > 0.5
+    lines = [line for line in code.splitlines() if line]
+    assert len(lines) < 25
+
+
+def test_every_snakemake_command_of_the_documents_is_valid():
+    commands = [
+        line.split("#")[0].split()
+        for path in DOCUMENTS
+        for block in blocks(path, "sh")
+        for line in block.splitlines()
+        if line.startswith("snakemake")
+    ]
+    assert len(commands) >= 5
+    for command in commands:
+        if "--report" in command:
+            continue  # needs finished results; tests/workflow makes one
+        run = subprocess.run(
+            [sys.executable, "-m", *command, "--dry-run", "--quiet", "all", "--nolock"],
+            cwd=REPOSITORY, capture_output=True, text=True,
+        )  # fmt: skip
+        assert run.returncode == 0, f"{' '.join(command)}\n{run.stdout}{run.stderr}"
+
+
+def test_environment_yml_lists_what_pyproject_lists():
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    wanted = names([*project["dependencies"], *project["optional-dependencies"]["dev"]])
+    environment = yaml.safe_load((REPOSITORY / "environment.yml").read_text())
+    listed = names(d for d in environment["dependencies"] if isinstance(d, str))
+    listed = {"torch" if name == "pytorch" else name for name in listed}
+    assert listed - {"python", "pip"} == wanted
+
+
+def test_constraints_pin_versions_and_name_no_place():
+    lines = (REPOSITORY / "constraints.txt").read_text().splitlines()
+    pins = [line for line in lines if line and not line.startswith("#")]
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+", pin) for pin in pins)
+    pinned = names(pins)
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    wanted = names([*project["dependencies"], *project["optional-dependencies"]["dev"]])
+    assert wanted - pinned == {"torch", "torchvision"}
+
+
+def test_links_lead_somewhere():
+    for path in DOCUMENTS:
+        for target in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
+            assert (path.parent / target).exists(), f"{path.name}: {target}"
+
+
+def test_the_public_names_exist():
+    import pruning
+
+    for name in pruning.__all__:
+        assert getattr(pruning, name).__doc__ or name == "RULES"
+    with pytest.raises(AttributeError):
+        pruning.no_such_name  # noqa: B018
+
+
+def test_the_command_line(tmp_path):
+    def run(*arguments):
+        return subprocess.run(
+            [sys.executable, "-m", "pruning.cli", *arguments],
+            cwd=tmp_path, capture_output=True, text=True,
+        )  # fmt: skip
+
+    config = ("--config", str(REPOSITORY / "config" / "config.yaml"))
+    assert "digits: 3 seeds" in run(*config, "check").stdout
+    trained = run(*config, "dense", "digits", "--steps", "30", "--output", "out")
+    assert trained.returncode == 0, trained.stderr
+    assert "30 steps in" in trained.stdout
+    assert load_state(tmp_path / "out" / "state.safetensors").step == 30
+    assert (tmp_path / "out" / "metrics.csv").read_text().startswith("epoch,step,")
+    wrong = run(*config, "check", "digit")
+    assert wrong.returncode == 1
+    assert "Did you mean 'digits'" in wrong.stderr
+    assert "Traceback" not in wrong.stderr
+    missing = run("--config", "nothing.yaml", "check")
+    assert "nothing.yaml cannot be read" in missing.stderr
