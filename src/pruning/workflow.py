@@ -4,8 +4,10 @@ Rules stay free of logic and this stays free of Snakemake: a ``wildcards`` argum
 with the attributes of the rule's wildcards.
 """
 
+import functools
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,23 @@ from pruning.jobs import Untracked
 from pruning.methods.retraining_rules import rule
 from pruning.schema import check_document
 from pruning.study import Study, find_study
+
+
+def for_rules(function: Callable[..., Any]) -> Callable[..., Any]:
+    """For functions that rules call: the user's mistakes end the run with their message alone.
+
+    An exception would leave Snakemake with a traceback through this package around it.
+    """
+
+    @functools.wraps(function)
+    def call(*arguments: Any, **named: Any) -> Any:
+        try:
+            return function(*arguments, **named)
+        except PruningError as error:
+            print(f"\nError: {error}\n", file=sys.stderr)
+            raise SystemExit(1) from None
+
+    return call
 
 
 class Workflow:
@@ -60,6 +79,7 @@ class Workflow:
         registry.entry("data set kind", known[name]["kind"])
         return _sorted(known[name])
 
+    @for_rules
     def data_params(self, wildcards: Any) -> dict[str, Any]:
         """Options and code version of a data set's preparation."""
         options = self.dataset_options(wildcards.dataset)
@@ -69,6 +89,7 @@ class Workflow:
             "code_version": code_version("pruning.stages.prepare_data", reader),
         }
 
+    @for_rules
     def data_file(self, wildcards: Any) -> str:
         """The prepared data set of a study."""
         return f"{layout.RESULTS}/data/{self.study(wildcards.study).dataset}.safetensors"
@@ -78,6 +99,7 @@ class Workflow:
     def stage(self, name: str, extra: tuple[str, ...] = ()) -> Any:
         """A parameter function: what ``pruning.stages.<name>`` is told besides its files."""
 
+        @for_rules
         def params(wildcards: Any) -> dict[str, Any]:
             study = self.study(wildcards.study)
             entries = (f"pruning.stages.{name}", *study.code_entries(), *extra)
@@ -90,16 +112,19 @@ class Workflow:
 
         return params
 
+    @for_rules
     def retrain_times(self, wildcards: Any) -> Untracked:
         """What a dense training keeps states for; decides no number of it."""
         rewinding = self.study(wildcards.study).rewinding
         return Untracked(rewinding.all_times() if rewinding else ())
 
+    @for_rules
     def prune_stage(self, wildcards: Any) -> dict[str, Any]:
         """As :meth:`stage`, with the code of the study's score."""
         score = registry.entry("score", self._rewinding(wildcards).score)
         return self.stage("prune", (score,))(wildcards)
 
+    @for_rules
     def prune_params(self, wildcards: Any) -> dict[str, Any]:
         """Density and selection of a level."""
         rewinding = self._rewinding(wildcards)
@@ -112,6 +137,7 @@ class Workflow:
             "selection": {"scope": rewinding.scope, "score": rewinding.score},
         }
 
+    @for_rules
     def pruned_state(self, wildcards: Any) -> str:
         """The state that a level prunes."""
         folder = layout.pruned_folder(
@@ -119,6 +145,7 @@ class Workflow:
         )
         return f"{folder}/state.safetensors"
 
+    @for_rules
     def retrain_input(self, wildcards: Any) -> dict[str, str]:
         """Mask, pruned training and, where the method needs it, the rewind state."""
         study, seed, level = wildcards.study, wildcards.seed, wildcards.level
@@ -135,6 +162,7 @@ class Workflow:
             inputs["rewind"] = layout.rewind_state(study, seed, wildcards.time)
         return inputs
 
+    @for_rules
     def retrain_params(self, wildcards: Any) -> dict[str, Any]:
         """The cell, and the method's row of the re-training table."""
         rewinding = self._rewinding(wildcards)
@@ -168,6 +196,7 @@ class Workflow:
         """GPUs per training job as the scheduler counts them."""
         return int(self.config["device"] == "cuda")
 
+    @for_rules
     def threads(self, wildcards: Any) -> int:
         """CPU threads of a training job."""
         return self.study(wildcards.study).threads
@@ -182,10 +211,12 @@ class Workflow:
 
     # -- collecting and drawing ---------------------------------------------------------------
 
+    @for_rules
     def collect_input(self, wildcards: Any) -> list[str]:
         """Every file the study's trainings leave."""
         return layout.training_files(self.study(wildcards.study))
 
+    @for_rules
     def collect_params(self, wildcards: Any) -> dict[str, Any]:
         """Code version, and a count that grows when finished files have gone missing."""
         return {

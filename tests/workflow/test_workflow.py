@@ -199,6 +199,22 @@ def test_mistakes_in_the_configuration_stop_at_once(project, file, old, new, mes
     project.edit(file, old, new)
     output = project.snakemake("--dry-run", "plots/tiny/rewind_vs_finetune.pdf", check=False)
     assert message in output
+    assert "Traceback" not in output
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("plots/tinny/rewind_vs_finetune.pdf", "Did you mean 'tiny'"),
+        (f"{LEVEL1[:-1]}3/summary.json", "has 2 levels, not 3"),
+        (f"{LEVEL1.replace('lr_', 'rl_')}/summary.json", "Did you mean 'lr_rewind'"),
+    ],
+)
+def test_targets_that_cannot_be_made_say_why(project, target, message):
+    output = project.snakemake(target, check=False)
+    assert message in output
+    assert "Traceback" not in output
+    assert not list((project.root / ".snakemake" / "locks").iterdir())
 
 
 def test_divergence_stops_the_job_with_its_name_step_and_rate(project):

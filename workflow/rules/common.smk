@@ -3,15 +3,15 @@ import os
 from snakemake.utils import validate
 
 from pruning import layout, warm
-from pruning.workflow import Workflow
+from pruning.workflow import Workflow, for_rules
 
 # Idle OpenMP threads must not spin; jobs inherit this before they start torch.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 SCHEMAS = os.path.join(os.path.dirname(workflow.snakefile), "..", "schemas")
 
-# Names the wrong key, its value and what is allowed; then Snakemake's own check fills defaults.
-plan = Workflow(config, SCHEMAS)
+# Names the wrong key, its value and what is allowed; Snakemake's own check comes second.
+plan = for_rules(Workflow)(config, SCHEMAS)
 validate(config, "../schemas/config.schema.yaml")
 
 
