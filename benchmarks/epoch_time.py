@@ -91,7 +91,7 @@ def trainer(data: Splits, masked: bool) -> Callable[[], None]:
     task = Task(data, NetworkConfig("lenet_300_100"), recipe)
     state = task.initial_state(0)
     if masked:
-        from pruning.methods.rewinding import prune
+        from pruning.methods.selection import prune
 
         state = state.masked(prune(task, state, 0.2))
     steps = task.timeline.total_steps

@@ -8,9 +8,10 @@ import torch
 
 from pruning import files
 from pruning.errors import PruningError
-from pruning.methods.rewinding import prune, train_dense
+from pruning.methods.selection import prune
 from pruning.training import checkpoint
 from pruning.training.checkpoint import load_masks, load_state, save_masks, save_state
+from pruning.training.dense import train_dense
 from pruning.training.state import load_into
 from tests.conftest import assert_same_state
 

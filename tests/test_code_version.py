@@ -53,7 +53,6 @@ def test_comments_docstrings_and_layout_change_nothing(package):
 def test_a_changed_loop_changes_every_training_and_no_figure(package):
     assert changed(package, ("training/loop.py", "loss.backward()", "(2 * loss).backward()")) == {
         "dense",
-        "prune",
         "retrain",
     }
 
@@ -70,6 +69,24 @@ def test_a_score_and_a_network_change_only_those_that_use_them(package):
         "retrain",
     }
     assert not changed(package, ("models/vgg.py", "nn.ReLU()", "nn.GELU()"))
+
+
+def test_what_comes_after_dense_training_leaves_it_alone(package):
+    edit_retraining = ("methods/rewinding.py", "steps += timeline", "steps += 2 * timeline")
+    assert changed(package, edit_retraining) == {"retrain"}
+    edit_selection = ("methods/selection.py", "within=current", "within=None")
+    assert changed(package, edit_selection) == {"prune"}
+
+
+def test_entries_of_one_module_are_different_versions():
+    one, other = (code_version(f"pruning.models.resnet:resnet{d}") for d in (20, 32))
+    assert one != other
+
+
+def test_relative_imports_are_refused(tmp_path):
+    (tmp_path / "a.py").write_text("from . import b\n")
+    with pytest.raises(ValueError, match="relative imports"):
+        code_version("pruning.a", root=tmp_path)
 
 
 def test_new_rows_in_tables_change_nothing(package):
@@ -91,6 +108,7 @@ def test_stages_cover_what_decides_their_numbers():
         "pruning.masks",
         "pruning.methods.rewinding",
         "pruning.seeds",
+        "pruning.stages.outputs",
         "pruning.training.evaluate",
         "pruning.training.loop",
         "pruning.training.optimizers",

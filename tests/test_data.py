@@ -72,6 +72,13 @@ def test_epoch_boundaries():
         Batching(11, "drop").steps_per_epoch(10)
 
 
+def test_unknown_ways_of_batching_are_refused():
+    with pytest.raises(PruningError, match="Did you mean 'straddle'"):
+        Batching(4, "stradle")
+    with pytest.raises(PruningError, match="Did you mean 'per_image'"):
+        Batching(4, normalization="per_imge")
+
+
 def test_batches_are_a_function_of_seed_stream_and_position():
     batching = Batching(4, crop_padding=1, flip=True)
     images = torch.randint(0, 256, (10, 4, 4, 1), dtype=torch.uint8)
@@ -212,6 +219,14 @@ def test_image_folder_errors_name_the_file(tmp_path):
     Image.new("RGB", (5, 4)).save(tree / "test" / "bird" / "0.png")
     assert "same class folders" in refused()
     assert "'sizes'" in refused(sizes=3)
+    assert "whole number of pixels" in refused(size="big")
+    with tarfile.open(tmp_path / "cut.tar.xz", "w:xz") as archive:
+        archive.add(tree)
+    whole = (tmp_path / "cut.tar.xz").read_bytes()
+    for length in range(100, len(whole) - 40, len(whole) // 9):
+        (tmp_path / "cut.tar.xz").write_bytes(whole[:length])
+        with pytest.raises(PruningError, match=r"cut\.tar\.xz"):
+            prepare("pets", "image_folder", tmp_path, {"path": "cut.tar.xz"})
     (tmp_path / "bad.tar").write_bytes(b"\0" * 100 + b"x" * 1000)
     with pytest.raises(PruningError, match=r"bad\.tar is damaged"):
         prepare("pets", "image_folder", tmp_path, {"path": "bad.tar"})

@@ -178,3 +178,29 @@ def test_tables_that_are_not_tidy_are_named(tmp_path):
     (tmp_path / "x.csv").write_text("")
     with pytest.raises(PruningError, match=r"x\.csv cannot be read"):
         read_table(tmp_path / "x.csv")
+
+
+@pytest.fixture
+def panel(tidy_file, tmp_path, monkeypatch):
+    drawn = {}
+    monkeypatch.setattr(style, "save", lambda figure, pdf, png: drawn.update(figure=figure))
+    paths = {k: tmp_path / f"f.{k}" for k in ("pdf", "png", "csv")}
+    rewind_vs_finetune([tidy_file], {"s": "S"}, {}, **paths)
+    return drawn["figure"].axes[0], pd.read_csv(paths["csv"])
+
+
+def test_points_lie_at_their_densities(panel):
+    axes, csv = panel
+    for c in axes.containers:
+        assert np.allclose(
+            c[0].get_xdata(), sorted({d for d in csv["density"] if d < 1}, reverse=True), rtol=0.03
+        )
+
+
+def test_the_band_spans_the_dense_networks(panel):
+    axes, csv = panel
+    dense = csv[csv["method"] == "dense"].iloc[0]
+    band = axes.patches[0]
+    assert (band.get_y(), band.get_y() + band.get_height()) == pytest.approx(
+        (dense["min"], dense["max"])
+    )

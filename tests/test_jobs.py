@@ -3,6 +3,7 @@
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -171,6 +172,45 @@ def test_a_child_dies_with_its_script(warm, number):
             return
         time.sleep(0.05)
     pytest.fail("the child goes on without its script")
+
+
+def test_a_request_that_breaks_off_does_not_hold_up_the_next(warm):
+    script, _, address = warm
+    with socket.socket(socket.AF_UNIX) as broken:
+        broken.connect(address)
+        socket.send_fds(broken, [f"{500:16d}".encode()], [0, 1, 2])
+        broken.sendall(b"half")
+    done = script("print('fine')")
+    assert done.communicate(timeout=30)[0] == "fine\n"
+
+
+def test_scripts_and_children_end_with_a_warm_process_that_is_killed(tmp_path):
+    code = "from pruning import warm; warm.start(); import os, sys; "
+    code += "print(os.environ[warm.ADDRESS], flush=True); sys.stdin.read()"
+    starter = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    address = starter.stdout.readline().strip()
+    while not os.path.exists(address):
+        time.sleep(0.05)
+    path = tmp_path / "x.py"
+    path.write_text(
+        "from pruning.warm import hand_over\nhand_over()\nimport os, time\n"
+        "print(os.getpid(), os.getppid(), flush=True)\ntime.sleep(60)\n"
+    )
+    job = subprocess.Popen(
+        [sys.executable, path], env=os.environ | {"PRUNING_WARM": address},
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    child, server = map(int, job.stdout.readline().split())
+    os.kill(server, signal.SIGKILL)
+    assert job.wait(timeout=10) == -signal.SIGKILL
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline and os.path.exists(f"/proc/{child}"):
+        time.sleep(0.05)
+    assert not os.path.exists(f"/proc/{child}")
+    starter.stdin.close()
+    starter.wait()
 
 
 def test_without_a_warm_process_a_script_just_runs(warm, tmp_path):

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pruning import masks as masking
@@ -21,8 +21,13 @@ def flat(masks):
     return torch.cat([mask.flatten() for mask in masks.values()])
 
 
+def keeps_something(density, lists):
+    assume(masking.kept_count(density, sum(map(len, lists))) > 0)
+
+
 @given(score_lists, densities)
 def test_global_selection_keeps_the_exact_count_even_with_ties(lists, density):
+    keeps_something(density, lists)
     scores = tensors(lists)
     masks = masking.select(scores, density)
     total = sum(map(len, lists))
@@ -31,6 +36,7 @@ def test_global_selection_keeps_the_exact_count_even_with_ties(lists, density):
 
 @given(score_lists, densities)
 def test_layerwise_selection_keeps_the_exact_count_of_each_tensor(lists, density):
+    assume(any(masking.kept_count(density, len(values)) for values in lists))
     for name, mask in masking.select(tensors(lists), density, "layerwise").items():
         expected = masking.kept_count(density, mask.numel())
         assert int(mask.sum()) == expected, name
@@ -38,6 +44,7 @@ def test_layerwise_selection_keeps_the_exact_count_of_each_tensor(lists, density
 
 @given(score_lists, densities)
 def test_what_is_kept_scores_highest_and_ties_go_to_the_lower_index(lists, density):
+    keeps_something(density, lists)
     kept = flat(masking.select(tensors(lists), density)).tolist()
     values = [value for values in lists for value in values]
     # An independent, slow reference: a sort of (score, index) pairs.
@@ -50,6 +57,7 @@ def test_what_is_kept_scores_highest_and_ties_go_to_the_lower_index(lists, densi
 def test_levels_are_nested(lists, first, second):
     scores = tensors(lists)
     high, low = max(first, second), min(first, second)
+    keeps_something(low, lists)
     outer = masking.select(scores, high)
     other = {name: -score for name, score in scores.items()}  # a ranking that disagrees
     inner = masking.select(other, low, within=outer)
@@ -82,6 +90,8 @@ def test_nan_scores_unknown_scope_and_growing_are_refused():
         masking.select({"w": torch.tensor([1.0, float("nan")])}, 0.5)
     with pytest.raises(PruningError, match="global, layerwise"):
         masking.select({"w": torch.zeros(4)}, 0.5, "globl")
+    with pytest.raises(PruningError, match="keeps none of 4 weights"):
+        masking.select({"w": torch.zeros(4)}, 0.01)
     scores = {"w": torch.arange(4.0)}
     with pytest.raises(PruningError, match="never brings weights back"):
         masking.select(scores, 0.75, within=masking.select(scores, 0.5))

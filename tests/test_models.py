@@ -72,17 +72,17 @@ def test_weights_are_a_function_of_the_seed_and_of_nothing_global(initialization
 
 def test_initial_variances():
     config = NetworkConfig("vgg16", "fan_in_truncated_normal")
-    weights = dict(build(config, RGB32, 10, seed=0).named_parameters())
+    weights = build(config, RGB32, 10, seed=0).state_dict()
     kernel = weights["features.40.weight"]  # 512 -> 512
     fan_in = kernel[0].numel()
     assert float(kernel.var() * fan_in) == pytest.approx(1, rel=0.02)
     assert float(kernel.abs().max() * fan_in**0.5) == pytest.approx(2 / 0.8796, rel=0.01)
     assert float(weights["fc.weight"].std()) == pytest.approx(0.01, rel=0.05)
     assert float(weights["fc.bias"].abs().max()) == 0
-    he = dict(build(NetworkConfig("vgg16"), RGB32, 10, seed=0).named_parameters())
+    he = build(NetworkConfig("vgg16"), RGB32, 10, seed=0).state_dict()
     assert float(he["features.40.weight"].var() * fan_in) == pytest.approx(2, rel=0.02)
     glorot = build(NetworkConfig("vgg16", "xavier_uniform"), RGB32, 10, seed=0)
-    kernel = dict(glorot.named_parameters())["features.40.weight"]
+    kernel = glorot.state_dict()["features.40.weight"]
     assert float(kernel.var() * (2 * fan_in) / 2) == pytest.approx(1, rel=0.02)
 
 
@@ -102,6 +102,9 @@ def test_bad_names_and_options_say_what_exists():
         build(NetworkConfig("resnet_20"), RGB32, 10, seed=0)
     with pytest.raises(PruningError, match=r"no option 'depth'.*widths, shortcut"):
         build(NetworkConfig("resnet20", options={"depth": 3}), RGB32, 10, seed=0)
+    for bad in ({"widths": "abc"}, {"widths": 5}, {"widths": [8]}, {"hidden": 2.5}):
+        with pytest.raises(PruningError, match="'small_cnn' cannot be built with the options"):
+            build(NetworkConfig("small_cnn", options=bad), GREY8, 10, seed=0)
     with pytest.raises(PruningError, match="at least 16x16"):
         build(NetworkConfig("lenet_5"), GREY8, 10, seed=0)
     with pytest.raises(PruningError, match="Exempt layer 'fc3'.*conv1, conv2, fc1, fc2"):

@@ -5,9 +5,11 @@ import torch
 
 from pruning.errors import PruningError
 from pruning.methods.retraining_rules import RULES, Rule, rule
-from pruning.methods.rewinding import prune, retrain, starting_state, train_dense
+from pruning.methods.rewinding import retrain, starting_state
+from pruning.methods.selection import prune
 from pruning.scores import ScoreContext
 from pruning.scores.random import random
+from pruning.training.dense import train_dense
 from tests.conftest import assert_same_state
 
 LATE, EARLY = 0.5, 3.5  # retrain times after the last rate drop (at epoch 3 of 4) and before

@@ -10,11 +10,11 @@ STUDIES = REPOSITORY / "config" / "studies"
 SCHEMA = SCHEMAS / "study.schema.yaml"
 
 
-def write(tmp_path, name="s", **changes):
+def write(tmp_path, name="s", changes=None, **more):
     """The digits study with changes; a value of None removes the key, dots go inside."""
     document = yaml.safe_load((STUDIES / "digits.yaml").read_text())
-    for dotted, value in changes.items():
-        *parents, key = dotted.split("__")
+    for dotted, value in ((changes or {}) | more).items():
+        *parents, key = dotted.split("__") if isinstance(dotted, str) else [dotted]
         place = document
         for parent in parents:
             place = place[parent]
@@ -59,10 +59,15 @@ def test_every_shipped_study_is_valid(name):
         ({"seeds": [0, 0]}, "seeds is .*must differ"),
         ({"extends": "digit"}, "Unknown study 'digit'"),
         ({"extends": "s"}, "goes in a circle"),
+        ({"recipe__optimizer": {"weight_decay": "5e-4"}}, "write 5.0e-4"),
+        ({"recipe__epochs": float("inf")}, "finite numbers"),
+        ({"recipe__schedule": {"learning_rate": 0.1, "milestones": [3, 2]}}, "rising order"),
+        ({"rewinding__retrain_times": [1e-9]}, "plain number of epochs"),
+        ({12: "x"}, "unknown key '12'"),
     ],
 )
 def test_mistakes_name_the_key_its_value_and_what_is_allowed(tmp_path, changes, message):
-    path = write(tmp_path, **changes)
+    path = write(tmp_path, changes=changes)
     with pytest.raises(PruningError, match=message) as error:
         load_study(path, SCHEMA)
     assert "s.yaml" in str(error.value)

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from pruning.data.batches import Batching
 from pruning.data.splits import Split
 from pruning.errors import PruningError, TrainingDiverged
-from pruning.methods.rewinding import prune, train_dense
+from pruning.methods.selection import prune
 from pruning.training import optimizers
+from pruning.training.dense import train_dense
 from pruning.training.evaluate import evaluate_module
 from pruning.training.loop import Run, train
 from pruning.training.optimizers import OptimizerConfig
@@ -206,6 +207,12 @@ def test_divergence_names_step_and_rate_and_stops(make_task):
         train_dense(task, 0)
 
 
+def test_divergence_in_the_very_last_step_is_seen(make_task):
+    task = make_task(learning_rate=1e38, milestones=())
+    with pytest.raises(TrainingDiverged, match="at step 0, learning rate"):
+        train_dense(task, 0, steps=1)
+
+
 def test_weight_decay_exclusions(make_task):
     module = make_task("small_cnn").build(0)
     groups = optimizers.make(OptimizerConfig("sgd", 0.1, ("bias", "norm")), module).param_groups
@@ -225,7 +232,7 @@ def test_a_training_job_imports_neither_torchvision_nor_pandas(digits_file, tmp_
     code = f"""
 import sys
 from pruning.data.batches import Batching
-from pruning.stages.common import StageContext
+from pruning.stages.context import StageContext
 import pruning.stages.prune, pruning.stages.retrain
 from pruning.stages.dense import dense
 task = dict(

@@ -25,11 +25,11 @@ _PUBLIC = {
     "load_data": "pruning.library",
     "load_masks": "pruning.training.checkpoint",
     "load_state": "pruning.training.checkpoint",
-    "prune": "pruning.methods.rewinding",
+    "prune": "pruning.methods.selection",
     "retrain": "pruning.methods.rewinding",
     "save_state": "pruning.training.checkpoint",
     "select": "pruning.masks",
-    "train_dense": "pruning.methods.rewinding",
+    "train_dense": "pruning.training.dense",
 }
 
 __all__ = sorted(_PUBLIC)

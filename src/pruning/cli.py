@@ -51,8 +51,12 @@ def _workflow(options: argparse.Namespace) -> Workflow:
     except yaml.YAMLError as error:
         raise PruningError(f"{path} is not YAML: {' '.join(str(error).split())}.") from None
     root = path.resolve().parents[1]
+    if not (root / "workflow" / "schemas").is_dir():
+        raise PruningError(
+            f"{path} is not in a checkout of this project: no workflow/schemas there."
+        )
     if isinstance(config, dict):
-        config["study_folder"] = str(root / config.get("study_folder", "config/studies"))
+        config["study_folder"] = str(root / str(config.get("study_folder", "config/studies")))
     return Workflow(config, root / "workflow" / "schemas")
 
 
@@ -78,9 +82,10 @@ def _prepare(options: argparse.Namespace) -> None:
 
 
 def _dense(options: argparse.Namespace) -> None:
-    from pruning.methods.rewinding import train_dense
-    from pruning.stages.common import StageContext, metrics_csv
+    from pruning.stages.context import StageContext
+    from pruning.stages.outputs import metrics_csv
     from pruning.training.checkpoint import save_state
+    from pruning.training.dense import train_dense
 
     workflow = _workflow(options)
     study = workflow.study(options.study)

@@ -30,7 +30,8 @@ def code_version(*entries: str, root: Path = ROOT) -> str:
         FileNotFoundError: an entry that is no module of the package.
     """
     covered = modules(*entries, root=root)
-    text = "\n".join(f"{name} {_inspect(name, root)[0]}" for name in covered)
+    lines = [f"{name} {_inspect(name, root)[0]}" for name in covered]
+    text = "\n".join(lines + sorted(entries))  # two attributes of one module are two entries
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -82,7 +83,9 @@ def _imports(tree: ast.AST) -> Iterable[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
+        elif isinstance(node, ast.ImportFrom):
+            if node.level:
+                raise ValueError("relative imports hide what a stage depends on: name the module")
             yield node.module
             # "from pruning import masks" names a module, not an attribute.
             yield from (f"{node.module}.{alias.name}" for alias in node.names)

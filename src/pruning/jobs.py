@@ -94,8 +94,10 @@ def device(wanted: str, environment: Mapping[str, str] = os.environ) -> Iterator
         return
     from pruning.gpu_slots import gpu_slot
 
-    share = int(environment.get("PRUNING_JOBS_PER_GPU", "1"))
-    with gpu_slot(count, share, environment.get("CUDA_VISIBLE_DEVICES", "")) as index:
+    share = environment.get("PRUNING_JOBS_PER_GPU", "1")
+    if not share.isdigit():
+        raise PruningError(f"PRUNING_JOBS_PER_GPU must be a whole number, it is {share!r}.")
+    with gpu_slot(count, int(share), environment.get("CUDA_VISIBLE_DEVICES", "")) as index:
         yield f"cuda:{index}"
 
 

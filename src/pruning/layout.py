@@ -86,10 +86,12 @@ def training_folders(study: Study) -> Iterator[str]:
 def training_files(study: Study) -> list[str]:
     """Every file that a study's trainings and prunings are to leave, without duplicates."""
     files = [f"{folder}/{file}" for folder in training_folders(study) for file in TRAINING_FILES]
+    files += [f"{dense_folder(study.name, seed)}/rewind" for seed in study.seeds]
     if study.rewinding:
         for seed in study.seeds:
             for mode, method, time, level in study.rewinding.cells():
-                files.append(mask(study.name, seed, chain(mode, method, time), level))
+                masks = mask(study.name, seed, chain(mode, method, time), level)
+                files += [masks, masks.replace(".safetensors", ".json")]
                 if rule(method).needs_rewind_state:
                     files.append(rewind_state(study.name, seed, time))
     return list(dict.fromkeys(files))
@@ -100,14 +102,25 @@ def tidy(study: str) -> str:
     return f"{RESULTS}/{study}/tidy.csv"
 
 
-def read_repairs(study: str) -> int:
-    """The count kept beside the tidy table; see :class:`pruning.workflow.Workflow`."""
+def figure_files(stem: str) -> tuple[str, ...]:
+    """The files of a figure."""
+    return tuple(f"{stem}.{ending}" for ending in ("pdf", "png", "csv"))
+
+
+def read_repairs(product: str) -> int:
+    """The count kept for a product; see :class:`pruning.workflow.Workflow`."""
     try:
-        return int(Path(RESULTS, study, ".repairs").read_text())
+        return int(_repairs_file(product).read_text())
     except (OSError, ValueError):
         return 0
 
 
-def write_repairs(study: str, count: int) -> None:
+def write_repairs(product: str, count: int) -> None:
     """Write the count down."""
-    Path(RESULTS, study, ".repairs").write_text(f"{count}\n")
+    path = _repairs_file(product)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"{count}\n")
+
+
+def _repairs_file(product: str) -> Path:
+    return Path(RESULTS, ".repairs", product.replace("/", "-"))

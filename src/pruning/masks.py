@@ -85,11 +85,16 @@ def select(
         if torch.isnan(score).any():
             raise PruningError(f"The scores of {name} contain NaN, so they cannot be ranked.")
     if scope == "layerwise":
-        return {
+        masks = {
             name: _top({name: score}, density, _only(within, name))[name]
             for name, score in scores.items()
         }
-    return _top(scores, density, within)
+    else:
+        masks = _top(scores, density, within)
+    kept, total = counts(masks)
+    if not kept:
+        raise PruningError(f"Density {density:g} keeps none of {total} weights: prune less.")
+    return masks
 
 
 def _only(masks: Mapping[str, Tensor] | None, name: str) -> Masks | None:

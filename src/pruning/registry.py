@@ -32,11 +32,11 @@ NETWORKS = {
 }
 
 DATASET_KINDS = {
-    "digits": "pruning.data.prepare:digits",
-    "mnist": "pruning.data.prepare:mnist",
-    "fashion_mnist": "pruning.data.prepare:fashion_mnist",
-    "cifar10": "pruning.data.prepare:cifar10",
-    "cifar100": "pruning.data.prepare:cifar100",
+    "digits": "pruning.data.digits:digits",
+    "mnist": "pruning.data.torchvision_sets:mnist",
+    "fashion_mnist": "pruning.data.torchvision_sets:fashion_mnist",
+    "cifar10": "pruning.data.torchvision_sets:cifar10",
+    "cifar100": "pruning.data.torchvision_sets:cifar100",
     "image_folder": "pruning.data.image_folder:image_folder",
 }
 

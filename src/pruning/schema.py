@@ -2,6 +2,7 @@
 
 import copy
 import difflib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from jsonschema import Draft202012Validator, validators
 from jsonschema.exceptions import ValidationError
 
 from pruning.errors import PruningError
+
+NUMBER = r"[+-]?[0-9]+[eE][+-]?[0-9]+"
 
 
 def check_document(document: dict[str, Any], schema: Path | str, where: str) -> dict[str, Any]:
@@ -23,6 +26,8 @@ def check_document(document: dict[str, Any], schema: Path | str, where: str) -> 
     Raises:
         PruningError: the first wrong key: its path, its value and what is allowed.
     """
+    if not isinstance(document, dict):
+        raise PruningError(f"{where} must hold keys and values.")
     validator = _FillingValidator(yaml.safe_load(Path(schema).read_text()))
     filled = copy.deepcopy(document)
     errors = sorted(validator.iter_errors(filled), key=lambda e: (len(e.path), str(e.path)))
@@ -36,7 +41,7 @@ def _explain(error: ValidationError) -> str:
     value, rule = error.instance, error.validator_value
     if error.validator == "additionalProperties":
         allowed = sorted(error.schema.get("properties", {}))
-        extra = sorted(set(value) - set(allowed))[0]
+        extra = sorted(map(str, set(value) - set(allowed)))[0]
         near = difflib.get_close_matches(extra, allowed, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         return f"unknown key {extra!r} in {key}.{hint} Allowed: {', '.join(allowed)}."
@@ -60,6 +65,8 @@ def _explain(error: ValidationError) -> str:
         "pattern": lambda: f"it must match {rule}",
     }
     reason = limits[error.validator]() if error.validator in limits else error.message
+    if error.validator == "type" and isinstance(value, str) and re.fullmatch(NUMBER, value):
+        reason += " (YAML takes 5e-4 for a text: write 5.0e-4)"
     return f"{key} is {value!r}; {reason}."
 
 

@@ -3,7 +3,9 @@
 No torch here: Snakemake reads every study each time it starts.
 """
 
+import math
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,8 +17,10 @@ from pruning import registry
 from pruning.errors import PruningError, unknown
 from pruning.methods.retraining_rules import RULES
 from pruning.schema import check_document
+from pruning.training.schedules import StepDecay
 
-MODES = ("iterative", "one_shot")
+NAME = re.compile("[A-Za-z0-9_]+")
+TIME = re.compile("-?[0-9]+([.][0-9]+)?")  # as paths spell it
 
 
 @dataclass(frozen=True)
@@ -150,7 +154,7 @@ def _read_extended(path: Path, above: tuple[str, ...]) -> dict[str, Any]:
         document = yaml.safe_load(path.read_text())
     except OSError as error:
         raise PruningError(f"The study file {path} cannot be read ({error.strerror}).") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise PruningError(f"{path} is not YAML: {' '.join(str(error).split())}.") from None
     if not isinstance(document, dict):
         raise PruningError(f"{path} must hold keys and values, as in config/studies/digits.yaml.")
@@ -176,6 +180,12 @@ def _study(name: str, document: dict[str, Any]) -> Study:
     registry.entry("network", network["name"])
     registry.entry("initialization", network["initialization"])
     registry.entry("optimizer", recipe["optimizer"]["name"])
+    if not NAME.fullmatch(name):
+        raise PruningError("a study's file name consists of letters, digits and underscores only.")
+    numbers = (recipe["epochs"], *recipe["schedule"]["milestones"])
+    if not all(map(math.isfinite, numbers)):
+        raise PruningError(f"recipe: epochs and milestones must be finite numbers: {numbers}.")
+    StepDecay(**recipe["schedule"])  # says what is wrong with it
     task = {key: document[key] for key in ("dataset", "validation", "network", "recipe", "exempt")}
     return Study(
         name=name,
@@ -204,6 +214,8 @@ def _rewinding(values: dict[str, Any], recipe: dict[str, Any]) -> Rewinding:
         data_order=values["data_order"],
     )
     for time in rewinding.all_times():
+        if not TIME.fullmatch(f"{time:g}"):
+            raise PruningError(f"retrain time {time:g} must be a plain number of epochs, like 0.5.")
         if not 0 < time <= recipe["epochs"]:
             raise PruningError(
                 f"retrain time {time:g} lies outside (0, {recipe['epochs']:g}]: one cannot rewind "

@@ -13,6 +13,7 @@ the same bytes. Without a warm process - on a cluster node, in a notebook - scri
 """
 
 import contextlib
+import ctypes
 import json
 import os
 import runpy
@@ -27,12 +28,14 @@ from pathlib import Path
 
 ADDRESS = "PRUNING_WARM"  # environment: the socket of the warm process
 INSIDE = "PRUNING_WARM_CHILD"  # environment: set in its children
+STARTED = b"!"
 
 
 def start() -> None:
     """Start the warm process and tell jobs of it through the environment."""
     address = str(Path(tempfile.mkdtemp(prefix="pruning-warm-"), "socket"))
-    subprocess.Popen([sys.executable, "-m", "pruning.warm", address], stdin=subprocess.DEVNULL)
+    command = [sys.executable, "-m", "pruning.warm", address, str(os.getpid())]
+    subprocess.Popen(command, stdin=subprocess.DEVNULL)
     os.environ[ADDRESS] = address
 
 
@@ -47,6 +50,8 @@ def hand_over() -> None:
         request = json.dumps({"argv": sys.argv, "cwd": os.getcwd(), "env": dict(os.environ)})
         socket.send_fds(connection, [f"{len(request.encode()):16d}".encode()], [0, 1, 2])
         connection.sendall(request.encode())
+        if connection.recv(1) != STARTED:
+            return
     except OSError:
         return  # no warm process any more; nothing has been started, so run here
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # closing the connection ends the child
@@ -59,9 +64,8 @@ def hand_over() -> None:
     os._exit(code)
 
 
-def serve(address: str) -> None:
-    """Fork a child per request until the parent process is gone."""
-    parent = os.getppid()
+def serve(address: str, parent: int) -> None:
+    """Fork a child per request until the process ``parent`` is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the scripts, which reach us
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(address)
@@ -99,23 +103,37 @@ def _import_everything() -> None:
 
 def _accept(listener: socket.socket, jobs: dict[int, socket.socket]) -> None:
     connection, _ = listener.accept()
+    connection.settimeout(10)  # a script that asks sends its request at once
     fds: list[int] = []
     try:
         size, fds, _, _ = socket.recv_fds(connection, 16, 3)
         text = b""
         while len(text) < int(size):
-            text += connection.recv(1 << 16)
+            chunk = connection.recv(1 << 16)
+            if not chunk:
+                raise EOFError
+            text += chunk
         request = json.loads(text)
-    except (OSError, ValueError):  # the script died while asking
+        connection.sendall(STARTED)
+    except (OSError, ValueError, EOFError):  # the script died while asking
         connection.close()
     else:
         pid = os.fork()
         if pid == 0:
-            listener.close()
+            for inherited in (listener, connection, *jobs.values()):
+                inherited.close()  # else a script would never see that we are gone
+            _die_with_parent()
             _run(request, fds)
         jobs[pid] = connection
     for fd in fds:
         os.close(fd)
+
+
+def _die_with_parent() -> None:
+    """Have the kernel kill this child when the warm process dies (Linux)."""
+    if sys.platform == "linux":
+        set_parent_death_signal = 1  # PR_SET_PDEATHSIG
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
 
 
 def _hung_up(connection: socket.socket, jobs: dict[int, socket.socket]) -> None:
@@ -164,4 +182,4 @@ def _run(request: dict, fds: list[int]) -> None:
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1])
+    serve(sys.argv[1], int(sys.argv[2]))

@@ -51,9 +51,8 @@ class Workflow:
 
     def __init__(self, config: dict[str, Any], schemas: Path | str) -> None:
         self.schemas = Path(schemas)
-        config.update(
-            check_document(config, self.schemas / "config.schema.yaml", "config/config.yaml")
-        )
+        checked = check_document(config, self.schemas / "config.schema.yaml", "config/config.yaml")
+        config.update(checked)
         self.config = config
         self.study = cache(self._study)
         # Once per run: Snakemake asks again when the missing files are back.
@@ -148,6 +147,7 @@ class Workflow:
     @for_rules
     def retrain_input(self, wildcards: Any) -> dict[str, str]:
         """Mask, pruned training and, where the method needs it, the rewind state."""
+        self._check_cell(wildcards)
         study, seed, level = wildcards.study, wildcards.seed, wildcards.level
         method = rule(wildcards.method)
         chain = layout.chain(wildcards.mode, wildcards.method, wildcards.time)
@@ -189,6 +189,22 @@ class Workflow:
         if level > levels:
             raise PruningError(f"Study {wildcards.study!r} has {levels} levels, not {level}.")
 
+    def _check_cell(self, wildcards: Any) -> None:
+        rewinding = self._rewinding(wildcards)
+        mode, method, time = wildcards.mode, wildcards.method, wildcards.time
+        rule(method)
+        if mode not in rewinding.modes or method not in rewinding.methods:
+            raise PruningError(
+                f"Study {wildcards.study!r} does not run {method} ({mode}): it has "
+                f"{', '.join(rewinding.methods)} ({', '.join(rewinding.modes)})."
+            )
+        times = [f"{t:g}" for t in rewinding.times(method)]
+        if time not in times:
+            raise PruningError(
+                f"Study {wildcards.study!r} retrains {method} for {', '.join(times)} epochs, "
+                f"not {time}."
+            )
+
     # -- resources --------------------------------------------------------------------------
 
     @cached_property
@@ -218,33 +234,49 @@ class Workflow:
 
     @for_rules
     def collect_params(self, wildcards: Any) -> dict[str, Any]:
-        """Code version, and a count that grows when finished files have gone missing."""
+        """Code version, and the count of repairs."""
+        study = self.study(wildcards.study)
+        product = layout.tidy(study.name)
+        watched = (self.data_file(wildcards), *layout.training_files(study))
         return {
             "code_version": code_version("pruning.stages.collect"),
-            "repairs": self.repairs(wildcards.study),
+            "repairs": self.repairs(product, watched),
         }
 
-    def _repairs(self, name: str) -> int:
-        """How often files of a finished study had to be made again, this time included.
+    @for_rules
+    def figure_params(
+        self, entry: str, studies: list[Study], products: tuple[str, ...]
+    ) -> dict[str, Any]:
+        """Titles, options, code version and the count of repairs of a figure.
 
-        Snakemake looks at a missing intermediate file only when something that needs it runs. So
-        that deleting one output reruns its stage, this number is a parameter of the collecting
-        rule: it rises when a collected file is missing, and is written down when it is back.
+        Args:
+            entry: the figure's module.
+            studies: what it shows.
+            products: its files, the one that is asked for first.
         """
-        count = layout.read_repairs(name)
-        collected = os.path.exists(layout.tidy(name))
-        files = layout.training_files(self.study(name))
-        if collected and not all(map(os.path.exists, files)):
-            count += 1
-        return count
-
-    def figure_params(self, entry: str, studies: list[Study]) -> dict[str, Any]:
-        """Titles, options and code version of a figure."""
+        for study in studies:
+            if study.rewinding is None:
+                raise PruningError(f"Study {study.name!r} has no `rewinding` section to draw.")
+        watched = (*products[1:], *(layout.tidy(study.name) for study in studies))
         return {
             "code_version": code_version(entry),
             "options": {study.name: _sorted(study.figure) for study in studies},
+            "repairs": self.repairs(products[0], watched),
             "titles": {study.name: study.title for study in studies},
         }
+
+    def _repairs(self, product: str, watched: tuple[str, ...]) -> int:
+        """How often files behind a finished product had to be made again, this time included.
+
+        Snakemake looks at a missing intermediate file only when something that needs it runs. So
+        that deleting one output reruns its stage, this number is a parameter of the rules that
+        collect and draw: it rises when a watched file is missing, and is written down when it is
+        back.
+        """
+        count = layout.read_repairs(product)
+        if os.path.exists(product) and not all(map(os.path.exists, watched)):
+            count += 1
+        return count
 
 
 def _sorted(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -53,10 +54,24 @@ def test_a_comment_reruns_nothing_and_an_algorithm_its_stages(finished):
     finished.edit("src/pruning/training/loop.py", "loss.backward()", "loss.backward()  # why")
     assert finished.plan() == {}
     finished.edit("src/pruning/scores/magnitude.py", "weight.abs()", "weight.square()")
-    assert finished.plan() == {"collect": 1, "prune": 4, "retrain": 4,
-                               "study_rewind_vs_finetune": 1}  # fmt: skip
+    after = {"collect": 1, "prune": 4, "retrain": 4, "study_rewind_vs_finetune": 1}
+    assert finished.plan() == after
     finished.edit("src/pruning/training/loop.py", "loss.backward()", "(2 * loss).backward()")
     assert finished.plan() == ALL
+
+
+def test_a_retrain_time_that_joins_while_the_dense_training_is_interrupted(project):
+    project.edit("config/studies/tiny.yaml", *LONG)
+    target = "results/tiny/seed0/rewind_states/t2.safetensors"
+    index = project.root / "results/tiny/seed0/dense.resume/index.json"
+    run = project.start(target)
+    wait_for(index, run)
+    kill_group(run)
+    project.edit("config/studies/tiny.yaml", "retrain_times: [2]", "retrain_times: [2, 249]")
+    project.snakemake("--unlock")
+    project.snakemake(target.replace("t2", "t249"))
+    log = (project.root / "logs/tiny/seed0/dense.log").read_text()
+    assert "resumed after" in log
 
 
 @pytest.mark.parametrize(
@@ -114,11 +129,38 @@ def test_deleting_an_output_reruns_its_stage_and_its_descendants(finished):
     finished.snakemake("plots/tiny/rewind_vs_finetune.pdf")
     assert finished.files() == before
     assert finished.plan() == {}
-    (finished.root / LEVEL1.replace("level1", "level2") / "mask.safetensors").unlink()
-    assert finished.plan() == expected | {"retrain": 1}
-    (finished.root / "plots/tiny/rewind_vs_finetune.png").unlink()
+
+
+DRAWN = {"study_rewind_vs_finetune": 1}
+LAST = {"collect": 1, "retrain": 1} | DRAWN
+
+
+@pytest.mark.parametrize(
+    ("deleted", "expected"),
+    [
+        ("plots/tiny/rewind_vs_finetune.png", DRAWN),
+        ("plots/tiny/rewind_vs_finetune.csv", DRAWN),
+        ("results/tiny/tidy.csv", {"collect": 1} | DRAWN),
+        (f"{LEVEL1[:-1]}2/metrics.csv", LAST),
+        (f"{LEVEL1[:-1]}2/state.json", LAST),
+        (f"{LEVEL1[:-1]}2/mask.safetensors", LAST | {"prune": 1}),
+        (f"{LEVEL1[:-1]}2/mask.json", LAST | {"prune": 1}),
+        ("results/tiny/seed0/rewind_states/t2.safetensors",
+         {"collect": 1, "prune": 1, "retrain": 2, "rewind_state": 1} | DRAWN),
+        ("results/tiny/seed0/dense/rewind", ALL),
+        ("results/data/digits.safetensors", ALL | {"prepare_data": 1}),
+    ],
+)  # fmt: skip
+def test_any_output_can_be_deleted_and_comes_back(finished, deleted, expected):
+    path = finished.root / deleted
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert finished.plan() == expected
+
+
+def test_a_deleted_figure_file_comes_back_and_then_all_is_done(finished):
+    (finished.root / "plots/tiny/rewind_vs_finetune.csv").unlink()
     finished.snakemake("plots/tiny/rewind_vs_finetune.pdf")
-    assert finished.files() == before
+    assert (finished.root / "plots/tiny/rewind_vs_finetune.csv").exists()
     assert finished.plan() == {}
 
 
@@ -208,6 +250,8 @@ def test_mistakes_in_the_configuration_stop_at_once(project, file, old, new, mes
         ("plots/tinny/rewind_vs_finetune.pdf", "Did you mean 'tiny'"),
         (f"{LEVEL1[:-1]}3/summary.json", "has 2 levels, not 3"),
         (f"{LEVEL1.replace('lr_', 'rl_')}/summary.json", "Did you mean 'lr_rewind'"),
+        (f"{LEVEL1.replace('t2', 't4')}/summary.json", "retrains lr_rewind for 2 epochs, not 4"),
+        (f"{LEVEL1.replace('lr_rewind', 'reinit')}/summary.json", "does not run reinit"),
     ],
 )
 def test_targets_that_cannot_be_made_say_why(project, target, message):

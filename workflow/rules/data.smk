@@ -5,7 +5,6 @@ rule prepare_data:
         "logs/data/{dataset}.log",
     benchmark:
         "logs/data/{dataset}.benchmark.tsv"
-    retries: 1
     threads: 1
     resources:
         mem_mb=4000,

@@ -30,7 +30,11 @@ rule rewind_vs_finetune:
     benchmark:
         "logs/plots/rewind_vs_finetune.benchmark.tsv"
     params:
-        figure=plan.figure_params("pruning.figures.rewinding", plan.enabled),
+        figure=plan.figure_params(
+            "pruning.figures.rewinding",
+            plan.enabled,
+            layout.figure_files("plots/rewind_vs_finetune"),
+        ),
     script:
         "../scripts/rewind_vs_finetune.py"
 
@@ -53,5 +57,7 @@ use rule rewind_vs_finetune as study_rewind_vs_finetune with:
         "logs/plots/{study}/rewind_vs_finetune.benchmark.tsv"
     params:
         figure=lambda wildcards: plan.figure_params(
-            "pruning.figures.rewinding", [plan.study(wildcards.study)]
+            "pruning.figures.rewinding",
+            [plan.study(wildcards.study)],
+            layout.figure_files(f"plots/{wildcards.study}/rewind_vs_finetune"),
         ),

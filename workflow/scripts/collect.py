@@ -6,4 +6,4 @@ with job(snakemake.log[0]):
 
     study = snakemake.wildcards.study
     collect(study, [f for f in snakemake.input if f.endswith("summary.json")], snakemake.output[0])
-    write_repairs(study, snakemake.params.stage["repairs"])
+    write_repairs(snakemake.output[0], snakemake.params.stage["repairs"])

@@ -3,7 +3,7 @@ from pathlib import Path
 from pruning.jobs import training_job
 
 with training_job(snakemake.log[0], snakemake.config["device"]) as where:
-    from pruning.stages.common import StageContext
+    from pruning.stages.context import StageContext
     from pruning.stages.dense import dense
 
     context = StageContext(device=where, **snakemake.params.stage)

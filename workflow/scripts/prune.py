@@ -1,7 +1,7 @@
 from pruning.jobs import training_job
 
 with training_job(snakemake.log[0]):
-    from pruning.stages.common import StageContext
+    from pruning.stages.context import StageContext
     from pruning.stages.prune import prune
 
     context = StageContext(**snakemake.params.stage)

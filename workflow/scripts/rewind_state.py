@@ -1,7 +1,7 @@
 from pruning.jobs import training_job
 
 with training_job(snakemake.log[0], snakemake.config["device"]) as where:
-    from pruning.stages.common import StageContext
+    from pruning.stages.context import StageContext
     from pruning.stages.dense import rewind_state
 
     context = StageContext(device=where, **snakemake.params.stage)

@@ -1,4 +1,5 @@
 from pruning.jobs import job
+from pruning.layout import write_repairs
 
 with job(snakemake.log[0]):
     from pruning.figures.rewinding import rewind_vs_finetune
@@ -12,3 +13,4 @@ with job(snakemake.log[0]):
         png=output.png,
         csv=output.csv,
     )
+    write_repairs(output.pdf, figure["repairs"])

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pruning.data.splits import Split, Splits
-from pruning.errors import PruningError
+from pruning.errors import PruningError, unknown
 from pruning.seeds import generator
 
 EPOCH_BOUNDARIES = ("straddle", "keep", "drop")
@@ -42,6 +42,10 @@ class Batching:
     def __post_init__(self) -> None:
         if self.size < 1:
             raise PruningError(f"The batch size must be at least 1, it is {self.size}.")
+        if self.epoch_boundary not in EPOCH_BOUNDARIES:
+            raise unknown("epoch boundary", self.epoch_boundary, EPOCH_BOUNDARIES)
+        if self.normalization not in NORMALIZATIONS:
+            raise unknown("normalization", self.normalization, NORMALIZATIONS)
 
     def steps_per_epoch(self, images: int) -> Fraction:
         """Optimizer steps in one epoch over ``images`` images, exactly."""

@@ -1,8 +1,10 @@
 """Any tree ``train/<class>/*``, ``test/<class>/*`` of images, in a folder or in a tar archive."""
 
 import io
+import lzma
 import tarfile
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -13,8 +15,8 @@ from pruning.errors import PruningError
 SPLITS = ("train", "test")
 EXTENSIONS = {".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".webp", ".gif", ".tif", ".tiff"}
 
-# One image of the tree: split, class, name for errors, and how to get its bytes.
-Member = tuple[str, str, str, Callable[[], bytes]]
+# One image of the tree: split, class, name for errors, its bytes.
+Member = tuple[str, str, str, bytes]
 
 
 def image_folder(
@@ -33,10 +35,15 @@ def image_folder(
         PruningError: no such tree, an unreadable image, differing sizes, or class folders that
             differ between the splits. The message names the file or folder.
     """
+    if not isinstance(path, str) or not (size is None or (isinstance(size, int) and size > 0)):
+        raise PruningError(
+            f"Data set {name!r}: `path` is a text and `size` a whole number of pixels; they are "
+            f"{path!r} and {size!r}."
+        )
     tree = Path(root, path)
     found: dict[str, list[tuple[str, str, np.ndarray]]] = {split: [] for split in SPLITS}
-    for split, label, where, read in _members(name, tree):
-        found[split].append((label, where, _decode(name, where, read, size, grey)))
+    for split, label, where, content in _members(name, tree):
+        found[split].append((label, where, _decode(name, where, content, size, grey)))
     classes = {split: sorted({label for label, _, _ in found[split]}) for split in SPLITS}
     if not classes["train"] or classes["train"] != classes["test"]:
         raise PruningError(
@@ -64,7 +71,7 @@ def _members(name: str, tree: Path) -> Iterator[Member]:
         for split in SPLITS:
             for file in sorted(tree.glob(f"{split}/*/*")):
                 if file.suffix.lower() in EXTENSIONS:
-                    yield split, file.parent.name, str(file), file.read_bytes
+                    yield split, file.parent.name, str(file), file.read_bytes()
         return
     if not tree.is_file():
         raise PruningError(
@@ -79,22 +86,20 @@ def _members(name: str, tree: Path) -> Iterator[Member]:
                 if not item.isfile() or len(parts) < 3 or parts[0] not in SPLITS:
                     continue
                 if PurePosixPath(item.name).suffix.lower() in EXTENSIONS:
-                    file = archive.extractfile(item)
-                    yield parts[0], parts[1], f"{tree}:{item.name}", file.read
-    except (tarfile.TarError, EOFError, OSError) as error:
+                    content = archive.extractfile(item).read()
+                    yield parts[0], parts[1], f"{tree}:{item.name}", content
+    except (tarfile.TarError, EOFError, OSError, lzma.LZMAError, zlib.error) as error:
         raise PruningError(
             f"Data set {name!r}: the archive {tree} is damaged or not a tar file ({error}). "
             "Fetch it again."
         ) from error
 
 
-def _decode(
-    name: str, where: str, read: Callable[[], bytes], size: int | None, grey: bool
-) -> np.ndarray:
+def _decode(name: str, where: str, content: bytes, size: int | None, grey: bool) -> np.ndarray:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(io.BytesIO(read())) as picture:
+        with Image.open(io.BytesIO(content)) as picture:
             picture = picture.convert("L" if grey else "RGB")
             if size is not None:
                 picture = picture.resize((size, size), Image.Resampling.BICUBIC)

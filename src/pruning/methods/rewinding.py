@@ -1,19 +1,16 @@
-"""Renda, Frankle, Carbin (ICLR 2020): prune, then retrain by one of five rules.
+"""Renda, Frankle, Carbin (ICLR 2020): what a pruned network is retrained from, by five rules.
 
 Reference: "Comparing Rewinding and Fine-tuning in Neural Network Pruning", arXiv 2003.02389,
-sections 2 and 3. The optimizer's slots are restored, not reset, as the authors' code does.
+section 2. The optimizer's slots are restored, not reset, as the authors' code does.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from torch import Tensor
 
-from pruning import masks as masking
-from pruning import registry
-from pruning.errors import PruningError
+from pruning.errors import PruningError, unknown
 from pruning.methods.retraining_rules import Rule
-from pruning.scores import ScoreContext
 from pruning.training.loop import Run, Trained, train
 from pruning.training.resume import ResumeFile
 from pruning.training.schedules import constant
@@ -21,92 +18,6 @@ from pruning.training.state import State
 from pruning.training.task import Task
 
 DATA_ORDERS = ("fresh", "rewound")
-
-
-@dataclass(frozen=True)
-class Dense:
-    """A dense training.
-
-    Attributes:
-        trained: final state and metrics.
-        rewind: states at the rewind step of each retrain time, by retrain time in epochs.
-    """
-
-    trained: Trained
-    rewind: Mapping[float, State]
-
-    @property
-    def final(self) -> State:
-        """The state at the end of training."""
-        return self.trained.state
-
-
-def train_dense(
-    task: Task,
-    seed: int,
-    retrain_times: tuple[float, ...] = (),
-    *,
-    resume: ResumeFile | None = None,
-    steps: int | None = None,
-) -> Dense:
-    """Train from initialization for the recipe's length.
-
-    Args:
-        task: what to train.
-        seed: decides initialization, data order and augmentation.
-        retrain_times: epochs before the end whose states to keep for rewinding.
-        resume: a file that a killed training continues from.
-        steps: stop after this many steps instead (a trial run).
-
-    Raises:
-        PruningError: a retrain time outside (0, T].
-    """
-    at = {time: task.timeline.rewind_step(time) for time in retrain_times}
-    steps = task.timeline.total_steps if steps is None else steps
-    run = Run(steps, task.timeline.schedule(), seed, ("dense",))
-    trained = train(
-        task,
-        task.initial_state(seed, "dense"),
-        run,
-        snapshots=tuple(sorted(set(at.values()))),
-        resume=resume,
-    )
-    kept = {time: trained.snapshots[step] for time, step in at.items() if step <= steps}
-    return Dense(trained, kept)
-
-
-def prune(
-    task: Task,
-    state: State,
-    density: float,
-    *,
-    score: str = "magnitude",
-    scope: str = "global",
-    seed: int = 0,
-    purpose: tuple[str | int, ...] = ("prune",),
-) -> masking.Masks:
-    """Masks that keep the best-scored weights of a state; what was masked stays masked.
-
-    Args:
-        task: names the prunable weights.
-        state: what to score.
-        density: fraction kept of all prunable weights, in (0, 1].
-        score: a key of :data:`pruning.registry.SCORES`.
-        scope: ``global`` or ``layerwise``.
-        seed, purpose: decide random draws of the score.
-
-    Raises:
-        PruningError: unknown score or scope, or an impossible density.
-    """
-    names = task.prunable()
-    current = {
-        name: state.masks.get(name, mask)
-        for name, mask in masking.dense(state.weights, names).items()
-    }
-    weights = masking.apply(current, {name: state.weights[name] for name in names})
-    context = ScoreContext(weights, current, seed, purpose)
-    scores = registry.find("score", score)(context)
-    return masking.select(scores, density, scope, within=current)
 
 
 def starting_state(
@@ -175,6 +86,8 @@ def retrain(
     Raises:
         PruningError: retrain time outside (0, T], or a state that is missing or does not fit.
     """
+    if data_order not in DATA_ORDERS:
+        raise unknown("data order", data_order, DATA_ORDERS)
     timeline = task.timeline
     rewind_step = timeline.rewind_step(retrain_time)
     sources = {"final": final}

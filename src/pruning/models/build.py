@@ -48,8 +48,14 @@ def build(
                 f"Network {config.name!r} has no option {option!r}. "
                 f"Its options: {', '.join(allowed) or 'none'}."
             )
-    with torch.device("meta"):  # allocate nothing and draw nothing from the global generator
-        module = factory(shape, classes, **config.options)
+    try:
+        with torch.device("meta"):  # allocate nothing, draw nothing from the global generator
+            module = factory(shape, classes, **config.options)
+    except (TypeError, ValueError, IndexError, RuntimeError) as error:
+        raise PruningError(
+            f"Network {config.name!r} cannot be built with the options {config.options} on images "
+            f"of shape {shape}: {error}."
+        ) from error
     module.to_empty(device="cpu")
     if seed is not None:
         registry.find("initialization", config.initialization)(module, seed)

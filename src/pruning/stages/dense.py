@@ -5,9 +5,10 @@ import shutil
 from pathlib import Path
 
 from pruning.files import atomic_path
-from pruning.methods.rewinding import train_dense
-from pruning.stages.common import StageContext, final_scores, resume_file, write_training
+from pruning.stages.context import StageContext
+from pruning.stages.outputs import final_scores, resume_file, write_training
 from pruning.training.checkpoint import save_state
+from pruning.training.dense import train_dense
 
 log = logging.getLogger("pruning")
 

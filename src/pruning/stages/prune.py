@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from pruning import masks as masking
-from pruning.methods.rewinding import prune as select_masks
-from pruning.stages.common import StageContext
+from pruning.methods.selection import prune as select_masks
+from pruning.stages.context import StageContext
 from pruning.training.checkpoint import load_state, save_masks, write_metadata
 
 

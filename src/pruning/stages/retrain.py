@@ -5,13 +5,8 @@ from pathlib import Path
 from pruning import masks as masking
 from pruning.methods.retraining_rules import Rule
 from pruning.methods.rewinding import retrain as retrain_pruned
-from pruning.stages.common import (
-    StageContext,
-    final_scores,
-    resume_file,
-    steps_so_far,
-    write_training,
-)
+from pruning.stages.context import StageContext
+from pruning.stages.outputs import final_scores, resume_file, steps_so_far, write_training
 from pruning.training.checkpoint import load_masks, load_state
 
 

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -89,7 +90,7 @@ def train(
     Raises:
         TrainingDiverged: the loss is no longer finite; names the step and the learning rate.
     """
-    with _threads(task.recipe.threads), _generators(run):
+    with _arithmetic(task.recipe.threads), _generators(run):
         progress = resume.load() if resume else None
         if progress is None:
             progress = Progress(state.masked(state.masks))
@@ -109,7 +110,7 @@ class _Trainer:
         load_into(self.module, state)
         self.optimizer = optimizers.make(task.recipe.optimizer, self.module)
         optimizers.load_slots(self.optimizer, self.module, _to(state.slots, task.device))
-        _restore_generators(state.generators)
+        _restore_generators(state.generators, task.device)
         self.stream = TrainingStream(
             task.data.train, task.normalize, task.recipe.batches, run.seed, run.stream
         )
@@ -183,11 +184,16 @@ class _Trainer:
         bad = (~torch.isfinite(losses)).nonzero()
         if len(bad):
             step = self.first_step + self.done + int(bad[0])
-            raise TrainingDiverged(
-                f"{self.task.name}: the training loss is {float(losses[bad[0]])} at step {step}, "
-                f"learning rate {self.run.schedule(step):g}. Lower the study's learning rate or "
-                "lengthen its warm-up; nothing of this stage was kept."
-            )
+            self._diverged(f"the training loss is {float(losses[bad[0]])}", step)
+        # The last update comes after the last loss.
+        if not all(torch.isfinite(p).all() for p in self.module.parameters()):
+            self._diverged("a weight is not finite", self.first_step + self.done + len(losses) - 1)
+
+    def _diverged(self, what: str, step: int) -> NoReturn:
+        raise TrainingDiverged(
+            f"{self.task.name}: {what} at step {step}, learning rate {self.run.schedule(step):g}. "
+            "Lower the study's learning rate or lengthen its warm-up."
+        )
 
     def _snapshot(self, wanted: set[int]) -> None:
         if self.done in wanted and self.first_step + self.done not in self.taken:
@@ -229,13 +235,17 @@ def _to(tensors: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor
 
 
 @contextlib.contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
+def _arithmetic(threads: int) -> Iterator[None]:
+    """The recipe's threads; on a GPU full float32 and deterministic kernels, as in the papers."""
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = torch.get_num_threads(), cudnn.allow_tf32, cudnn.deterministic, matmul.allow_tf32
+    torch.set_num_threads(threads)
+    cudnn.allow_tf32, cudnn.deterministic, matmul.allow_tf32 = False, True, False
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(before[0])
+        cudnn.allow_tf32, cudnn.deterministic, matmul.allow_tf32 = before[1:]
 
 
 @contextlib.contextmanager
@@ -253,11 +263,11 @@ def _generator_states(device: torch.device) -> dict[str, Tensor]:
     return states
 
 
-def _restore_generators(states: Mapping[str, Tensor]) -> None:
+def _restore_generators(states: Mapping[str, Tensor], device: torch.device) -> None:
     if "cpu" in states:
         torch.set_rng_state(states["cpu"])
-    if "cuda" in states and torch.cuda.is_available():
-        torch.cuda.set_rng_state(states["cuda"])
+    if "cuda" in states and device.type == "cuda":
+        torch.cuda.set_rng_state(states["cuda"], device)
 
 
 @contextlib.contextmanager

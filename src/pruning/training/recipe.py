@@ -1,6 +1,6 @@
 """How to train: everything that decides a training's numbers besides data, network and seed."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
@@ -50,10 +50,6 @@ class Recipe:
             **values,
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for fingerprints and records."""
-        return asdict(self)
-
     def timeline(self, images: int) -> "Timeline":
         """Epochs and steps for a training set of this many images."""
         return Timeline(self, self.batches.steps_per_epoch(images))
@@ -74,9 +70,13 @@ class Timeline:
     @property
     def total_steps(self) -> int:
         """The last step T*."""
-        if self.recipe.steps is not None:
-            return self.recipe.steps
-        return int(self._epochs(self.recipe.epochs))
+        steps = self.recipe.steps or int(self._epochs(self.recipe.epochs))
+        if steps < 1:
+            raise PruningError(
+                f"{self.recipe.epochs:g} epochs of {float(self.steps_per_epoch):g} steps are not "
+                "even one step. Use more epochs or a smaller batch."
+            )
+        return steps
 
     def rewind_step(self, retrain_time: float) -> int:
         """The step whose state supplies what is rewound: retrain_time epochs before the end.

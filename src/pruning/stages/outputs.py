@@ -1,61 +1,16 @@
-"""What the training stages share: from plain values to a task, and from a training to files."""
+"""What a training stage writes, and its resume file."""
 
 import csv
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pruning import masks as masking
-from pruning.data.splits import Validation, load
 from pruning.files import digest, read_json, sha256, write_json, write_text
-from pruning.models.build import NetworkConfig
 from pruning.training.checkpoint import save_state, versions, write_metadata
 from pruning.training.loop import Trained
-from pruning.training.recipe import Recipe
 from pruning.training.resume import ResumeFile
-from pruning.training.task import Task
-
-
-@dataclass(frozen=True)
-class StageContext:
-    """What every stage is told.
-
-    Attributes:
-        study: the study's name.
-        seed: the replicate.
-        task: the study's plain task values.
-        code_version: of the stage's code.
-        device: "cpu", "cuda:0", ...
-    """
-
-    study: str
-    seed: int
-    task: Mapping[str, Any]
-    code_version: str
-    device: str = "cpu"
-
-    def load_task(self, data: Path | str, stage: str) -> Task:
-        """The task on its device; ``stage`` names it in messages."""
-        values = self.task
-        return Task(
-            data=load(data, Validation(**values["validation"]), self.device),
-            network=NetworkConfig(**values["network"]),
-            recipe=Recipe.from_dict(values["recipe"]),
-            exempt=tuple(values["exempt"]),
-            name=f"study {self.study}, seed {self.seed}, {stage}",
-        )
-
-    def config(self, **stage: Any) -> dict[str, Any]:
-        """Everything besides input files that decides a stage's numbers."""
-        return {
-            "seed": self.seed,
-            "task": dict(self.task),
-            "code_version": self.code_version,
-            "device": self.device.partition(":")[0],
-            **stage,
-        }
 
 
 def resume_file(

@@ -1,0 +1,81 @@
+"""Data sets through torchvision, which is imported here and nowhere else.
+
+Files on disk under ``root`` are used before anything is downloaded; a download shows its progress.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pruning.data.store import ImageData
+from pruning.errors import PruningError
+
+
+def mnist(name: str, root: Path) -> ImageData:
+    """MNIST, 60,000 + 10,000, 28x28 grey."""
+    return _torchvision("MNIST", name, root)
+
+
+def fashion_mnist(name: str, root: Path) -> ImageData:
+    """Fashion-MNIST, 60,000 + 10,000, 28x28 grey."""
+    return _torchvision("FashionMNIST", name, root)
+
+
+def cifar10(name: str, root: Path) -> ImageData:
+    """CIFAR-10, 50,000 + 10,000, 32x32 RGB."""
+    return _torchvision("CIFAR10", name, root)
+
+
+def cifar100(name: str, root: Path) -> ImageData:
+    """CIFAR-100 with its 100 fine labels, 50,000 + 10,000, 32x32 RGB."""
+    return _torchvision("CIFAR100", name, root)
+
+
+def _torchvision(cls_name: str, name: str, root: Path) -> ImageData:
+    import torchvision
+
+    splits = {}
+    for split, train in (("train", True), ("test", False)):
+        dataset = _open(getattr(torchvision.datasets, cls_name), name, root, train)
+        images = np.asarray(dataset.data)
+        labels = np.asarray(dataset.targets, dtype=np.int64)
+        splits[split] = (images[..., None] if images.ndim == 3 else images, labels)
+    return ImageData(
+        name=name,
+        train_images=splits["train"][0],
+        train_labels=splits["train"][1],
+        test_images=splits["test"][0],
+        test_labels=splits["test"][1],
+        classes=tuple(dataset.classes),
+        source=f"torchvision.datasets.{cls_name}",
+    )
+
+
+def _open(cls: type, name: str, root: Path, train: bool) -> Any:
+    """The data set from the files under ``root``, downloading only where there are none."""
+    try:
+        try:
+            return cls(root=root, train=train, download=False)
+        except RuntimeError as error:  # torchvision's "not found or corrupted"
+            reason = error
+        if not (root.exists() and not _writable(root)):
+            root.mkdir(parents=True, exist_ok=True)
+            return cls(root=root, train=train, download=True)
+    except (OSError, RuntimeError, ValueError, EOFError, AssertionError) as error:
+        raise PruningError(
+            f"Data set {name!r}: neither usable files under {root} nor a download "
+            f"({type(error).__name__}: {error}). Put the original files where torchvision's "
+            f"{cls.__name__}(root={str(root)!r}) finds them, or set PRUNING_DATA to the folder "
+            "that has them; delete a damaged file first."
+        ) from error
+    raise PruningError(
+        f"Data set {name!r}: torchvision finds no usable {cls.__name__} files under {root} "
+        f"({reason}) and that folder is read-only, so they cannot be downloaded there. Set "
+        "PRUNING_DATA to another one."
+    )
+
+
+def _writable(folder: Path) -> bool:
+    return os.access(folder, os.W_OK)
