@@ -229,18 +229,16 @@ class Workflow:
 
     @for_rules
     def collect_input(self, wildcards: Any) -> list[str]:
-        """Every file the study's trainings leave."""
-        return layout.training_files(self.study(wildcards.study))
+        """Every file behind the study's tidy table; the summaries are read, all are watched."""
+        return [self.data_file(wildcards), *layout.training_files(self.study(wildcards.study))]
 
     @for_rules
     def collect_params(self, wildcards: Any) -> dict[str, Any]:
         """Code version, and the count of repairs."""
-        study = self.study(wildcards.study)
-        product = layout.tidy(study.name)
-        watched = (self.data_file(wildcards), *layout.training_files(study))
+        watched = tuple(self.collect_input(wildcards))
         return {
             "code_version": code_version("pruning.stages.collect"),
-            "repairs": self.repairs(product, watched),
+            "repairs": self.repairs(layout.tidy(wildcards.study), watched),
         }
 
     @for_rules

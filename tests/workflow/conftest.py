@@ -80,12 +80,12 @@ class Project:
 
     def files(self, *ignored):
         """Bytes of everything under results and plots that repeats from run to run."""
-        unlike = {"timing.json", "tidy.csv", "state.json", "mask.json", ".repairs", *ignored}
+        unlike = {"timing.json", "tidy.csv", "state.json", "mask.json", *ignored}
         return {
             str(path.relative_to(self.root)): path.read_bytes()
             for folder in ("results", "plots")
             for path in sorted((self.root / folder).rglob("*"))
-            if path.is_file() and path.name not in unlike and ".snakemake" not in path.name
+            if path.is_file() and path.name not in unlike and ".repairs" not in path.parts
         }
 
     def copy(self, to):
