@@ -16,10 +16,10 @@ validate(config, "../schemas/config.schema.yaml")
 
 
 wildcard_constraints:
-    chain="one_shot|iterative/[a-z_]+/t[0-9.]+",
+    chain="one_shot|iterative/[a-z0-9_]+/t[0-9.]+",
     dataset="[A-Za-z0-9_]+",
     level="[1-9][0-9]*",
-    method="[a-z_]+",
+    method="[a-z0-9_]+",
     mode="iterative|one_shot",
     seed="[0-9]+",
     study="[A-Za-z0-9_]+",

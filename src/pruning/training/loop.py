@@ -90,7 +90,7 @@ def train(
     Raises:
         TrainingDiverged: the loss is no longer finite; names the step and the learning rate.
     """
-    with _arithmetic(task.recipe.threads), _generators(run):
+    with _arithmetic(task.recipe.threads), _generators(run, task.device):
         progress = resume.load() if resume else None
         if progress is None:
             progress = Progress(state.masked(state.masks))
@@ -249,9 +249,9 @@ def _arithmetic(threads: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _generators(run: Run) -> Iterator[None]:
+def _generators(run: Run, device: torch.device) -> Iterator[None]:
     """Seed the global generator for this run's forward passes (dropout); put it back after."""
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(derive(run.seed, *run.stream, "forward pass"))
         yield
 
