@@ -7,6 +7,7 @@ are. One foreach multiplication per step is all that masks cost.
 
 import contextlib
 import logging
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -185,9 +186,6 @@ class _Trainer:
         if len(bad):
             step = self.first_step + self.done + int(bad[0])
             self._diverged(f"the training loss is {float(losses[bad[0]])}", step)
-        # The last update comes after the last loss.
-        if not all(torch.isfinite(p).all() for p in self.module.parameters()):
-            self._diverged("a weight is not finite", self.first_step + self.done + len(losses) - 1)
 
     def _diverged(self, what: str, step: int) -> NoReturn:
         raise TrainingDiverged(
@@ -209,6 +207,9 @@ class _Trainer:
         }
         scores = evaluate_splits(self.module, self.task.data, self.task.normalize)
         for split, values in scores.items():
+            # The last update comes after the last training loss: this is what shows it.
+            if len(getattr(self.task.data, split)) and not math.isfinite(values["loss"]):
+                self._diverged(f"the {split} loss is {values['loss']}", step - 1)
             row |= {f"{split}_{metric}": value for metric, value in values.items()}
         return row
 
