@@ -6,11 +6,13 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 
 import pytest
 
+from pruning import warm as warm_module
 from pruning.errors import PruningError
 from pruning.gpu_slots import gpu_slot
 from pruning.jobs import device, job
@@ -211,6 +213,16 @@ def test_scripts_and_children_end_with_a_warm_process_that_is_killed(tmp_path):
     assert not os.path.exists(f"/proc/{child}")
     starter.stdin.close()
     starter.wait()
+
+
+def test_a_temporary_folder_with_a_long_name_means_a_cold_start(tmp_path, monkeypatch):
+    long = tmp_path / ("x" * 100)
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    monkeypatch.delenv(warm_module.ADDRESS, raising=False)
+    warm_module.start()
+    assert warm_module.ADDRESS not in os.environ
+    assert not list(long.iterdir())
 
 
 def test_without_a_warm_process_a_script_just_runs(warm, tmp_path):

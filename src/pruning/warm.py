@@ -29,11 +29,19 @@ from pathlib import Path
 ADDRESS = "PRUNING_WARM"  # environment: the socket of the warm process
 INSIDE = "PRUNING_WARM_CHILD"  # environment: set in its children
 STARTED = b"!"
+LONGEST_ADDRESS = 100  # bytes; systems allow 104 to 108
 
 
 def start() -> None:
-    """Start the warm process and tell jobs of it through the environment."""
-    address = str(Path(tempfile.mkdtemp(prefix="pruning-warm-"), "socket"))
+    """Start the warm process and tell jobs of it through the environment.
+
+    Without one, jobs start cold: where the temporary folder's name is too long for a socket.
+    """
+    folder = tempfile.mkdtemp(prefix="pruning-warm-")
+    address = str(Path(folder, "socket"))
+    if len(os.fsencode(address)) > LONGEST_ADDRESS:
+        os.rmdir(folder)
+        return
     command = [sys.executable, "-m", "pruning.warm", address, str(os.getpid())]
     subprocess.Popen(command, stdin=subprocess.DEVNULL)
     os.environ[ADDRESS] = address
