@@ -27,6 +27,11 @@ TRAINING_FILES = (
 )
 
 
+def _spell(time: float | str) -> str:
+    """A retrain time in a path: t18, t0.5. A text is already spelled."""
+    return f"t{time}" if isinstance(time, str) else f"t{time:g}"
+
+
 def seed_folder(study: str, seed: int | str) -> str:
     """Everything of one replicate."""
     return f"{RESULTS}/{study}/seed{seed}"
@@ -41,8 +46,7 @@ def retrain_folder(
     study: str, seed: int | str, mode: str, method: str, time: float | str, level: int | str
 ) -> str:
     """One retraining. ``time`` is spelled as in ``{time:g}``."""
-    time = time if isinstance(time, str) else f"{time:g}"
-    return f"{seed_folder(study, seed)}/{mode}/{method}/t{time}/level{level}"
+    return f"{seed_folder(study, seed)}/{mode}/{method}/{_spell(time)}/level{level}"
 
 
 def chain(mode: str, method: str, time: float | str) -> str:
@@ -51,8 +55,7 @@ def chain(mode: str, method: str, time: float | str) -> str:
     One-shot masks are cut from the dense network and shared by all methods; an iterative chain is
     a method's own.
     """
-    time = time if isinstance(time, str) else f"{time:g}"
-    return mode if mode == "one_shot" else f"{mode}/{method}/t{time}"
+    return mode if mode == "one_shot" else f"{mode}/{method}/{_spell(time)}"
 
 
 def mask(study: str, seed: int | str, chain: str, level: int | str) -> str:
@@ -69,8 +72,7 @@ def pruned_folder(study: str, seed: int | str, chain: str, level: int | str) -> 
 
 def rewind_state(study: str, seed: int | str, time: float | str) -> str:
     """The dense training's state ``time`` epochs before its end."""
-    time = time if isinstance(time, str) else f"{time:g}"
-    return f"{seed_folder(study, seed)}/rewind_states/t{time}.safetensors"
+    return f"{seed_folder(study, seed)}/rewind_states/{_spell(time)}.safetensors"
 
 
 def training_folders(study: Study) -> Iterator[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pruning.seeds import derive
+from pruning.seeds import generator
 
 
 @dataclass(frozen=True)
@@ -27,4 +27,4 @@ class ScoreContext:
 
     def generator(self, *purpose: str | int) -> torch.Generator:
         """A CPU generator of this context's own for one purpose."""
-        return torch.Generator().manual_seed(derive(self.seed, *self.purpose, *purpose))
+        return generator(self.seed, *self.purpose, *purpose)
