@@ -23,7 +23,11 @@ def edit(package, file, old, new):
 def versions(package):
     stages = {
         "dense": ("pruning.stages.dense", "pruning.models.small:small_cnn"),
-        "prune": ("pruning.stages.prune", "pruning.scores.magnitude:magnitude"),
+        "prune": (
+            "pruning.stages.prune",
+            "pruning.methods.selection:prune_weights",
+            "pruning.scores.magnitude:magnitude",
+        ),
         "retrain": ("pruning.stages.retrain", "pruning.models.small:small_cnn"),
         "figure": ("pruning.figures.rewinding",),
     }

@@ -5,7 +5,7 @@
     data/<dataset>.safetensors
     <study>/seed<k>/dense/{state.safetensors,state.json,metrics.csv,summary.json,timing.json,rewind/}
     <study>/seed<k>/rewind_states/t<time>.safetensors
-    <study>/seed<k>/one_shot/level<n>/mask.safetensors
+    <study>/seed<k>/<one-shot mode>/level<n>/mask.safetensors
     <study>/seed<k>/iterative/<method>/t<time>/level<n>/mask.safetensors
     <study>/seed<k>/<mode>/<method>/t<time>/level<n>/{state.safetensors,...,summary.json}
     <study>/tidy.csv
@@ -49,13 +49,18 @@ def retrain_folder(
     return f"{seed_folder(study, seed)}/{mode}/{method}/{_spell(time)}/level{level}"
 
 
-def chain(mode: str, method: str, time: float | str) -> str:
+def chain(mode: str, method: str, time: float | str, chained: bool) -> str:
     """The sequence of prunings a retraining's mask is from.
 
-    One-shot masks are cut from the dense network and shared by all methods; an iterative chain is
-    a method's own.
+    Masks that are cut from the dense network are shared by all methods; where a level prunes what
+    the level before retrained, the chain is a method's own.
     """
-    return mode if mode == "one_shot" else f"{mode}/{method}/{_spell(time)}"
+    return f"{mode}/{method}/{_spell(time)}" if chained else mode
+
+
+def cell_chain(study: Study, mode: str, method: str, time: float | str) -> str:
+    """:func:`chain` of a cell of a study."""
+    return chain(mode, method, time, study.rewinding.modes[mode].chained)
 
 
 def mask(study: str, seed: int | str, chain: str, level: int | str) -> str:
@@ -63,9 +68,14 @@ def mask(study: str, seed: int | str, chain: str, level: int | str) -> str:
     return f"{seed_folder(study, seed)}/{chain}/level{level}/mask.safetensors"
 
 
+def mask_metadata(mask: str) -> str:
+    """The readable file beside a mask."""
+    return mask.replace(".safetensors", ".json")
+
+
 def pruned_folder(study: str, seed: int | str, chain: str, level: int | str) -> str:
     """The training whose final state a level of a chain prunes."""
-    if chain == "one_shot" or int(level) == 1:
+    if "/" not in chain or int(level) == 1:
         return dense_folder(study, seed)
     return f"{seed_folder(study, seed)}/{chain}/level{int(level) - 1}"
 
@@ -92,8 +102,8 @@ def training_files(study: Study) -> list[str]:
     if study.rewinding:
         for seed in study.seeds:
             for mode, method, time, level in study.rewinding.cells():
-                masks = mask(study.name, seed, chain(mode, method, time), level)
-                files += [masks, masks.replace(".safetensors", ".json")]
+                masks = mask(study.name, seed, cell_chain(study, mode, method, time), level)
+                files += [masks, mask_metadata(masks)]
                 if rule(method).needs_rewind_state:
                     files.append(rewind_state(study.name, seed, time))
     return list(dict.fromkeys(files))

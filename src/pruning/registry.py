@@ -45,6 +45,11 @@ SCORES = {
     "random": "pruning.scores.random:random",
 }
 
+PRUNERS = {
+    "weights": "pruning.methods.selection:prune_weights",
+    "filters": "pruning.methods.filters:prune_filters",
+}
+
 INITIALIZATIONS = {
     "fan_in_truncated_normal": "pruning.models.initialization:fan_in_truncated_normal",
     "kaiming_normal": "pruning.models.initialization:kaiming_normal",
@@ -60,6 +65,7 @@ _TABLES = {
     "network": NETWORKS,
     "data set kind": DATASET_KINDS,
     "score": SCORES,
+    "pruner": PRUNERS,
     "initialization": INITIALIZATIONS,
     "optimizer": OPTIMIZERS,
 }

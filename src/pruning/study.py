@@ -7,7 +7,7 @@ import math
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,36 @@ import yaml
 
 from pruning import registry
 from pruning.errors import PruningError, unknown
+from pruning.methods.filter_fractions import FRACTIONS
 from pruning.methods.retraining_rules import RULES
 from pruning.schema import check_document
 from pruning.training.schedules import StepDecay
 
 NAME = re.compile("[A-Za-z0-9_]+")
+STRUCTURED = "structured_"
+STRUCTURED_LEVELS = 5  # as published
 TIME = re.compile("-?[0-9]+([.][0-9]+)?")  # as paths spell it
+
+
+@dataclass(frozen=True)
+class Mode:
+    """One way to go from the dense network to a sparse one, level by level.
+
+    Attributes:
+        methods: keys of :data:`pruning.methods.retraining_rules.RULES`.
+        prunings: parameters of the prune stage at level 1, 2, ...; ``kind`` is a key of
+            :data:`pruning.registry.PRUNERS`, the rest is its options.
+        chained: whether a level prunes what the level before retrained, or the dense network.
+    """
+
+    methods: tuple[str, ...]
+    prunings: tuple[Mapping[str, Any], ...]
+    chained: bool
+
+    @property
+    def levels(self) -> int:
+        """How many levels there are."""
+        return len(self.prunings)
 
 
 @dataclass(frozen=True)
@@ -28,23 +52,17 @@ class Rewinding:
     """The part of a study that compares re-training methods (Renda et al. 2020).
 
     Attributes:
-        modes: ``iterative`` (prune, retrain, prune what was retrained, ...) and ``one_shot``
-            (prune the dense network straight to each density).
-        methods: keys of :data:`pruning.methods.retraining_rules.RULES`.
-        densities: fraction kept at level 1, 2, ...; falling.
+        modes: by name: ``iterative`` (prune, retrain, prune what was retrained, ...), ``one_shot``
+            (prune the dense network straight to each density), ``structured_...`` (one-shot, whole
+            filters).
         retrain_times: epochs, for every method that has no entry in ``times_by_method``.
         times_by_method: retrain times of single methods.
-        score, scope: how weights are ranked.
         data_order: see :func:`pruning.methods.rewinding.retrain`.
     """
 
-    modes: tuple[str, ...]
-    methods: tuple[str, ...]
-    densities: tuple[float, ...]
+    modes: Mapping[str, Mode]
     retrain_times: tuple[float, ...]
     times_by_method: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    score: str = "magnitude"
-    scope: str = "global"
     data_order: str = "fresh"
 
     def times(self, method: str) -> tuple[float, ...]:
@@ -59,17 +77,13 @@ class Rewinding:
         times = set(self.retrain_times).union(*self.times_by_method.values())
         return tuple(sorted(times))
 
-    def density(self, level: int) -> float:
-        """Nominal density after ``level`` prunings."""
-        return self.densities[level - 1]
-
     def cells(self) -> Iterator[tuple[str, str, float, int]]:
         """Every (mode, method, retrain time, level)."""
-        for mode in self.modes:
-            for method in self.methods:
+        for name, mode in self.modes.items():
+            for method in mode.methods:
                 for time in self.times(method):
-                    for level in range(1, len(self.densities) + 1):
-                        yield mode, method, time, level
+                    for level in range(1, mode.levels + 1):
+                        yield name, method, time, level
 
 
 @dataclass(frozen=True)
@@ -192,44 +206,69 @@ def _study(name: str, document: dict[str, Any]) -> Study:
         title=document.get("title", name),
         seeds=tuple(document["seeds"]),
         task=task,
-        rewinding=_rewinding(document["rewinding"], recipe) if "rewinding" in document else None,
+        rewinding=_rewinding(document["rewinding"], network["name"], recipe["epochs"])
+        if "rewinding" in document
+        else None,
         figure=document["figure"],
         resources=document["resources"],
     )
 
 
-def _rewinding(values: dict[str, Any], recipe: dict[str, Any]) -> Rewinding:
-    for method in (*values["methods"], *values.get("times_by_method", {})):
+def _rewinding(values: dict[str, Any], network: str, epochs: float) -> Rewinding:
+    by_mode = values["methods_by_mode"]
+    every = (
+        *values["methods"],
+        *values["times_by_method"],
+        *(m for v in by_mode.values() for m in v),
+    )
+    for method in every:
         if method not in RULES:
             raise unknown("re-training method", method, RULES)
+    for key in ("methods_by_mode", "levels_by_mode", "thinnings"):
+        for mode in values[key]:
+            if mode not in values["modes"]:
+                raise PruningError(f"rewinding.{key} names {mode!r}, which is not among its modes.")
     registry.entry("score", values["score"])
     rewinding = Rewinding(
-        modes=tuple(values["modes"]),
-        methods=tuple(values["methods"]),
-        densities=_densities(values),
+        modes={mode: _mode(mode, values, network) for mode in values["modes"]},
         retrain_times=tuple(values["retrain_times"]),
-        times_by_method={m: tuple(t) for m, t in values.get("times_by_method", {}).items()},
-        score=values["score"],
-        scope=values["scope"],
+        times_by_method={m: tuple(t) for m, t in values["times_by_method"].items()},
         data_order=values["data_order"],
     )
     for time in rewinding.all_times():
         if not TIME.fullmatch(f"{time:g}"):
             raise PruningError(f"retrain time {time:g} must be a plain number of epochs, like 0.5.")
-        if not 0 < time <= recipe["epochs"]:
+        if not 0 < time <= epochs:
             raise PruningError(
-                f"retrain time {time:g} lies outside (0, {recipe['epochs']:g}]: one cannot rewind "
+                f"retrain time {time:g} lies outside (0, {epochs:g}]: one cannot rewind "
                 "to before the training began. Use at most the recipe's epochs."
             )
     return rewinding
 
 
-def _densities(values: dict[str, Any]) -> tuple[float, ...]:
+def _mode(name: str, values: dict[str, Any], network: str) -> Mode:
+    whole_filters = name.startswith(STRUCTURED)
+    prunings = _filters(name, values, network) if whole_filters else _weights(name, values)
+    return Mode(
+        methods=tuple(values["methods_by_mode"].get(name, values["methods"])),
+        prunings=tuple(prunings),
+        chained=name == "iterative",
+    )
+
+
+def _weights(mode: str, values: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Unstructured pruning: the density of each level."""
     if ("densities" in values) == ("levels" in values):
         raise PruningError("rewinding needs either `levels` (with `fraction`) or `densities`.")
     densities = values.get("densities")
+    levels = values["levels_by_mode"].get(mode, values.get("levels", len(densities or ())))
     if densities is None:
-        densities = [(1 - values["fraction"]) ** k for k in range(1, values["levels"] + 1)]
+        densities = [(1 - values["fraction"]) ** k for k in range(1, levels + 1)]
+    if levels > len(densities):
+        raise PruningError(
+            f"rewinding.levels_by_mode wants {levels} levels of {mode}, but rewinding.densities "
+            f"has {len(densities)}."
+        )
     for density in densities:
         if not 0 < density <= 1:
             raise PruningError(
@@ -238,7 +277,26 @@ def _densities(values: dict[str, Any]) -> tuple[float, ...]:
             )
     if list(densities) != sorted(set(densities), reverse=True):
         raise PruningError(f"rewinding.densities must fall from level to level: {densities}.")
-    return tuple(densities)
+    options = {"score": values["score"], "scope": values["scope"]}
+    for density in densities[:levels]:
+        yield {"kind": "weights", "density": density, **options}
+
+
+def _filters(mode: str, values: dict[str, Any], network: str) -> Iterator[dict[str, Any]]:
+    """Structured pruning: which convolutions are thinned out, at each level."""
+    thinnings = values["thinnings"].get(mode)
+    if thinnings is None:
+        table = FRACTIONS.get(network, {})
+        if mode not in table:
+            raise PruningError(
+                f"There is no published {mode} for {network} (there is for "
+                f"{', '.join(n for n in FRACTIONS if mode in FRACTIONS[n]) or 'none'}). Say under "
+                f"rewinding.thinnings.{mode} which convolutions to thin out."
+            )
+        thinnings = [asdict(thinning) for thinning in table[mode]]
+    thinnings = [{"convs": list(t["convs"]), "fraction": t["fraction"]} for t in thinnings]
+    for level in range(1, values["levels_by_mode"].get(mode, STRUCTURED_LEVELS) + 1):
+        yield {"kind": "filters", "level": level, "thinnings": thinnings}
 
 
 def data_root(environment: Mapping[str, str] = os.environ) -> Path:

@@ -18,7 +18,7 @@ from pruning.errors import PruningError, unknown
 from pruning.jobs import Untracked
 from pruning.methods.retraining_rules import rule
 from pruning.schema import check_document
-from pruning.study import Study, find_study
+from pruning.study import Mode, Rewinding, Study, find_study
 
 
 def for_rules(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -119,21 +119,21 @@ class Workflow:
 
     @for_rules
     def prune_stage(self, wildcards: Any) -> dict[str, Any]:
-        """As :meth:`stage`, with the code of the study's score."""
-        score = registry.entry("score", self._rewinding(wildcards).score)
-        return self.stage("prune", (score,))(wildcards)
+        """As :meth:`stage`, with the code of this level's pruner and score."""
+        pruning = self._pruning(wildcards.study, self._chain_mode(wildcards), wildcards.level)
+        entries = [registry.entry("pruner", pruning["kind"])]
+        if "score" in pruning:
+            entries.append(registry.entry("score", pruning["score"]))
+        return self.stage("prune", tuple(entries))(wildcards)
 
     @for_rules
     def prune_params(self, wildcards: Any) -> dict[str, Any]:
-        """Density and selection of a level."""
-        rewinding = self._rewinding(wildcards)
-        level = int(wildcards.level)
-        self._check_level(wildcards, level)
+        """What a level of a chain removes."""
+        pruning = self._pruning(wildcards.study, self._chain_mode(wildcards), wildcards.level)
         return {
             "chain": wildcards.chain,
-            "density": rewinding.density(level),
-            "level": level,
-            "selection": {"scope": rewinding.scope, "score": rewinding.score},
+            "level": int(wildcards.level),
+            "pruning": _sorted(pruning),
         }
 
     @for_rules
@@ -150,11 +150,14 @@ class Workflow:
         self._check_cell(wildcards)
         study, seed, level = wildcards.study, wildcards.seed, wildcards.level
         method = rule(wildcards.method)
-        chain = layout.chain(wildcards.mode, wildcards.method, wildcards.time)
+        chained = self._mode(study, wildcards.mode).chained
+        chain = layout.chain(wildcards.mode, wildcards.method, wildcards.time, chained)
         parent = layout.pruned_folder(study, seed, chain, level)
+        mask = layout.mask(study, seed, chain, level)
         inputs = {
             "data": self.data_file(wildcards),
-            "mask": layout.mask(study, seed, chain, level),
+            "mask": mask,
+            "mask_metadata": layout.mask_metadata(mask),
             "parent": f"{parent}/state.safetensors",
             "parent_summary": f"{parent}/summary.json",
         }
@@ -165,40 +168,47 @@ class Workflow:
     @for_rules
     def retrain_params(self, wildcards: Any) -> dict[str, Any]:
         """The cell, and the method's row of the re-training table."""
-        rewinding = self._rewinding(wildcards)
-        level = int(wildcards.level)
-        self._check_level(wildcards, level)
+        self._pruning(wildcards.study, wildcards.mode, wildcards.level)
         return {
-            "data_order": rewinding.data_order,
-            "density": rewinding.density(level),
-            "level": level,
+            "data_order": self._rewinding(wildcards.study).data_order,
+            "level": int(wildcards.level),
             "method": wildcards.method,
             "mode": wildcards.mode,
             "retrain_time": float(wildcards.time),
             "rule": rule(wildcards.method).to_dict(),
         }
 
-    def _rewinding(self, wildcards: Any) -> Any:
-        study = self.study(wildcards.study)
-        if study.rewinding is None:
-            raise PruningError(f"Study {study.name!r} has no `rewinding` section.")
-        return study.rewinding
+    def _rewinding(self, study: str) -> Rewinding:
+        rewinding = self.study(study).rewinding
+        if rewinding is None:
+            raise PruningError(f"Study {study!r} has no `rewinding` section.")
+        return rewinding
 
-    def _check_level(self, wildcards: Any, level: int) -> None:
-        levels = len(self._rewinding(wildcards).densities)
-        if level > levels:
-            raise PruningError(f"Study {wildcards.study!r} has {levels} levels, not {level}.")
+    def _mode(self, study: str, mode: str) -> Mode:
+        modes = self._rewinding(study).modes
+        if mode not in modes:
+            raise PruningError(f"Study {study!r} has the modes {', '.join(modes)}, not {mode!r}.")
+        return modes[mode]
+
+    def _pruning(self, study: str, mode: str, level: str) -> Mapping[str, Any]:
+        prunings = self._mode(study, mode).prunings
+        if int(level) > len(prunings):
+            raise PruningError(f"Study {study!r} has {len(prunings)} levels ({mode}), not {level}.")
+        return prunings[int(level) - 1]
+
+    def _chain_mode(self, wildcards: Any) -> str:
+        return wildcards.chain.partition("/")[0]
 
     def _check_cell(self, wildcards: Any) -> None:
-        rewinding = self._rewinding(wildcards)
-        mode, method, time = wildcards.mode, wildcards.method, wildcards.time
+        mode = self._mode(wildcards.study, wildcards.mode)
+        method, time = wildcards.method, wildcards.time
         rule(method)
-        if mode not in rewinding.modes or method not in rewinding.methods:
+        if method not in mode.methods:
             raise PruningError(
-                f"Study {wildcards.study!r} does not run {method} ({mode}): it has "
-                f"{', '.join(rewinding.methods)} ({', '.join(rewinding.modes)})."
+                f"Study {wildcards.study!r} does not run {method} ({wildcards.mode}): it has "
+                f"{', '.join(mode.methods)}."
             )
-        times = [f"{t:g}" for t in rewinding.times(method)]
+        times = [f"{t:g}" for t in self._rewinding(wildcards.study).times(method)]
         if time not in times:
             raise PruningError(
                 f"Study {wildcards.study!r} retrains {method} for {', '.join(times)} epochs, "

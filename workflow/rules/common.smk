@@ -16,11 +16,11 @@ validate(config, "../schemas/config.schema.yaml")
 
 
 wildcard_constraints:
-    chain="one_shot|iterative/[a-z0-9_]+/t[0-9.]+",
+    chain="one_shot|structured_[a-z0-9]+|iterative/[a-z0-9_]+/t[0-9.]+",
     dataset="[A-Za-z0-9_]+",
     level="[1-9][0-9]*",
     method="[a-z0-9_]+",
-    mode="iterative|one_shot",
+    mode="iterative|one_shot|structured_[a-z0-9]+",
     seed="[0-9]+",
     study="[A-Za-z0-9_]+",
     time="[0-9]+([.][0-9]+)?",

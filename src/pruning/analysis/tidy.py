@@ -17,11 +17,15 @@ COLUMNS = (
     "variant",
     "level",
     "density",
+    "mask_density",
     "retrain_time",
+    "training_time",
     "split",
     "metric",
     "value",
+    "macs",
     "training_steps",
+    "training_macs",
     "seconds",
 )
 
@@ -29,9 +33,12 @@ COLUMNS = (
 def collect(study: str, folders: Iterable[Path | str]) -> pd.DataFrame:
     """The tidy table of a study from its trainings' summaries.
 
-    Dense trainings are ``method`` "dense", level 0, density 1. ``training_steps`` counts all
-    optimizer steps spent to get there, dense training included; ``seconds`` is this stage's own
-    training time.
+    Dense trainings are ``method`` "dense", level 0, density 1. ``density`` is as the method counts
+    it and figures show it, ``mask_density`` the kept share of the prunable weights: they differ
+    where whole filters go and take the inputs of the next layer with them. ``training_time`` is T,
+    the epochs of the dense training. ``macs`` are the multiply-accumulates of one image with masked
+    weights skipped; ``training_steps`` and ``training_macs`` count everything spent to get there,
+    dense training included; ``seconds`` is this stage's own training time.
 
     Raises:
         PruningError: a summary is missing or damaged.
@@ -48,8 +55,12 @@ def collect(study: str, folders: Iterable[Path | str]) -> pd.DataFrame:
             "variant": summary.get("variant", ""),
             "level": summary.get("level", 0),
             "density": summary.get("density", 1.0),
+            "mask_density": summary.get("mask_density", 1.0),
             "retrain_time": summary.get("retrain_time"),
+            "training_time": summary["training_time"],
+            "macs": summary["macs"],
             "training_steps": summary["training_steps"],
+            "training_macs": summary["training_macs"],
             "seconds": read_json(folder / "timing.json")["seconds"],
         }
         for split, scores in summary["scores"].items():

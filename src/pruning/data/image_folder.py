@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from pruning.data.resize import check_size, resize
 from pruning.data.store import ImageData
 from pruning.errors import PruningError
 
@@ -35,11 +36,9 @@ def image_folder(
         PruningError: no such tree, an unreadable image, differing sizes, or class folders that
             differ between the splits. The message names the file or folder.
     """
-    if not isinstance(path, str) or not (size is None or (isinstance(size, int) and size > 0)):
-        raise PruningError(
-            f"Data set {name!r}: `path` is a text and `size` a whole number of pixels; they are "
-            f"{path!r} and {size!r}."
-        )
+    check_size(name, size)
+    if not isinstance(path, str):
+        raise PruningError(f"Data set {name!r}: `path` is a text, it is {path!r}.")
     tree = Path(root, path)
     found: dict[str, list[tuple[str, str, np.ndarray]]] = {split: [] for split in SPLITS}
     for split, label, where, content in _members(name, tree):
@@ -100,12 +99,10 @@ def _decode(name: str, where: str, content: bytes, size: int | None, grey: bool)
 
     try:
         with Image.open(io.BytesIO(content)) as picture:
-            picture = picture.convert("L" if grey else "RGB")
-            if size is not None:
-                picture = picture.resize((size, size), Image.Resampling.BICUBIC)
-            array = np.asarray(picture)
+            array = np.asarray(picture.convert("L" if grey else "RGB"))
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         raise PruningError(
             f"Data set {name!r}: {where} is not a readable image ({error}). Mend or remove it."
         ) from None
-    return array if array.ndim == 3 else array[..., None]
+    array = array if array.ndim == 3 else array[..., None]
+    return array if size is None else resize(array, size)

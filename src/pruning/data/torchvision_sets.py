@@ -1,5 +1,6 @@
 """Data sets through torchvision, which is imported here and nowhere else.
 
+``size`` resizes every image to size x size pixels.
 Files on disk under ``root`` are used before anything is downloaded; a download shows its progress.
 """
 
@@ -9,39 +10,44 @@ from typing import Any
 
 import numpy as np
 
+from pruning.data.resize import check_size, resize
 from pruning.data.store import ImageData
 from pruning.errors import PruningError
 
 
-def mnist(name: str, root: Path) -> ImageData:
+def mnist(name: str, root: Path, size: int | None = None) -> ImageData:
     """MNIST, 60,000 + 10,000, 28x28 grey."""
-    return _torchvision("MNIST", name, root)
+    return _torchvision("MNIST", name, root, size)
 
 
-def fashion_mnist(name: str, root: Path) -> ImageData:
+def fashion_mnist(name: str, root: Path, size: int | None = None) -> ImageData:
     """Fashion-MNIST, 60,000 + 10,000, 28x28 grey."""
-    return _torchvision("FashionMNIST", name, root)
+    return _torchvision("FashionMNIST", name, root, size)
 
 
-def cifar10(name: str, root: Path) -> ImageData:
+def cifar10(name: str, root: Path, size: int | None = None) -> ImageData:
     """CIFAR-10, 50,000 + 10,000, 32x32 RGB."""
-    return _torchvision("CIFAR10", name, root)
+    return _torchvision("CIFAR10", name, root, size)
 
 
-def cifar100(name: str, root: Path) -> ImageData:
+def cifar100(name: str, root: Path, size: int | None = None) -> ImageData:
     """CIFAR-100 with its 100 fine labels, 50,000 + 10,000, 32x32 RGB."""
-    return _torchvision("CIFAR100", name, root)
+    return _torchvision("CIFAR100", name, root, size)
 
 
-def _torchvision(cls_name: str, name: str, root: Path) -> ImageData:
+def _torchvision(cls_name: str, name: str, root: Path, size: int | None) -> ImageData:
     import torchvision
 
+    check_size(name, size)
     splits = {}
     for split, train in (("train", True), ("test", False)):
         dataset = _open(getattr(torchvision.datasets, cls_name), name, root, train)
         images = np.asarray(dataset.data)
         labels = np.asarray(dataset.targets, dtype=np.int64)
-        splits[split] = (images[..., None] if images.ndim == 3 else images, labels)
+        images = images[..., None] if images.ndim == 3 else images
+        if size is not None:
+            images = np.stack([resize(image, size) for image in images])
+        splits[split] = (images, labels)
     return ImageData(
         name=name,
         train_images=splits["train"][0],

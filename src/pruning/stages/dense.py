@@ -5,8 +5,9 @@ import shutil
 from pathlib import Path
 
 from pruning.files import atomic_path
+from pruning.models.cost import macs_by_layer, weight_uses
 from pruning.stages.context import StageContext
-from pruning.stages.outputs import final_scores, resume_file, write_training
+from pruning.stages.outputs import facts, final_scores, resume_file, spent, write_training
 from pruning.training.checkpoint import save_state
 from pruning.training.dense import train_dense
 
@@ -37,13 +38,15 @@ def dense(
     (output / "rewind").mkdir(parents=True, exist_ok=True)
     for time, state in result.rewind.items():
         save_state(state, output / "rewind" / f"t{time:g}.safetensors")
+    weights = result.final.weights
+    macs = macs_by_layer(weight_uses(task.build(), task.data.shape), weights, {})
+    total = sum(macs.values())
     summary = {
-        "network": context.task["network"]["name"],
-        "data": task.data.record,
-        "seed": context.seed,
-        "epochs": task.recipe.epochs,
-        "prunable": sum(result.final.weights[name].numel() for name in task.prunable()),
-        "training_steps": result.trained.steps,
+        **facts(context, task),
+        "prunable": sum(weights[name].numel() for name in task.prunable()),
+        "macs": total,
+        "macs_by_layer": macs,
+        **spent(task, result.trained.steps, total),
         "scores": final_scores(result.trained),
     }
     write_training(result.trained, output, config=config, parents=parents, summary=summary)

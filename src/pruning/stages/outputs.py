@@ -8,9 +8,12 @@ from typing import Any
 
 from pruning import masks as masking
 from pruning.files import digest, read_json, sha256, write_json, write_text
+from pruning.models.cost import training_macs
+from pruning.stages.context import StageContext
 from pruning.training.checkpoint import save_state, versions, write_metadata
 from pruning.training.loop import Trained
 from pruning.training.resume import ResumeFile
+from pruning.training.task import Task
 
 
 def resume_file(
@@ -57,9 +60,33 @@ def final_scores(trained: Trained) -> dict[str, dict[str, float]]:
     }
 
 
-def steps_so_far(summary: Path | str) -> int:
-    """Optimizer steps spent up to and including the stage of this summary."""
-    return read_json(summary)["training_steps"]
+def facts(context: StageContext, task: Task) -> dict[str, Any]:
+    """What every summary says of the study it belongs to."""
+    return {
+        "network": context.task["network"]["name"],
+        "data": task.data.record,
+        "seed": context.seed,
+        "training_time": task.recipe.epochs,
+    }
+
+
+def spent(
+    task: Task, steps: int, macs: int, parent_summary: Path | str | None = None
+) -> dict[str, int]:
+    """What a network has cost so far: all trainings that led to it, this one included.
+
+    Args:
+        task: says how many images a step sees.
+        steps: optimizer steps of this training.
+        macs: multiply-accumulates of one image, masked weights skipped.
+        parent_summary: of the training that was pruned; none for a dense training.
+    """
+    before = read_json(parent_summary) if parent_summary is not None else {}
+    images = float(steps / task.timeline.steps_per_epoch * len(task.data.train))
+    return {
+        "training_steps": before.get("training_steps", 0) + steps,
+        "training_macs": before.get("training_macs", 0) + training_macs(macs, images),
+    }
 
 
 def metrics_csv(rows: list[dict]) -> str:

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from pruning import masks as masking
-from pruning.methods.selection import prune as select_masks
+from pruning import registry
+from pruning.models.cost import macs_by_layer, weight_uses
 from pruning.stages.context import StageContext
 from pruning.training.checkpoint import load_state, save_masks, write_metadata
 
@@ -15,10 +16,9 @@ def prune(
     state: Path | str,
     output: Path | str,
     *,
-    density: float,
     level: int,
     chain: str,
-    selection: dict[str, Any],
+    pruning: dict[str, Any],
 ) -> None:
     """Write the masks of one level, and a JSON file beside them.
 
@@ -27,30 +27,30 @@ def prune(
         data: the prepared data set.
         state: what is pruned.
         output: the mask file to write.
-        density: fraction kept of all prunable weights.
         level: number of prunings so far, this one included.
         chain: the sequence of prunings this belongs to; with the seed it decides random scores.
-        selection: ``score`` and ``scope``.
+        pruning: ``kind``, a key of :data:`pruning.registry.PRUNERS`, and its options.
     """
     output = Path(output)
     task = context.load_task(data, f"pruning {chain} level {level}")
-    masks = select_masks(
-        task,
-        load_state(state),
-        density,
-        seed=context.seed,
-        purpose=(chain, level),
-        **selection,
-    )
-    kept, total = masking.counts(masks)
-    config = context.config(stage="prune", density=density, level=level, chain=chain, **selection)
-    save_masks(masks, output)
+    options = dict(pruning)
+    pruner = registry.find("pruner", options.pop("kind"))
+    state_before = load_state(state)
+    pruned = pruner(task, state_before, seed=context.seed, purpose=(chain, level), **options)
+    kept, total = masking.counts(pruned.masks)
+    uses = weight_uses(task.build(), task.data.shape)
+    macs = macs_by_layer(uses, state_before.weights, pruned.remaining)
+    config = context.config(stage="prune", level=level, chain=chain, pruning=pruning)
+    save_masks(pruned.masks, output)
     write_metadata(
         output.with_suffix(".json"),
         config=config,
         parents={"state": state},
         kept=kept,
         prunable=total,
-        density=kept / total,
-        kept_by_layer={name: int(mask.sum()) for name, mask in masks.items()},
+        density=pruned.density,
+        mask_density=kept / total,
+        macs=sum(macs.values()),
+        kept_by_layer={name: int(mask.sum()) for name, mask in pruned.masks.items()},
+        macs_by_layer=macs,
     )

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from pruning import masks as masking
+from pruning.files import read_json
 from pruning.methods.retraining_rules import Rule
 from pruning.methods.rewinding import retrain as retrain_pruned
 from pruning.stages.context import StageContext
-from pruning.stages.outputs import final_scores, resume_file, steps_so_far, write_training
+from pruning.stages.outputs import facts, final_scores, resume_file, spent, write_training
 from pruning.training.checkpoint import load_masks, load_state
 
 
@@ -23,7 +23,6 @@ def retrain(
     mode: str,
     level: int,
     retrain_time: float,
-    density: float,
     data_order: str = "fresh",
 ) -> None:
     """Retrain a pruned network and write state, metrics and summary into a folder.
@@ -31,14 +30,13 @@ def retrain(
     Args:
         context: study, seed, task.
         data: the prepared data set.
-        mask: the masks of this level.
+        mask: the masks of this level; their metadata lies beside them.
         parent: folder of the training that was pruned.
         output: folder to write.
         rewind: the dense state at the rewind step, where the rule takes tensors from it.
         rule: the method's row of the re-training table.
         method, mode, level: name the cell; with the seed they decide its random draws.
         retrain_time: epochs.
-        density: nominal, for the record; the mask decides.
         data_order: ``fresh`` or ``rewound``.
     """
     output, parent = Path(output), Path(parent)
@@ -47,9 +45,7 @@ def retrain(
     parents = {"data": data, "mask": mask, "final": parent / "state.safetensors"}
     if rewind is not None:
         parents["rewind"] = rewind
-    config = context.config(
-        stage="retrain", cell=list(cell), rule=rule, density=density, data_order=data_order
-    )
+    config = context.config(stage="retrain", cell=list(cell), rule=rule, data_order=data_order)
     resume = resume_file(output, config, parents)
     masks = load_masks(mask)
     trained = retrain_pruned(
@@ -64,17 +60,15 @@ def retrain(
         data_order=data_order,
         resume=resume,
     )
+    pruned = read_json(Path(mask).with_suffix(".json"))
     summary = {
-        "network": context.task["network"]["name"],
-        "data": task.data.record,
-        "seed": context.seed,
+        **facts(context, task),
         "method": method,
         "variant": mode,
         "level": level,
-        "density": density,
-        "kept": masking.counts(masks)[0],
+        **{key: pruned[key] for key in ("density", "mask_density", "kept", "macs")},
         "retrain_time": retrain_time,
-        "training_steps": steps_so_far(parent / "summary.json") + trained.steps,
+        **spent(task, trained.steps, pruned["macs"], parent / "summary.json"),
         "scores": final_scores(trained),
     }
     write_training(trained, output, config=config, parents=parents, summary=summary)
