@@ -1,0 +1,77 @@
+"""Published numbers, carried in ``resources/published/`` with their sources."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from pruning.analysis.cells import COLUMNS
+from pruning.analysis.tidy import read_table
+from pruning.errors import PruningError, unknown
+
+FOLDER = Path("resources/published")
+DERIVED = ("study", "compression_ratio", "unit")  # not written: they follow from the rest
+LITERATURE = ("network", "variant", "density", "change", "spread", "unit", "source")
+
+
+def transcribe(table: pd.DataFrame) -> pd.DataFrame:
+    """Cells as they are written down: without what follows from the rest, four decimals.
+
+    Args:
+        table: cells of published results, see :func:`pruning.analysis.cells.cells`.
+    """
+    kept = table.drop(columns=list(DERIVED)).reset_index(drop=True)
+    costs = ["macs", "macs_min", "macs_max", "dense_macs"]
+    kept[costs] = kept[costs].round().astype("Int64")  # a median of two costs may be a half
+    return kept.round({"median": 4, "min": 4, "max": 4, "validation": 4, "density": 6})
+
+
+def read_cells(name: str, folder: Path | str = FOLDER) -> pd.DataFrame:
+    """Published cells; ``study`` is ``<name>_<network>``.
+
+    Args:
+        name: of the paper, like ``renda2020``.
+        folder: where the files are.
+
+    Raises:
+        PruningError: there is no such file, or it lacks a column.
+    """
+    table = read_table(_file(name, folder), [c for c in COLUMNS if c not in DERIVED])
+    table["variant"] = table["variant"].fillna("")
+    table["study"] = f"{name}_" + table["network"]
+    table["compression_ratio"] = 1 / table["density"]
+    table["unit"] = table["network"].map(lambda network: "BLEU" if network == "gnmt" else "pp")
+    return table[list(COLUMNS)]
+
+
+def read_literature(name: str, folder: Path | str = FOLDER) -> pd.DataFrame:
+    """Results of other papers that a paper's figures show as points: :data:`LITERATURE`.
+
+    Raises:
+        PruningError: there is no such file, or it lacks a column.
+    """
+    return read_table(_file(f"{name}_literature", folder), LITERATURE)
+
+
+def network_cells(reference: str, folder: Path | str = FOLDER) -> pd.DataFrame:
+    """Published cells of one network.
+
+    Args:
+        reference: ``<paper>:<network>``, as a study's ``figure.published`` has it.
+        folder: where the files are.
+
+    Raises:
+        PruningError: no such paper or network.
+    """
+    name, _, network = reference.partition(":")
+    table = read_cells(name, folder)
+    if network not in set(table["network"]):
+        raise unknown(f"network of {name}", network, sorted(set(table["network"])))
+    return table[table["network"] == network].reset_index(drop=True)
+
+
+def _file(name: str, folder: Path | str) -> Path:
+    path = Path(folder, f"{name}.csv")
+    if not path.exists():
+        files = sorted(p.stem for p in Path(folder).glob("*.csv"))
+        raise PruningError(f"There is no {path}. Published results there are: {', '.join(files)}.")
+    return path
