@@ -8,7 +8,9 @@
     <study>/seed<k>/<one-shot mode>/level<n>/mask.safetensors
     <study>/seed<k>/iterative/<method>/t<time>/level<n>/mask.safetensors
     <study>/seed<k>/<mode>/<method>/t<time>/level<n>/{state.safetensors,...,summary.json}
-    <study>/tidy.csv
+    <study>/seed<k>/algorithm_1/{network.safetensors,mask.safetensors,levels.csv,result.json}
+    <study>/{tidy.csv,algorithm_1.csv}
+    published/<paper>/tidy.csv
 """
 
 from collections.abc import Iterator
@@ -60,7 +62,7 @@ def chain(mode: str, method: str, time: float | str, chained: bool) -> str:
 
 def cell_chain(study: Study, mode: str, method: str, time: float | str) -> str:
     """:func:`chain` of a cell of a study."""
-    return chain(mode, method, time, study.rewinding.modes[mode].chained)
+    return chain(mode, method, time, study.modes[mode].chained)
 
 
 def mask(study: str, seed: int | str, chain: str, level: int | str) -> str:
@@ -83,6 +85,21 @@ def pruned_folder(study: str, seed: int | str, chain: str, level: int | str) -> 
 def rewind_state(study: str, seed: int | str, time: float | str) -> str:
     """The dense training's state ``time`` epochs before its end."""
     return f"{seed_folder(study, seed)}/rewind_states/{_spell(time)}.safetensors"
+
+
+def algorithm_level(study: Study, seed: int | str, level: int) -> str:
+    """The training of one level of Algorithm 1; level 0 is the dense one."""
+    if level == 0:
+        return dense_folder(study.name, seed)
+    algorithm = study.algorithm
+    return retrain_folder(
+        study.name, seed, algorithm.mode, "lr_rewind", algorithm.retrain_time, level
+    )
+
+
+def algorithm_result(study: str, seed: int | str) -> str:
+    """The outcome of Algorithm 1 on one replicate."""
+    return f"{seed_folder(study, seed)}/algorithm_1/result.json"
 
 
 def training_folders(study: Study) -> Iterator[str]:
@@ -112,6 +129,21 @@ def training_files(study: Study) -> list[str]:
 def tidy(study: str) -> str:
     """The study's tidy table."""
     return f"{RESULTS}/{study}/tidy.csv"
+
+
+def published_tidy(paper: str) -> str:
+    """The tidy table of a paper's own results."""
+    return f"{RESULTS}/published/{paper}/tidy.csv"
+
+
+def published_folder(paper: str, network: str | None = None) -> str:
+    """Where figures of a paper's own results go."""
+    return f"plots/published/{paper}" if network is None else f"plots/published/{paper}/{network}"
+
+
+def claims_files(folder: str) -> tuple[str, ...]:
+    """The claims of a study or paper: the table and the page."""
+    return f"{folder}/claims.csv", f"{folder}/claims.md"
 
 
 def figure_files(stem: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import math
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from pruning.schema import check_document
 from pruning.training.schedules import StepDecay
 
 NAME = re.compile("[A-Za-z0-9_]+")
+ALGORITHM = "algorithm_1"
 STRUCTURED = "structured_"
 STRUCTURED_LEVELS = 5  # as published
 TIME = re.compile("-?[0-9]+([.][0-9]+)?")  # as paths spell it
@@ -31,20 +32,18 @@ class Mode:
     """One way to go from the dense network to a sparse one, level by level.
 
     Attributes:
-        methods: keys of :data:`pruning.methods.retraining_rules.RULES`.
+        times: retrain times in epochs by method, keys of
+            :data:`pruning.methods.retraining_rules.RULES`.
         prunings: parameters of the prune stage at level 1, 2, ...; ``kind`` is a key of
             :data:`pruning.registry.PRUNERS`, the rest is its options.
+        levels: how many of the prunings a study's grid has.
         chained: whether a level prunes what the level before retrained, or the dense network.
     """
 
-    methods: tuple[str, ...]
+    times: Mapping[str, tuple[float, ...]]
     prunings: tuple[Mapping[str, Any], ...]
+    levels: int
     chained: bool
-
-    @property
-    def levels(self) -> int:
-        """How many levels there are."""
-        return len(self.prunings)
 
 
 @dataclass(frozen=True)
@@ -55,35 +54,40 @@ class Rewinding:
         modes: by name: ``iterative`` (prune, retrain, prune what was retrained, ...), ``one_shot``
             (prune the dense network straight to each density), ``structured_...`` (one-shot, whole
             filters).
-        retrain_times: epochs, for every method that has no entry in ``times_by_method``.
-        times_by_method: retrain times of single methods.
+        kept_times: every retrain time of the study, rising: what the dense training keeps states
+            for. Also of methods that are not run, so that a study that gains one finds its states.
         data_order: see :func:`pruning.methods.rewinding.retrain`.
     """
 
     modes: Mapping[str, Mode]
-    retrain_times: tuple[float, ...]
-    times_by_method: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    kept_times: tuple[float, ...]
     data_order: str = "fresh"
 
-    def times(self, method: str) -> tuple[float, ...]:
-        """The retrain times of a method, in epochs."""
-        return self.times_by_method.get(method, self.retrain_times)
-
-    def all_times(self) -> tuple[float, ...]:
-        """Every retrain time of the study, rising: what the dense run keeps states for.
-
-        Also of methods that are not run, so that a study that gains one finds its states.
-        """
-        times = set(self.retrain_times).union(*self.times_by_method.values())
-        return tuple(sorted(times))
-
     def cells(self) -> Iterator[tuple[str, str, float, int]]:
-        """Every (mode, method, retrain time, level)."""
+        """Every (mode, method, retrain time, level) of the grid."""
         for name, mode in self.modes.items():
-            for method in mode.methods:
-                for time in self.times(method):
+            for method, times in mode.times.items():
+                for time in times:
                     for level in range(1, mode.levels + 1):
                         yield name, method, time, level
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """Algorithm 1 of Renda et al. (2020): prune, rewind the learning rate for T, repeat.
+
+    Attributes:
+        mode: name of the mode whose chain of lr_rewind at T it follows; the study's own iterative
+            one where that prunes the same fraction, so that nothing trains twice.
+        definition: that mode, as far as the algorithm may go.
+        retrain_time: T in epochs.
+        tolerance: fall of validation accuracy in percentage points that ends it.
+    """
+
+    mode: str
+    definition: Mode
+    retrain_time: float
+    tolerance: float
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,7 @@ class Study:
         task: what the training stages need: dataset, validation, network, recipe, exempt layers;
             plain values, and the part of the study that decides dense training.
         rewinding: None where the study does not compare re-training methods.
+        algorithm: how far Algorithm 1 goes on it.
         figure: how its panel is drawn.
         resources: ``mem_mb`` and ``runtime`` (minutes) of one training job.
     """
@@ -106,6 +111,7 @@ class Study:
     seeds: tuple[int, ...]
     task: Mapping[str, Any]
     rewinding: Rewinding | None = None
+    algorithm: Algorithm | None = None
     figure: Mapping[str, Any] = field(default_factory=dict)
     resources: Mapping[str, int] = field(default_factory=dict)
 
@@ -118,6 +124,14 @@ class Study:
     def threads(self) -> int:
         """CPU threads of a training job."""
         return self.task["recipe"]["threads"]
+
+    @property
+    def modes(self) -> dict[str, Mode]:
+        """Every mode that a cell of the study may be in, Algorithm 1's included."""
+        modes = dict(self.rewinding.modes) if self.rewinding else {}
+        if self.algorithm:
+            modes[self.algorithm.mode] = self.algorithm.definition
+        return modes
 
     def code_entries(self) -> list[str]:
         """Registry entries that this study's trainings use, for their code version."""
@@ -132,7 +146,8 @@ class Study:
 def load_study(path: Path | str, schema: Path | str) -> Study:
     """Read and check a study file.
 
-    ``extends: <study>`` takes another study beside it as the start; nested keys are merged.
+    ``extends: <study>`` takes another study beside it as the start; nested keys are merged, and a
+    key without a value is taken out.
 
     Args:
         path: ``config/studies/<study>.yaml``.
@@ -185,8 +200,8 @@ def _read_extended(path: Path, above: tuple[str, ...]) -> dict[str, Any]:
 def _merge(base: Any, changes: Any) -> Any:
     if not (isinstance(base, dict) and isinstance(changes, dict)):
         return changes
-    merged = {key: _merge(base[key], changes[key]) if key in changes else base[key] for key in base}
-    return merged | {key: value for key, value in changes.items() if key not in base}
+    merged = {key: _merge(base.get(key), changes[key]) for key in changes}
+    return {key: value for key, value in (base | merged).items() if value is not None}
 
 
 def _study(name: str, document: dict[str, Any]) -> Study:
@@ -201,14 +216,16 @@ def _study(name: str, document: dict[str, Any]) -> Study:
         raise PruningError(f"recipe: epochs and milestones must be finite numbers: {numbers}.")
     StepDecay(**recipe["schedule"])  # says what is wrong with it
     task = {key: document[key] for key in ("dataset", "validation", "network", "recipe", "exempt")}
+    rewinding = None
+    if "rewinding" in document:
+        rewinding = _rewinding(document["rewinding"], network["name"], recipe["epochs"])
     return Study(
         name=name,
         title=document.get("title", name),
         seeds=tuple(document["seeds"]),
         task=task,
-        rewinding=_rewinding(document["rewinding"], network["name"], recipe["epochs"])
-        if "rewinding" in document
-        else None,
+        rewinding=rewinding,
+        algorithm=_algorithm(document["algorithm"], rewinding, recipe["epochs"]),
         figure=document["figure"],
         resources=document["resources"],
     )
@@ -224,18 +241,18 @@ def _rewinding(values: dict[str, Any], network: str, epochs: float) -> Rewinding
     for method in every:
         if method not in RULES:
             raise unknown("re-training method", method, RULES)
-    for key in ("methods_by_mode", "levels_by_mode", "thinnings"):
+    for key in ("methods_by_mode", "levels_by_mode", "densities_by_mode", "thinnings"):
         for mode in values[key]:
             if mode not in values["modes"]:
                 raise PruningError(f"rewinding.{key} names {mode!r}, which is not among its modes.")
     registry.entry("score", values["score"])
+    kept = set(values["retrain_times"]).union(*values["times_by_method"].values())
     rewinding = Rewinding(
         modes={mode: _mode(mode, values, network) for mode in values["modes"]},
-        retrain_times=tuple(values["retrain_times"]),
-        times_by_method={m: tuple(t) for m, t in values["times_by_method"].items()},
+        kept_times=tuple(sorted(kept)),
         data_order=values["data_order"],
     )
-    for time in rewinding.all_times():
+    for time in rewinding.kept_times:
         if not TIME.fullmatch(f"{time:g}"):
             raise PruningError(f"retrain time {time:g} must be a plain number of epochs, like 0.5.")
         if not 0 < time <= epochs:
@@ -249,25 +266,47 @@ def _rewinding(values: dict[str, Any], network: str, epochs: float) -> Rewinding
 def _mode(name: str, values: dict[str, Any], network: str) -> Mode:
     whole_filters = name.startswith(STRUCTURED)
     prunings = _filters(name, values, network) if whole_filters else _weights(name, values)
+    prunings = tuple(prunings)
+    methods = values["methods_by_mode"].get(name, values["methods"])
     return Mode(
-        methods=tuple(values["methods_by_mode"].get(name, values["methods"])),
-        prunings=tuple(prunings),
+        times={
+            method: tuple(values["times_by_method"].get(method, values["retrain_times"]))
+            for method in methods
+        },
+        prunings=prunings,
+        levels=len(prunings),
         chained=name == "iterative",
     )
+
+
+def _algorithm(values: dict[str, Any], rewinding: Rewinding | None, epochs: float) -> Algorithm:
+    density = 1 - values["fraction"]
+    prunings = tuple(
+        {"kind": "weights", "density": density**k, "score": "magnitude", "scope": "global"}
+        for k in range(1, values["max_levels"] + 1)
+    )
+    own = Mode({"lr_rewind": (epochs,)}, prunings, 0, chained=True)
+    iterative = rewinding.modes.get("iterative") if rewinding else None
+    if iterative and epochs in iterative.times.get("lr_rewind", ()):
+        shared = min(len(prunings), iterative.levels)
+        if prunings[:shared] == iterative.prunings[:shared]:
+            longest = max(prunings, iterative.prunings, key=len)
+            definition = replace(iterative, prunings=longest)
+            return Algorithm("iterative", definition, epochs, values["tolerance"])
+    return Algorithm(ALGORITHM, own, epochs, values["tolerance"])
 
 
 def _weights(mode: str, values: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Unstructured pruning: the density of each level."""
     if ("densities" in values) == ("levels" in values):
         raise PruningError("rewinding needs either `levels` (with `fraction`) or `densities`.")
-    densities = values.get("densities")
+    densities = values["densities_by_mode"].get(mode, values.get("densities"))
     levels = values["levels_by_mode"].get(mode, values.get("levels", len(densities or ())))
     if densities is None:
         densities = [(1 - values["fraction"]) ** k for k in range(1, levels + 1)]
     if levels > len(densities):
         raise PruningError(
-            f"rewinding.levels_by_mode wants {levels} levels of {mode}, but rewinding.densities "
-            f"has {len(densities)}."
+            f"rewinding wants {levels} levels of {mode}, but lists {len(densities)} densities."
         )
     for density in densities:
         if not 0 < density <= 1:

@@ -15,10 +15,11 @@ from typing import Any
 from pruning import layout, registry
 from pruning.code_version import code_version
 from pruning.errors import PruningError, unknown
+from pruning.files import read_json
 from pruning.jobs import Untracked
 from pruning.methods.retraining_rules import rule
 from pruning.schema import check_document
-from pruning.study import Mode, Rewinding, Study, find_study
+from pruning.study import Mode, Study, find_study
 
 
 def for_rules(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -76,7 +77,7 @@ class Workflow:
         if name not in known:
             raise unknown("data set", name, known)
         registry.entry("data set kind", known[name]["kind"])
-        return _sorted(known[name])
+        return ordered(known[name])
 
     @for_rules
     def data_params(self, wildcards: Any) -> dict[str, Any]:
@@ -105,7 +106,7 @@ class Workflow:
             return {
                 "study": study.name,
                 "seed": int(wildcards.seed),
-                "task": _sorted(study.task),
+                "task": ordered(study.task),
                 "code_version": code_version(*entries),
             }
 
@@ -115,7 +116,7 @@ class Workflow:
     def retrain_times(self, wildcards: Any) -> Untracked:
         """What a dense training keeps states for; decides no number of it."""
         rewinding = self.study(wildcards.study).rewinding
-        return Untracked(rewinding.all_times() if rewinding else ())
+        return Untracked(rewinding.kept_times if rewinding else ())
 
     @for_rules
     def prune_stage(self, wildcards: Any) -> dict[str, Any]:
@@ -133,7 +134,7 @@ class Workflow:
         return {
             "chain": wildcards.chain,
             "level": int(wildcards.level),
-            "pruning": _sorted(pruning),
+            "pruning": ordered(pruning),
         }
 
     @for_rules
@@ -169,8 +170,9 @@ class Workflow:
     def retrain_params(self, wildcards: Any) -> dict[str, Any]:
         """The cell, and the method's row of the re-training table."""
         self._pruning(wildcards.study, wildcards.mode, wildcards.level)
+        rewinding = self.study(wildcards.study).rewinding
         return {
-            "data_order": self._rewinding(wildcards.study).data_order,
+            "data_order": rewinding.data_order if rewinding else "fresh",
             "level": int(wildcards.level),
             "method": wildcards.method,
             "mode": wildcards.mode,
@@ -178,14 +180,8 @@ class Workflow:
             "rule": rule(wildcards.method).to_dict(),
         }
 
-    def _rewinding(self, study: str) -> Rewinding:
-        rewinding = self.study(study).rewinding
-        if rewinding is None:
-            raise PruningError(f"Study {study!r} has no `rewinding` section.")
-        return rewinding
-
     def _mode(self, study: str, mode: str) -> Mode:
-        modes = self._rewinding(study).modes
+        modes = self.study(study).modes
         if mode not in modes:
             raise PruningError(f"Study {study!r} has the modes {', '.join(modes)}, not {mode!r}.")
         return modes[mode]
@@ -203,17 +199,68 @@ class Workflow:
         mode = self._mode(wildcards.study, wildcards.mode)
         method, time = wildcards.method, wildcards.time
         rule(method)
-        if method not in mode.methods:
+        if method not in mode.times:
             raise PruningError(
                 f"Study {wildcards.study!r} does not run {method} ({wildcards.mode}): it has "
-                f"{', '.join(mode.methods)}."
+                f"{', '.join(mode.times)}."
             )
-        times = [f"{t:g}" for t in self._rewinding(wildcards.study).times(method)]
+        times = [f"{t:g}" for t in mode.times[method]]
         if time not in times:
             raise PruningError(
                 f"Study {wildcards.study!r} retrains {method} for {', '.join(times)} epochs, "
                 f"not {time}."
             )
+
+    # -- Algorithm 1 ------------------------------------------------------------------------
+
+    @for_rules
+    def algorithm_level_input(self, wildcards: Any) -> dict[str, str]:
+        """The trainings that a level of Algorithm 1 is judged by."""
+        study, level = self.study(wildcards.study), int(wildcards.level)
+        self._pruning(study.name, study.algorithm.mode, level)
+        return {
+            "dense": f"{layout.dense_folder(study.name, wildcards.seed)}/summary.json",
+            "retrained": f"{layout.algorithm_level(study, wildcards.seed, level)}/summary.json",
+        }
+
+    @for_rules
+    def algorithm_input(self, wildcards: Any, checkpoint: Any) -> dict[str, Any]:
+        """The levels that Algorithm 1 went through, and the network it ends with.
+
+        Args:
+            wildcards: of the rule.
+            checkpoint: Snakemake's, of judging a level; asks for one level after the other.
+        """
+        study, seed = self.study(wildcards.study), wildcards.seed
+        decisions, ended = [], False
+        while not ended and len(decisions) < len(study.algorithm.definition.prunings):
+            level = len(decisions) + 1
+            done = checkpoint.get(study=study.name, seed=seed, level=level)
+            decisions.append(done.output[0])
+            ended = not read_json(decisions[-1])["matches"]
+        found = layout.algorithm_level(study, seed, len(decisions) - ended)
+        algorithm = study.algorithm
+        chain = layout.cell_chain(study, algorithm.mode, "lr_rewind", algorithm.retrain_time)
+        return {
+            "decisions": decisions,
+            "state": f"{found}/state.safetensors",
+            "summary": f"{found}/summary.json",
+            "first_mask": layout.mask(study.name, seed, chain, 1),
+        }
+
+    @for_rules
+    def algorithm_params(self, wildcards: Any) -> dict[str, Any]:
+        """When Algorithm 1 ends."""
+        return {
+            "code_version": code_version("pruning.stages.algorithm"),
+            "tolerance": self.study(wildcards.study).algorithm.tolerance,
+        }
+
+    @for_rules
+    def algorithm_results(self, wildcards: Any) -> list[str]:
+        """The outcome of Algorithm 1 on every replicate."""
+        study = self.study(wildcards.study)
+        return [layout.algorithm_result(study.name, seed) for seed in study.seeds]
 
     # -- resources --------------------------------------------------------------------------
 
@@ -235,7 +282,7 @@ class Workflow:
         """Minutes that a training job may take; twice as long with every retry."""
         return self.study(wildcards.study).resources["runtime"] * 2 ** (attempt - 1)
 
-    # -- collecting and drawing ---------------------------------------------------------------
+    # -- collecting ---------------------------------------------------------------
 
     @for_rules
     def collect_input(self, wildcards: Any) -> list[str]:
@@ -249,28 +296,6 @@ class Workflow:
         return {
             "code_version": code_version("pruning.stages.collect"),
             "repairs": self.repairs(layout.tidy(wildcards.study), watched),
-        }
-
-    @for_rules
-    def figure_params(
-        self, entry: str, studies: list[Study], products: tuple[str, ...]
-    ) -> dict[str, Any]:
-        """Titles, options, code version and the count of repairs of a figure.
-
-        Args:
-            entry: the figure's module.
-            studies: what it shows.
-            products: its files, the one that is asked for first.
-        """
-        for study in studies:
-            if study.rewinding is None:
-                raise PruningError(f"Study {study.name!r} has no `rewinding` section to draw.")
-        watched = (*products[1:], *(layout.tidy(study.name) for study in studies))
-        return {
-            "code_version": code_version(entry),
-            "options": {study.name: _sorted(study.figure) for study in studies},
-            "repairs": self.repairs(products[0], watched),
-            "titles": {study.name: study.title for study in studies},
         }
 
     def _repairs(self, product: str, watched: tuple[str, ...]) -> int:
@@ -287,8 +312,8 @@ class Workflow:
         return count
 
 
-def _sorted(value: Any) -> Any:
+def ordered(value: Any) -> Any:
     """The same plain values with sorted keys: a reordered study file is the same study."""
     if isinstance(value, Mapping):
-        return {key: _sorted(value[key]) for key in sorted(value)}
+        return {key: ordered(value[key]) for key in sorted(value)}
     return value

@@ -2,7 +2,9 @@ import os
 
 from snakemake.utils import validate
 
-from pruning import layout, warm
+from pruning import papers, study, warm
+from pruning.figures import catalog
+from pruning.products import Products
 from pruning.workflow import Workflow, for_rules
 
 # Idle OpenMP threads must not spin; jobs inherit this before they start torch.
@@ -13,14 +15,18 @@ SCHEMAS = os.path.join(os.path.dirname(workflow.snakefile), "..", "schemas")
 # Names the wrong key, its value and what is allowed; Snakemake's own check comes second.
 plan = for_rules(Workflow)(config, SCHEMAS)
 validate(config, "../schemas/config.schema.yaml")
+products = Products(plan)
 
 
 wildcard_constraints:
-    chain="one_shot|structured_[a-z0-9]+|iterative/[a-z0-9_]+/t[0-9.]+",
+    chain="one_shot|structured_[a-z0-9]+|(iterative|algorithm_1)/[a-z0-9_]+/t[0-9.]+",
     dataset="[A-Za-z0-9_]+",
+    figure="(?!claims[.])[a-z0-9_]+",
     level="[1-9][0-9]*",
     method="[a-z0-9_]+",
-    mode="iterative|one_shot|structured_[a-z0-9]+",
+    mode="iterative|algorithm_1|one_shot|structured_[a-z0-9]+",
+    network="[a-z0-9_]+",
+    paper="[a-z0-9_]+",
     seed="[0-9]+",
     study="[A-Za-z0-9_]+",
     time="[0-9]+([.][0-9]+)?",

@@ -13,51 +13,78 @@ rule collect:
         "../scripts/collect.py"
 
 
-rule rewind_vs_finetune:
+rule figure:
     input:
-        [layout.tidy(study.name) for study in plan.enabled],
+        tables=products.study_figure_input,
+        published=products.overlay_input,
     output:
         pdf=report(
-            "plots/rewind_vs_finetune.pdf",
-            caption="../report/rewind_vs_finetune.rst",
-            category="Comparing rewinding and fine-tuning",
-            labels={"figure": "rewind vs fine-tune", "study": "all enabled"},
+            "plots/{study}/{figure}.pdf",
+            caption="../report/figure.rst",
+            category=lambda wildcards: catalog.entry(wildcards.figure).category,
+            labels={"figure": "{figure}", "study": "{study}"},
         ),
-        png="plots/rewind_vs_finetune.png",
-        csv="plots/rewind_vs_finetune.csv",
+        png="plots/{study}/{figure}.png",
+        csv="plots/{study}/{figure}.csv",
     log:
-        "logs/plots/rewind_vs_finetune.log",
+        "logs/plots/{study}/{figure}.log",
     benchmark:
-        "logs/plots/rewind_vs_finetune.benchmark.tsv"
+        "logs/plots/{study}/{figure}.benchmark.tsv"
     params:
-        figure=plan.figure_params(
-            "pruning.figures.rewinding",
-            plan.enabled,
-            layout.figure_files("plots/rewind_vs_finetune"),
-        ),
+        figure=products.study_figure,
     script:
-        "../scripts/rewind_vs_finetune.py"
+        "../scripts/figure.py"
 
 
-use rule rewind_vs_finetune as study_rewind_vs_finetune with:
+use rule figure as figure_of_enabled with:
     input:
-        "results/{study}/tidy.csv",
+        tables=products.enabled_figure_input,
+        published=products.overlay_input,
     output:
         pdf=report(
-            "plots/{study}/rewind_vs_finetune.pdf",
-            caption="../report/rewind_vs_finetune.rst",
-            category="Comparing rewinding and fine-tuning",
-            labels={"figure": "rewind vs fine-tune", "study": "{study}"},
+            "plots/{figure}.pdf",
+            caption="../report/figure.rst",
+            category=lambda wildcards: catalog.entry(wildcards.figure).category,
+            labels={"figure": "{figure}", "study": "all enabled"},
         ),
-        png="plots/{study}/rewind_vs_finetune.png",
-        csv="plots/{study}/rewind_vs_finetune.csv",
+        png="plots/{figure}.png",
+        csv="plots/{figure}.csv",
     log:
-        "logs/plots/{study}/rewind_vs_finetune.log",
+        "logs/plots/{figure}.log",
     benchmark:
-        "logs/plots/{study}/rewind_vs_finetune.benchmark.tsv"
+        "logs/plots/{figure}.benchmark.tsv"
     params:
-        figure=lambda wildcards: plan.figure_params(
-            "pruning.figures.rewinding",
-            [plan.study(wildcards.study)],
-            layout.figure_files(f"plots/{wildcards.study}/rewind_vs_finetune"),
+        figure=products.enabled_figure,
+
+
+rule claims:
+    input:
+        table="results/{study}/tidy.csv",
+        literature="resources/published/renda2020_literature.csv",
+    output:
+        csv="plots/{study}/claims.csv",
+        page=report(
+            "plots/{study}/claims.md",
+            caption="../report/claims.rst",
+            category=catalog.REWINDING,
+            labels={"figure": "claims", "study": "{study}"},
         ),
+    log:
+        "logs/plots/{study}/claims.log",
+    benchmark:
+        "logs/plots/{study}/claims.benchmark.tsv"
+    params:
+        claims=products.study_claims,
+    script:
+        "../scripts/claims.py"
+
+
+# All figures of a study, and its claims: `snakemake plots_<study>`.
+for name in study.study_names(config["study_folder"]):
+
+    rule:
+        name:
+            f"plots_{name}"
+        input:
+            lambda wildcards, study=name: products.of_study(study),
+        localrule: True

@@ -107,9 +107,10 @@ def pruned(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def best_validated(table: pd.DataFrame) -> pd.DataFrame:
-    """Per study, mode, method and level the retrain time with the highest median *validation* score.
+    """Per study, mode, method and level the retrain time that validates best.
 
-    Ties go to the shortest time. Test data select nothing. Dense networks stay.
+    That is the one with the highest median *validation* score; ties go to the shortest time. Test
+    data select nothing. Dense networks stay.
     """
     ranked = table.sort_values(
         ["validation", "retrain_time"], ascending=[False, True], kind="stable"

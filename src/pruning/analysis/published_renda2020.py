@@ -175,7 +175,7 @@ def _pruned(frame: pd.DataFrame) -> pd.DataFrame:
     unstructured = table["variant"].isna()
     by_mode = table["is_iterative"].map({True: "iterative", False: "one_shot"})
     table["variant"] = table["variant"].fillna(by_mode)
-    # Step s keeps 0.8^s, rounded in the one-shot files; a structured level has a density of its own.
+    # Step s keeps 0.8^s, rounded where one-shot; a structured level has its own density.
     step = (table["density"].map(math.log) / math.log(0.8)).round()
     rank = table.groupby(["network", "variant"])["density"].rank("dense", ascending=False)
     table["level"] = step.where(unstructured, rank).astype(int)

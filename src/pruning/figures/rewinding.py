@@ -1,79 +1,271 @@
-"""Figures of Renda et al. (2020): how to retrain what was pruned."""
+"""Figures of Renda et al. (2020): how to retrain what was pruned.
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+F1 to F5 of the reference: accuracy against compression with the best validated retrain time (F1),
+the proposed algorithm (F2) and one fixed retrain time per method (F3); accuracy against retrain
+time (F4); theoretical speed-ups (F5).
+"""
+
+from collections.abc import Sequence
 
 import pandas as pd
 from matplotlib.axes import Axes
 
-from pruning.analysis.rewinding import accuracy_change
-from pruning.analysis.tidy import read_table, write_table
+from pruning.analysis import cells as cell_tables
+from pruning.analysis.published import network_cells, read_literature
 from pruning.figures import style
+from pruning.figures.context import Context, Drawn
 
-MODES = {"iterative": "iterative", "one_shot": "one-shot"}
+MODES = {
+    "iterative": "iterative",
+    "one_shot": "one-shot",
+    "structured_a": "structured A",
+    "structured_b": "structured B",
+}
+RULES = {
+    "best_validated": cell_tables.best_validated,
+    "single_rule": cell_tables.single_rule,
+    "all": lambda table: table,
+}
+COLUMNS = (
+    "source",
+    "study",
+    "variant",
+    "method",
+    "level",
+    "density",
+    "compression_ratio",
+    "retrain_time",
+    "unit",
+    "median",
+    "min",
+    "max",
+    "n",
+)
+COST_COLUMNS = ("speedup", "speedup_min", "speedup_max", "relative_to_fine_tune")
 
 
-def rewind_vs_finetune(
-    tables: list[Path | str],
-    titles: Mapping[str, str],
-    options: Mapping[str, Mapping[str, Any]],
-    *,
-    pdf: Path | str,
-    png: Path | str,
-    csv: Path | str,
-) -> None:
-    """Accuracy change against compression ratio, a panel per study and pruning mode.
+def accuracy_vs_compression(tidy: pd.DataFrame, context: Context) -> Drawn:
+    """Change of the score against compression ratio, a panel per study and pruning mode (F1-F3).
 
-    A point is the median over seeds, its bar runs from the minimum to the maximum; the grey band
-    is the spread of the dense networks about their mean.
-
-    Args:
-        tables: tidy tables, one per study.
-        titles: of the studies, by name.
-        options: per study, ``ylim``: (low, high) in percentage points.
-        pdf, png, csv: where the figure and the numbers it draws go.
-
-    Raises:
-        PruningError: a table is missing or not tidy.
+    A point is the median over replicates, its bar runs from the minimum to the maximum; the grey
+    band is the spread of the dense networks about their mean. Settings: ``rule`` (a key of
+    :data:`RULES`), ``methods``, ``modes``, ``literature`` (whether to show other papers' points).
     """
-    drawn = accuracy_change(pd.concat([read_table(table) for table in tables], ignore_index=True))
-    style.use()
-    cells = drawn[drawn["method"] != "dense"]
-    keys = list(dict.fromkeys(zip(cells["study"], cells["variant"], strict=True)))
-    methods = style.order(list(dict.fromkeys(cells["method"])))
+    table = _chosen(cell_tables.cells(tidy), context, context.settings["rule"])
+    keys = _panels(table, context)
+    methods = style.order(list(dict.fromkeys(cell_tables.pruned(table)["method"])))
     figure, axes = style.panels(len(keys))
-    for panel, (study, variant) in zip(axes, keys, strict=True):
-        here = cells[(cells["study"] == study) & (cells["variant"] == variant)]
-        dense = drawn[(drawn["study"] == study) & (drawn["method"] == "dense")].iloc[0]
-        _panel(panel, here, dense, methods, options.get(study, {}))
-        panel.set_title(f"{titles.get(study, study)}, {MODES.get(variant, variant)} (n={dense.n})")
-    axes[0].set_ylabel("Accuracy change (pp)")
-    entries = {}
-    for panel in axes:
-        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
-            entries.setdefault(label, handle)
-    columns = min(3, 2 * len(axes))
-    figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=columns)
-    write_table(drawn, csv)
-    style.save(figure, pdf, png)
+    shown = []
+    for panel, (study, mode) in zip(axes, keys, strict=True):
+        here = _shown_densities(_panel_cells(table, study, mode), context.option(study, "xlim"))
+        dense = table[(table["study"] == study) & (table["method"] == "dense")]
+        published = _published(here, context, context.settings["rule"])
+        points = _literature(here, context)
+        style.dense_band(panel, *dense.iloc[0][["min", "max"]])
+        _lines(panel, here, methods, x="density")
+        _published_lines(panel, published, methods, x="density")
+        _literature_points(panel, points)
+        style.compression_axis(panel, here["density"].tolist())
+        _limit(panel, here, context.option(study, "ylim"), published, points)
+        panel.set_title(_title(context, study, mode, int(here["n"].max())))
+        shown += [dense, here, published, points]
+    _label_scores(axes, [_panel_cells(table, *key)["unit"].iloc[0] for key in keys])
+    style.legend(figure, axes)
+    return Drawn(figure, _written(shown))
 
 
-def _panel(
-    axes: Axes, cells: pd.DataFrame, dense: pd.Series, methods: list[str], options: Mapping
+def accuracy_vs_retrain_time(tidy: pd.DataFrame, context: Context) -> Drawn:
+    """Change of the score against retrain time, a row per study and mode, a column per level (F4).
+
+    Methods are compared at equal retraining time; nothing is selected. The band is the rewinding
+    safe zone. Settings: ``methods``, ``modes``; a study's ``retrain_levels`` names the levels.
+    """
+    table = _chosen(cell_tables.cells(tidy), context, "all")
+    keys = _panels(table, context)
+    methods = style.order(list(dict.fromkeys(cell_tables.pruned(table)["method"])))
+    rows = [_rows_of_levels(_panel_cells(table, *key), context) for key in keys]
+    figure, grid = style.grid(len(keys), max(map(len, rows)))
+    shown, labels = [], []
+    for axes, (study, mode), levels in zip(grid, keys, rows, strict=True):
+        for panel, here in zip(axes, levels, strict=False):
+            published = _published(here, context, "all")
+            training_time = here["training_time"].iloc[0]
+            low, high = cell_tables.SAFE_ZONE
+            panel.axvspan(low * training_time, high * training_time, color="0.93", linewidth=0)
+            style.dense_line(panel)
+            _lines(panel, here, methods, x="retrain_time")
+            _published_lines(panel, published, methods, x="retrain_time")
+            panel.set_xlim(0, 1.04 * training_time)
+            _limit(panel, here, context.option(study, "ylim"), published)
+            ratio = style.ratio(here["compression_ratio"].iloc[0])
+            panel.set_title(f"{_title(context, study, mode)}\n{ratio}")
+            panel.set_xlabel("Retrain time (epochs)")
+            shown += [here, published]
+        for spare in axes[len(levels) :]:
+            spare.remove()
+        labels.append((axes[0], levels[0]["unit"].iloc[0]))
+    for panel, unit in labels:
+        panel.set_ylabel(_score_label(unit))
+    style.legend(figure, [panel for axes in grid for panel in axes])
+    return Drawn(figure, _written(shown))
+
+
+def speedup(tidy: pd.DataFrame, context: Context) -> Drawn:
+    """Theoretical speed-up, and cost relative to fine-tuning, against compression ratio (F5).
+
+    Of the best validated cells that have a cost. Settings: ``methods``, ``modes``.
+    """
+    table = _with_costs(_chosen(cell_tables.cells(tidy), context, "best_validated"))
+    keys = _panels(table, context)
+    methods = style.order(list(dict.fromkeys(table["method"])))
+    figure, grid = style.grid(2, max(1, len(keys)))
+    shown = []
+    for column, (study, mode) in enumerate(keys):
+        here = _panel_cells(table, study, mode)
+        published = _published(here, context, "best_validated")
+        published = _with_costs(published) if len(published) else published
+        for row, (value, ends) in enumerate(
+            (("speedup", ("speedup_min", "speedup_max")), ("relative_to_fine_tune", None))
+        ):
+            panel = grid[row][column]
+            _lines(panel, here, methods, x="density", value=value, ends=ends)
+            _published_lines(panel, published, methods, x="density", value=value)
+            style.compression_axis(panel, here["density"].tolist())
+            panel.set_title(_title(context, study, mode))
+        grid[1][column].axhline(1, color="0.45", linewidth=0.9, linestyle=(0, (4, 2)), zorder=1)
+        shown += [here, published]
+    if not keys:
+        for axes in grid:
+            axes[0].text(0.5, 0.5, "no costs in this table", ha="center", va="center")
+    grid[0][0].set_ylabel("Theoretical speed-up")
+    grid[1][0].set_ylabel("Cost of fine-tuned / this")
+    style.legend(figure, [panel for axes in grid for panel in axes])
+    return Drawn(figure, _written(shown, COST_COLUMNS))
+
+
+# -- which cells --------------------------------------------------------------------------------
+
+
+def _chosen(table: pd.DataFrame, context: Context, rule: str) -> pd.DataFrame:
+    """The cells that a figure shows: its methods, its modes, its retrain times."""
+    methods, modes = context.settings.get("methods"), context.settings.get("modes")
+    keep = table["method"] == "dense"
+    wanted = ~keep
+    if methods is not None:
+        wanted &= table["method"].isin(methods)
+    if modes is not None:
+        wanted &= table["variant"].str.startswith(tuple(modes))
+    return RULES[rule](table[keep | wanted]).assign(source="study")
+
+
+def _panels(table: pd.DataFrame, context: Context) -> list[tuple[str, str]]:
+    """(study, mode) of each panel: studies as they are listed, modes as in :data:`MODES`."""
+    pruned = cell_tables.pruned(table)
+    found = set(zip(pruned["study"], pruned["variant"], strict=True))
+    studies = [*context.titles, *sorted({study for study, _ in found} - set(context.titles))]
+    return [(study, mode) for study in studies for mode in MODES if (study, mode) in found]
+
+
+def _panel_cells(table: pd.DataFrame, study: str, mode: str) -> pd.DataFrame:
+    return table[(table["study"] == study) & (table["variant"] == mode)]
+
+
+def _shown_densities(here: pd.DataFrame, limit: float | None) -> pd.DataFrame:
+    """Cells up to a compression ratio, where a study's ``xlim`` cuts the axis."""
+    return here if limit is None else here[here["compression_ratio"] <= limit * 1.001]
+
+
+def _rows_of_levels(here: pd.DataFrame, context: Context) -> list[pd.DataFrame]:
+    wanted = context.option(here["study"].iloc[0], "retrain_levels")
+    levels = sorted(here["level"].unique())
+    if wanted is not None:
+        levels = [level for level in levels if level in wanted] or levels
+    return [here[here["level"] == level] for level in levels]
+
+
+def _with_costs(table: pd.DataFrame) -> pd.DataFrame:
+    table = cell_tables.pruned(table)
+    table = table[table["n_macs"] > 0]
+    table = table.assign(**cell_tables.speedup(table))
+    keys = ["study", "variant", "level"]
+    reference = table[table["method"] == "fine_tune"].set_index(keys)["macs"]
+    own = table.set_index(keys)
+    return table.assign(relative_to_fine_tune=(reference.reindex(own.index) / own["macs"]).values)
+
+
+def _published(here: pd.DataFrame, context: Context, rule: str) -> pd.DataFrame:
+    """Published cells to lay over a panel: same mode and methods, within its range of densities.
+
+    Retrain times of another T are shown at the same fraction of T.
+    """
+    reference = context.option(here["study"].iloc[0], "published") if len(here) else None
+    if reference is None:
+        return here.iloc[:0]
+    table = RULES[rule](network_cells(reference, context.resources))
+    low, high = here["density"].min() * 0.98, here["density"].max() * 1.02
+    table = table[
+        (table["variant"] == here["variant"].iloc[0])
+        & table["method"].isin(here["method"])
+        & table["density"].between(low, high)
+    ]
+    scale = here["training_time"].iloc[0] / table["training_time"]
+    return table.assign(source=reference, retrain_time=table["retrain_time"] * scale)
+
+
+def _literature(here: pd.DataFrame, context: Context) -> pd.DataFrame:
+    """Points of other papers for a panel's network and mode, where the figure shows them."""
+    if not context.settings.get("literature"):
+        return here.iloc[:0]
+    points = read_literature("renda2020", context.resources)
+    network = here["network"].iloc[0]
+    reference = context.option(here["study"].iloc[0], "published")
+    if reference is not None:
+        network = reference.partition(":")[2]
+    sources = list(dict.fromkeys(points["source"]))
+    points = points.assign(marker=points["source"].map(style.literature_markers(sources)))
+    points = points[(points["network"] == network) & (points["variant"] == here["variant"].iloc[0])]
+    spread = points["spread"].fillna(0)
+    return points.assign(
+        study=here["study"].iloc[0],
+        method="literature",
+        compression_ratio=1 / points["density"],
+        median=points["change"],
+        min=points["change"] - spread,
+        max=points["change"] + spread,
+    )
+
+
+def _written(tables: Sequence[pd.DataFrame], more: tuple[str, ...] = ()) -> pd.DataFrame:
+    filled = [table for table in tables if len(table)]
+    if not filled:
+        return pd.DataFrame(columns=[*COLUMNS, *more])
+    table = pd.concat(filled).drop_duplicates()
+    return table.reindex(columns=[*COLUMNS, *more])
+
+
+# -- drawing ------------------------------------------------------------------------------------
+
+
+def _lines(
+    axes: Axes,
+    here: pd.DataFrame,
+    methods: list[str],
+    *,
+    x: str,
+    value: str = "median",
+    ends: tuple[str, str] | None = ("min", "max"),
 ) -> None:
-    axes.axhspan(dense["min"], dense["max"], color="0.88", linewidth=0, zorder=0)
-    axes.axhline(0, color="0.45", linewidth=0.9, linestyle=(0, (4, 2)), label="Dense", zorder=1)
-    present = [m for m in methods if m in set(cells["method"])]
+    present = [m for m in methods if m in set(here["method"])]
     for place, method in enumerate(present):
-        line = cells[cells["method"] == method].sort_values("level")
+        line = here[here["method"] == method].sort_values(x, ascending=x != "density")
         look = style.method_style(method, methods)
-        # A small shift on the log axis keeps the bars of different methods apart.
-        shift = 1.012 ** (place - (len(present) - 1) / 2)
+        bars = None
+        if ends is not None:
+            bars = [line[value] - line[ends[0]], line[ends[1]] - line[value]]
         axes.errorbar(
-            line["density"] * shift,
-            line["median"],
-            yerr=[line["median"] - line["min"], line["max"] - line["median"]],
+            _dodged(line[x], place, len(present), x),
+            line[value],
+            yerr=bars,
             label=look.label,
             color=style.color(look),
             marker=look.marker,
@@ -83,6 +275,77 @@ def _panel(
             capsize=1.5,
             capthick=0.8,
         )
-    style.compression_axis(axes, cells["density"].tolist())
-    if "ylim" in options:
-        axes.set_ylim(options["ylim"])
+
+
+def _dodged(values: pd.Series, place: int, count: int, x: str) -> pd.Series:
+    """A small shift, in parts of the axis, that keeps the bars of different methods apart."""
+    shift = 0.006 * (place - (count - 1) / 2)
+    if x == "density":
+        return values * (values.max() / values.min()) ** -shift
+    return values + shift * values.max()
+
+
+def _published_lines(
+    axes: Axes, published: pd.DataFrame, methods: list[str], *, x: str, value: str = "median"
+) -> None:
+    """Published medians: thin, dashed, in their method's colour."""
+    if published.empty:
+        return
+    name = style.published_name(published["source"].iloc[0])
+    look = {"linewidth": 0.7, "linestyle": "--", "zorder": 1.5}
+    axes.plot([], [], color="0.35", label=name, **look)
+    for method in (m for m in methods if m in set(published["method"])):
+        line = published[published["method"] == method].sort_values(x)
+        color = style.color(style.method_style(method, methods))
+        axes.plot(line[x], line[value], color=color, **look)
+
+
+def _literature_points(axes: Axes, points: pd.DataFrame) -> None:
+    for source, rows in points.groupby("source", sort=True):
+        axes.errorbar(
+            rows["density"],
+            rows["median"],
+            yerr=[rows["median"] - rows["min"], rows["max"] - rows["median"]],
+            label=source,
+            color="0.15",
+            marker=rows["marker"].iloc[0],
+            markerfacecolor="none",
+            linestyle="none",
+            elinewidth=0.8,
+            capsize=1.5,
+            zorder=3,
+        )
+
+
+def _limit(
+    axes: Axes, here: pd.DataFrame, ylim: Sequence[float] | None, *others: pd.DataFrame
+) -> None:
+    """The ends of the score axis: as asked for, or around the main methods.
+
+    What is far below them (rewinding to an untrained network at the last rate) leaves the frame.
+    """
+    if ylim is None:
+        main = here[here["method"].isin(cell_tables.CORE)]
+        main = main if len(main) else here
+        tables = [main, *(table for table in others if len(table))]
+        low = min(0.0, *(table["min"].min() for table in tables))
+        high = max(0.0, *(table["max"].max() for table in [here, *tables[1:]]))
+        margin = 0.06 * max(high - low, 0.5)
+        ylim = (low - margin, high + margin)
+    axes.set_ylim(*ylim)
+
+
+def _label_scores(axes: Sequence[Axes], units: Sequence[str]) -> None:
+    """The unit at the left of each row, and where it differs from its neighbour's."""
+    for place, (panel, unit) in enumerate(zip(axes, units, strict=True)):
+        if place % style.COLUMNS == 0 or unit != units[place - 1]:
+            panel.set_ylabel(_score_label(unit))
+
+
+def _score_label(unit: str) -> str:
+    return "Accuracy change (pp)" if unit == "pp" else f"{unit} change"
+
+
+def _title(context: Context, study: str, mode: str, n: int | None = None) -> str:
+    title = f"{context.title(study)}, {MODES.get(mode, mode)}"
+    return title if n is None else f"{title} (n={n})"

@@ -1,8 +1,11 @@
 """One look for every figure: sizes, fonts, and one colour and marker per method everywhere."""
 
 import io
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -19,6 +22,7 @@ from pruning.files import atomic_path
 
 COLUMN_WIDTH = 3.35  # inches, one column of a two-column page
 PANEL_HEIGHT = 2.35
+COLUMNS = 3  # panels beside each other
 _COLORS = sns.color_palette("colorblind")
 
 
@@ -44,6 +48,16 @@ METHODS = {
     "low_lr_weight_rewind": Style("Low-LR weight rewinding", 4, "D"),
     "reinit": Style("Reinitialization", 3, "v"),
 }
+NETWORKS = {
+    "resnet20": "ResNet-20",
+    "resnet34": "ResNet-34",
+    "resnet50": "ResNet-50",
+    "resnet56": "ResNet-56",
+    "resnet110": "ResNet-110",
+    "vgg16": "VGG-16",
+    "gnmt": "GNMT",
+}
+PAPERS = {"renda2020": "Renda et al. 2020"}
 _SPARE_MARKERS = "PX*<>hdp"
 
 
@@ -105,30 +119,74 @@ def compression_axis(axes: Axes, densities: list[float]) -> None:
     """
     densities = sorted(set(densities), reverse=True)
     axes.set_xscale("log")
-    axes.set_xlim(max(densities) * 1.08, min(densities) / 1.08)
+    span = max(densities) / min(densities) if len(densities) > 1 else 4.0
+    axes.set_xlim(max(densities) * span**0.04, min(densities) / span**0.04)
     axes.xaxis.set_major_locator(FixedLocator(densities))
     axes.xaxis.set_minor_locator(NullLocator())
-    step = -(-len(densities) // 8)
-    shown = {d for i, d in enumerate(reversed(densities)) if i % step == 0}
-    axes.set_xticklabels([ratio(1 / d) if d in shown else "" for d in densities])
+    shown, last = set(), 0.0
+    for density in reversed(densities):  # the sparsest first, then those that are far enough
+        if density >= last * span**0.115:
+            shown.add(density)
+            last = density
+    axes.set_xticklabels([ratio(1 / d, span) if d in shown else "" for d in densities])
     axes.set_xlabel("Compression ratio")
 
 
-def ratio(value: float) -> str:
-    """A compression ratio for people: 1.25x, 9.31x, 22.7x."""
-    return f"{value:.3g}x"
+def ratio(value: float, span: float = math.inf) -> str:
+    """A compression ratio for people: 1.25x, 9.31x, 22.7x; finer where ``span`` is small."""
+    return f"{value:.3g}x" if span > 1.1 else f"{value:.3f}x"
+
+
+def dense_line(axes: Axes) -> None:
+    """The mean of the dense networks."""
+    axes.axhline(0, color="0.45", linewidth=0.9, linestyle=(0, (4, 2)), label="Dense", zorder=1)
+
+
+def dense_band(axes: Axes, low: float, high: float) -> None:
+    """The mean and the spread of the dense networks."""
+    axes.axhspan(low, high, color="0.88", linewidth=0, zorder=0)
+    dense_line(axes)
+
+
+def published_name(reference: str) -> str:
+    """``renda2020:resnet56`` for legends."""
+    paper, _, network = reference.partition(":")
+    return f"{NETWORKS.get(network, network)}, published ({PAPERS.get(paper, paper)})"
+
+
+def literature_markers(sources: list[str]) -> dict[str, str]:
+    """A marker for each source of literature points, the same in every panel."""
+    return dict(zip(sources, "*Xdph<>" * len(sources), strict=False))
+
+
+def legend(figure: Figure, axes: Iterable[Axes]) -> None:
+    """One legend below all panels, each entry once."""
+    entries: dict[str, Any] = {}
+    for panel in axes:
+        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
+            entries.setdefault(label, handle)
+    width = figure.get_size_inches()[0]
+    columns = max(2, min(len(entries), int(width / 1.9)))
+    figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=columns)
+
+
+def grid(rows: int, columns: int) -> tuple[Figure, list[list[Axes]]]:
+    """Rows and columns of panels that mean something; narrower where there are many columns."""
+    width = COLUMN_WIDTH * (1 if columns <= COLUMNS else 0.78)
+    size = (width * columns, PANEL_HEIGHT * rows + 0.55)
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
+    return figure, [list(row) for row in axes]
 
 
 def panels(count: int) -> tuple[Figure, list[Axes]]:
     """A row-wise grid of panels, at most three wide, each readable at column width."""
-    columns = min(count, 3)
-    rows = -(-count // columns)
-    size = (COLUMN_WIDTH * columns, PANEL_HEIGHT * rows + 0.55)
-    figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
-    axes = list(grid.flat)
-    for spare in axes[count:]:
+    columns = max(1, min(count, COLUMNS))
+    rows = max(1, -(-count // columns))
+    figure, axes = grid(rows, columns)
+    flat = [panel for row in axes for panel in row]
+    for spare in flat[count:]:
         spare.remove()
-    return figure, axes[:count]
+    return figure, flat[:count]
 
 
 def save(figure: Figure, pdf: Path | str, png: Path | str) -> None:

@@ -1,0 +1,44 @@
+"""What a figure function is given besides the table, and what it gives back."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from pruning.analysis.published import FOLDER
+
+
+@dataclass(frozen=True)
+class Context:
+    """How to draw.
+
+    Attributes:
+        titles: of the studies, by name.
+        options: per study, its file's ``figure`` section: ``ylim``, ``published``, ...
+        settings: of this figure, from :mod:`pruning.figures.catalog`.
+        resources: folder of published numbers.
+    """
+
+    titles: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    resources: Path | str = FOLDER
+
+    def title(self, study: str) -> str:
+        """How figures call a study."""
+        return self.titles.get(study, study)
+
+    def option(self, study: str, name: str, default: Any = None) -> Any:
+        """One option of a study's ``figure`` section."""
+        return self.options.get(study, {}).get(name, default)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure, and the numbers it shows: all of them and nothing else."""
+
+    figure: Figure
+    table: pd.DataFrame

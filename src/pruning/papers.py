@@ -1,0 +1,75 @@
+"""Papers whose own results can be read and drawn as if they were studies."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pruning.errors import unknown
+
+# A new entry changes no other; what a rule uses of one is among its parameters.
+CODE_VERSION_SKIP = "a table of names"
+
+
+@dataclass(frozen=True)
+class Paper:
+    """A paper's published results.
+
+    Attributes:
+        title: for pages and figures.
+        reader: ``module:function`` from a folder or address to a tidy table.
+        titles: of its studies, by name, in the order of figures.
+        options: per study, what a study file's ``figure`` section may say.
+        last_drop: per study, the retrain time in epochs up to which the learning rate is at its
+            last value throughout.
+    """
+
+    title: str
+    reader: str
+    titles: Mapping[str, str]
+    options: Mapping[str, Mapping[str, Any]]
+    last_drop: Mapping[str, float]
+
+
+_VISION = {"ylim": [-3, 1], "retrain_levels": [1, 5, 10]}
+
+PAPERS = {
+    "renda2020": Paper(
+        title="Renda, Frankle, Carbin (ICLR 2020), published results",
+        reader="pruning.analysis.published_renda2020:tidy_table",
+        titles={
+            "renda2020_resnet20": "ResNet-20, CIFAR-10",
+            "renda2020_resnet56": "ResNet-56, CIFAR-10",
+            "renda2020_resnet110": "ResNet-110, CIFAR-10",
+            "renda2020_vgg16": "VGG-16, CIFAR-10",
+            "renda2020_resnet34": "ResNet-34, ImageNet",
+            "renda2020_resnet50": "ResNet-50, ImageNet",
+            "renda2020_gnmt": "GNMT, WMT16",
+        },
+        options={
+            "renda2020_resnet20": _VISION,
+            "renda2020_resnet56": _VISION,
+            "renda2020_resnet110": _VISION,
+            "renda2020_resnet34": _VISION,
+            "renda2020_resnet50": _VISION,
+            "renda2020_gnmt": {"ylim": [-6, 1.5], "xlim": 35.53, "retrain_levels": [1, 5, 10]},
+        },
+        last_drop={
+            "renda2020_resnet20": 46,
+            "renda2020_resnet56": 46,
+            "renda2020_resnet110": 46,
+            "renda2020_resnet34": 10,
+            "renda2020_resnet50": 10,
+        },
+    ),
+}
+
+
+def paper(name: str) -> Paper:
+    """The paper of this name.
+
+    Raises:
+        PruningError: there is none.
+    """
+    if name not in PAPERS:
+        raise unknown("paper", name, PAPERS)
+    return PAPERS[name]

@@ -1,0 +1,202 @@
+"""What the rules that draw and tabulate ask: inputs and parameters of figures and claims."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pruning import layout
+from pruning.code_version import code_version
+from pruning.errors import PruningError, unknown
+from pruning.figures.catalog import FIGURES, entry, figures_of
+from pruning.jobs import Untracked
+from pruning.papers import paper
+from pruning.study import Study
+from pruning.workflow import Workflow, for_rules, ordered
+
+PUBLISHED = "resources/published"
+
+
+class Products:
+    """Figures and claims of studies and of papers.
+
+    Args:
+        workflow: the configuration.
+    """
+
+    def __init__(self, workflow: Workflow) -> None:
+        self.workflow = workflow
+
+    # -- figures ------------------------------------------------------------------------------
+
+    @for_rules
+    def study_figure(self, wildcards: Any) -> dict[str, Any]:
+        """Parameters of ``plots/<study>/<figure>``."""
+        study = self.workflow.study(wildcards.study)
+        return self._drawing(wildcards.figure, [study], f"plots/{study.name}/{wildcards.figure}")
+
+    @for_rules
+    def enabled_figure(self, wildcards: Any) -> dict[str, Any]:
+        """Parameters of ``plots/<figure>``, a panel for every enabled study that has it."""
+        studies = self._enabled_with(wildcards.figure)
+        return self._drawing(wildcards.figure, studies, f"plots/{wildcards.figure}")
+
+    @for_rules
+    def paper_figure(self, wildcards: Any) -> dict[str, Any]:
+        """Parameters of ``plots/published/<paper>/[<network>/]<figure>``."""
+        source, titles = self._published(wildcards)
+        network = getattr(wildcards, "network", None)
+        folder = layout.published_folder(wildcards.paper, network)
+        options = {study: dict(source.options.get(study, {})) for study in titles}
+        if network is not None:
+            for option in options.values():
+                option.pop("retrain_levels", None)  # there is room for all
+        stem = f"{folder}/{wildcards.figure}"
+        watched = (layout.published_tidy(wildcards.paper),)
+        return self._parameters(wildcards.figure, titles, options, stem, watched)
+
+    @for_rules
+    def study_figure_input(self, wildcards: Any) -> list[str]:
+        """The study's tidy table."""
+        return [layout.tidy(wildcards.study)]
+
+    @for_rules
+    def enabled_figure_input(self, wildcards: Any) -> list[str]:
+        """The tidy tables of the enabled studies that have this figure."""
+        return [layout.tidy(study.name) for study in self._enabled_with(wildcards.figure)]
+
+    @for_rules
+    def overlay_input(self, wildcards: Any) -> list[str]:
+        """Files of published numbers that a figure lays over its own."""
+        figure = entry(wildcards.figure)
+        if hasattr(wildcards, "study"):
+            options = [self.workflow.study(wildcards.study).figure]
+        elif hasattr(wildcards, "paper"):
+            options = []
+        else:
+            options = [study.figure for study in self._enabled_with(wildcards.figure)]
+        names = {o["published"].partition(":")[0] for o in options if "published" in o}
+        for name in names:
+            paper(name)
+        if figure.settings.get("literature"):
+            names |= {"renda2020_literature"}
+        return [f"{PUBLISHED}/{name}.csv" for name in sorted(names)]
+
+    def _enabled_with(self, figure: str) -> list[Study]:
+        needs = entry(figure).needs
+        studies = [study for study in self.workflow.enabled if needs(study)]
+        if not studies:
+            raise PruningError(f"None of the enabled studies has what {figure} shows.")
+        return studies
+
+    def _published(self, wildcards: Any) -> tuple[Any, dict[str, str]]:
+        source = paper(wildcards.paper)
+        titles = dict(source.titles)
+        network = getattr(wildcards, "network", None)
+        if network is not None:
+            study = f"{wildcards.paper}_{network}"
+            if study not in titles:
+                networks = [name.removeprefix(f"{wildcards.paper}_") for name in titles]
+                raise unknown(f"network of {wildcards.paper}", network, networks)
+            titles = {study: titles[study]}
+        return source, titles
+
+    def _drawing(self, figure: str, studies: list[Study], stem: str) -> dict[str, Any]:
+        for study in studies:
+            if not entry(figure).needs(study):
+                known = ", ".join(figures_of(study)) or "none"
+                raise PruningError(
+                    f"Study {study.name!r} has not what {figure} shows. Its figures: {known}."
+                )
+        titles = {study.name: study.title for study in studies}
+        options = {study.name: study.figure for study in studies}
+        watched = tuple(layout.tidy(study.name) for study in studies)
+        return self._parameters(figure, titles, options, stem, watched)
+
+    def _parameters(
+        self,
+        figure: str,
+        titles: Mapping[str, str],
+        options: Mapping[str, Mapping[str, Any]],
+        stem: str,
+        watched: tuple[str, ...],
+    ) -> dict[str, Any]:
+        drawn = entry(figure)
+        first, *others = layout.figure_files(stem)
+        return {
+            "caption": drawn.caption,
+            "code_version": code_version("pruning.stages.figure", drawn.draw),
+            "draw": drawn.draw,
+            "options": ordered(options),
+            "repairs": self.workflow.repairs(first, (*others, *watched)),
+            "settings": ordered(drawn.settings),
+            "titles": list(map(list, titles.items())),
+        }
+
+    # -- claims -------------------------------------------------------------------------------
+
+    @for_rules
+    def study_claims(self, wildcards: Any) -> dict[str, Any]:
+        """Parameters of ``plots/<study>/claims.csv``."""
+        study = self.workflow.study(wildcards.study)
+        if study.rewinding is None:
+            raise PruningError(f"Study {study.name!r} has no `rewinding` section to judge.")
+        recipe = study.task["recipe"]
+        milestones = recipe["schedule"]["milestones"]
+        last = recipe["epochs"] - max(milestones) if milestones else recipe["epochs"]
+        watched = (layout.tidy(study.name),)
+        return self._judging(study.title, {study.name: last}, f"plots/{study.name}", watched)
+
+    @for_rules
+    def paper_claims(self, wildcards: Any) -> dict[str, Any]:
+        """Parameters of ``plots/published/<paper>/claims.csv``."""
+        source = paper(wildcards.paper)
+        watched = (layout.published_tidy(wildcards.paper),)
+        folder = layout.published_folder(wildcards.paper)
+        return self._judging(source.title, source.last_drop, folder, watched)
+
+    def _judging(
+        self, title: str, last_drop: Mapping[str, float], folder: str, watched: tuple[str, ...]
+    ) -> dict[str, Any]:
+        first, *others = layout.claims_files(folder)
+        return {
+            "code_version": code_version("pruning.stages.claims"),
+            "last_drop": ordered(last_drop),
+            "repairs": self.workflow.repairs(first, (*others, *watched)),
+            "title": title,
+        }
+
+    # -- published results --------------------------------------------------------------------
+
+    @for_rules
+    def published(self, wildcards: Any) -> dict[str, Any]:
+        """Parameters of a paper's tidy table. Where it comes from decides nothing: it is pinned."""
+        reader = paper(wildcards.paper).reader
+        sources = self.workflow.config["published"]
+        if wildcards.paper not in sources:
+            raise PruningError(
+                f"config/config.yaml does not say where the results of {wildcards.paper} are: "
+                f"give `published: {{{wildcards.paper}: ...}}` a folder or an address."
+            )
+        return {
+            "code_version": code_version("pruning.stages.published", reader),
+            "reader": reader,
+            "source": Untracked(sources[wildcards.paper]),
+        }
+
+    # -- everything of a study ----------------------------------------------------------------
+
+    @for_rules
+    def of_study(self, name: str) -> list[str]:
+        """Every figure of a study, and its claims."""
+        study = self.workflow.study(name)
+        figures = [f"plots/{name}/{figure}.pdf" for figure in figures_of(study)]
+        claims = layout.claims_files(f"plots/{name}")[:1] if study.rewinding else ()
+        if not figures:
+            raise PruningError(f"Study {name!r} has no figures: it compares nothing.")
+        return [*figures, *claims]
+
+    @for_rules
+    def of_paper(self, name: str) -> list[str]:
+        """Every figure of a paper, from its published results, and its claims."""
+        folder = layout.published_folder(name)
+        figures = [f"{folder}/{figure}.pdf" for figure in FIGURES]
+        return [*figures, layout.claims_files(folder)[0]]

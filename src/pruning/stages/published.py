@@ -1,0 +1,21 @@
+"""Stage: a paper's own result files -> a tidy table."""
+
+import importlib
+from pathlib import Path
+
+from pruning.analysis.tidy import write_table
+
+
+def published(reader: str, source: Path | str, output: Path | str) -> None:
+    """Write a paper's results as a tidy table.
+
+    Args:
+        reader: ``module:function`` that reads them.
+        source: folder or address of its files.
+        output: the CSV to write.
+
+    Raises:
+        PruningError: a file is missing, is not the one that was published, or is not safe to read.
+    """
+    module, function = reader.split(":")
+    write_table(getattr(importlib.import_module(module), function)(source), output)

@@ -1,0 +1,80 @@
+# Figures and claims of a paper itself, from the results that its authors published.
+rule published:
+    output:
+        "results/published/{paper}/tidy.csv",
+    log:
+        "logs/published/{paper}.log",
+    benchmark:
+        "logs/published/{paper}.benchmark.tsv"
+    params:
+        stage=products.published,
+    script:
+        "../scripts/published.py"
+
+
+use rule figure as published_figure with:
+    input:
+        tables=["results/published/{paper}/tidy.csv"],
+        published=products.overlay_input,
+    output:
+        pdf=report(
+            "plots/published/{paper}/{figure}.pdf",
+            caption="../report/figure.rst",
+            category="Published results",
+            labels={"figure": "{figure}", "study": "{paper}"},
+        ),
+        png="plots/published/{paper}/{figure}.png",
+        csv="plots/published/{paper}/{figure}.csv",
+    log:
+        "logs/plots/published/{paper}/{figure}.log",
+    benchmark:
+        "logs/plots/published/{paper}/{figure}.benchmark.tsv"
+    params:
+        figure=products.paper_figure,
+
+
+use rule published_figure as published_network_figure with:
+    output:
+        pdf=report(
+            "plots/published/{paper}/{network}/{figure}.pdf",
+            caption="../report/figure.rst",
+            category="Published results",
+            labels={"figure": "{figure}", "study": "{paper}, {network}"},
+        ),
+        png="plots/published/{paper}/{network}/{figure}.png",
+        csv="plots/published/{paper}/{network}/{figure}.csv",
+    log:
+        "logs/plots/published/{paper}/{network}/{figure}.log",
+    benchmark:
+        "logs/plots/published/{paper}/{network}/{figure}.benchmark.tsv"
+
+
+use rule claims as published_claims with:
+    input:
+        table="results/published/{paper}/tidy.csv",
+        literature="resources/published/renda2020_literature.csv",
+    output:
+        csv="plots/published/{paper}/claims.csv",
+        page=report(
+            "plots/published/{paper}/claims.md",
+            caption="../report/claims.rst",
+            category="Published results",
+            labels={"figure": "claims", "study": "{paper}"},
+        ),
+    log:
+        "logs/plots/published/{paper}/claims.log",
+    benchmark:
+        "logs/plots/published/{paper}/claims.benchmark.tsv"
+    params:
+        claims=products.paper_claims,
+
+
+# All of a paper's figures: `snakemake plots_published_<paper>`.
+for name in papers.PAPERS:
+
+    rule:
+        name:
+            f"plots_published_{name}"
+        input:
+            lambda wildcards, paper=name: products.of_paper(paper),
+        localrule: True

@@ -1,0 +1,18 @@
+from pruning.jobs import job
+from pruning.layout import write_repairs
+
+with job(snakemake.log[0]):
+    from pruning.stages.figure import figure
+
+    told, output = snakemake.params.figure, snakemake.output
+    figure(
+        snakemake.input.tables,
+        draw=told["draw"],
+        settings=told["settings"],
+        titles=dict(told["titles"]),
+        options=told["options"],
+        pdf=output.pdf,
+        png=output.png,
+        csv=output.csv,
+    )
+    write_repairs(output.pdf, told["repairs"])
