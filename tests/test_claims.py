@@ -1,4 +1,4 @@
-"""The claims of Renda et al. (2020): counts on the authors' own cells, and signs on made-up ones."""
+"""The claims of Renda et al. (2020): counts on the authors' cells, and signs on made-up ones."""
 
 import math
 
@@ -6,8 +6,16 @@ import pandas as pd
 import pytest
 
 from pruning.analysis.cells import COLUMNS as CELL_COLUMNS
-from pruning.analysis.claims import CLAIMS, COLUMNS, MARGINS, claims, claims_page, margins
-from pruning.analysis.claims import write_claims as write
+from pruning.analysis.claims import (
+    CLAIMS,
+    COLUMNS,
+    MARGINS,
+    Evidence,
+    claims,
+    claims_page,
+    margins,
+    write_claims,
+)
 from pruning.analysis.published import LITERATURE, read_cells
 from pruning.analysis.tidy import read_table
 from tests.conftest import REPOSITORY
@@ -156,12 +164,8 @@ def test_claim_4_mean_difference(found):
 def test_claim_5_changes_of_learning_rate_rewinding(found):
     changes = found[found["claim"].isin(["5c", "5d"])].sort_values("value")
     *rest, outlier = changes["value"]
-    # The reference counts the loss against rewinding within 0.9 T, this table the change.
-    assert [min(rest), max(rest)] == pytest.approx([-0.4625, 0.51], abs=1e-6) or [
-        -max(rest),
-        -min(rest),
-    ] == pytest.approx([-0.46, 0.51], abs=0.01)
-    assert outlier == pytest.approx(3.99, abs=0.01)
+    assert [rest[0], rest[-1]] == pytest.approx([-0.46, 0.51], abs=0.005)
+    assert outlier == pytest.approx(3.99, abs=0.005)
     last = changes.iloc[-1]
     assert (last["network"], last["variant"], last["level"]) == ("resnet50", "one_shot", 10)
 
@@ -221,7 +225,9 @@ def table(*rows):
 
 
 def row(claim, rows, literature=None, last_drop=None):
-    return claims(table(*rows), literature, last_drop).set_index("claim").loc[claim]
+    """The claim's row, of it alone: all of them take a third of a second."""
+    (one,) = (c for c in CLAIMS if c.name == claim)
+    return one.count(Evidence.of(table(*rows), literature, last_drop))
 
 
 def pair(better, worse, gap, **where):
@@ -329,6 +335,8 @@ def test_the_default_time_is_held_against_the_best_validated_one(claim, variant,
         cell(LR, 9.0, time=10, **where, validation=0.6),
     ]
     assert row(claim, rows)["worst_margin"] == pytest.approx(limit - 0.8)
+    best = [rows[0] | {"validation": 0.9}, *rows[1:]]
+    assert row(claim, best)["worst_margin"] == pytest.approx(limit)
     assert row(claim, rows[:1])["verdict"] == "no cells"  # it would be compared with itself
     assert row(claim, [r | {"validation": math.nan} for r in rows])["verdict"] == "no cells"
 
@@ -346,6 +354,7 @@ def test_methods_are_compared_at_their_best_validated_times():
     assert row("10a", unknown)["verdict"] == "no cells"
 
 
+@pytest.mark.filterwarnings("error")  # scipy's of scores without an order
 def test_rising_and_falling_with_the_retrain_time():
     assert row("8a", trend("one_shot", 1, 2, 3))["worst_margin"] == pytest.approx(0.5)
     assert row("8a", trend("one_shot", 3, 2, 1))["worst_margin"] == pytest.approx(-1.5)
@@ -400,12 +409,14 @@ def test_literature_is_met_between_levels_in_the_logarithm_of_the_density():
     assert math.isnan(margin(0.8**4.1, 0.0))
     assert math.isnan(margin(0.8**1.9, 0.0))
     assert math.isnan(margin(0.8**3, 0.0, unit="BLEU"))
-    assert math.isnan(margin(0.8**3, 0.0, variant="structured_a"))
+    assert math.isnan(margin(0.8**3, 0.0, variant="one_shot"))
     assert row("11a", line)["verdict"] == "no cells"
     bleu = [cell(LR, median, level=level, unit="BLEU") for level, median in ((2, 1.0), (4, 0.0))]
     against = points([("net", 0.8**3, 0.4, "BLEU")])
     assert row("11b", bleu, literature=against)["worst_margin"] == pytest.approx(0.45)
     assert row("11a", bleu, literature=against)["verdict"] == "no cells"
+    other_unit = points([("net", 0.8**3, 0.4, "pp")])
+    assert row("11a", bleu, literature=other_unit)["verdict"] == "no cells"
 
 
 # claim, cells that count, cells that are just outside
@@ -428,6 +439,7 @@ EDGES = [
     ("4b", {"time": 50, "variant": "one_shot"}, {"time": 50, **WHOLE}),
     ("4d", {"time": 50, "network": "resnet50"}, {"time": 50, "network": "resnet56"}),
     ("10a", {"variant": "one_shot"}, {}),
+    ("10c", {**BLEU, **ONE}, BLEU),
     ("10c", {**BLEU, **ONE, "level": 11}, {**BLEU, **ONE, "level": 12}),
     ("10d", {"level": 1, **WHOLE}, {"level": 1}),
     ("10e", {"level": 3, **WHOLE}, {"level": 2, **WHOLE}),
@@ -457,6 +469,8 @@ def test_which_cells_a_claim_is_about(claim, inside, outside):
         ("5a", {"level": 10}, {"level": 11}),
         ("5c", {"level": 5}, {"level": 4}),
         ("5c", {}, WHOLE),
+        ("5b", BLEU, {**BLEU, **WHOLE}),
+        ("5d", BLEU, {**BLEU, **WHOLE}),
         ("6a", {"level": 10}, {"level": 11}),
         ("6a", {"level": 5}, {"level": 4}),
         ("6a", {}, BLEU),
@@ -528,7 +542,20 @@ def test_studies_are_pooled_but_never_compared_with_each_other():
     longer = [r | {"retrain_time": 200.0, "training_time": 200.0} for r in pair(LR, TUNE, 3.0)]
     stacked = pd.concat([table(*pair(LR, TUNE, 1.0, study="a")), table(*longer)])
     assert claims(stacked).set_index("claim").loc["1a", "cells"] == 2
-    assert claims(stacked).set_index("claim").loc["10b", "cells"] == 0
+
+
+def test_tables_may_be_stacked_with_an_index_that_repeats():
+    def study(name, early, late):
+        rows = [
+            cell(LR, 3.0, time=10, study=name, validation=early, **ONE),
+            cell(LR, 1.0, time=50, study=name, validation=late, **ONE),
+            cell(REINIT, 0.0, study=name, **ONE),
+        ]
+        return table(*rows)
+
+    stacked = pd.concat([study("a", 0.4, 0.6), study("b", 0.6, 0.4)])
+    found = margins(stacked)
+    assert found.loc[found["claim"] == "10b", "margin"].tolist() == [1.0, 3.0]
 
 
 @pytest.mark.parametrize(
@@ -602,7 +629,9 @@ def test_both_files_are_written(tmp_path):
     ]
     csv, page = tmp_path / "out" / "claims.csv", tmp_path / "out" / "claims.md"
     literature = points([("net", 0.8**5.5, 1.0, "pp")])
-    write(table(*rows), "Title", csv=csv, page=page, literature=literature, last_drop={"s": 10})
+    write_claims(
+        table(*rows), "Title", csv=csv, page=page, literature=literature, last_drop={"s": 10}
+    )
     expected = claims(table(*rows), literature, {"s": 10})
     got = read_table(csv, COLUMNS)
     pd.testing.assert_frame_equal(got, expected)

@@ -2,13 +2,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pruning.analysis.rewinding import accuracy_change
+from pruning.analysis.cells import best_validated, cells
 from pruning.analysis.tidy import COLUMNS, collect, read_table, write_table
 from pruning.errors import PruningError
 from pruning.figures import style
-from pruning.figures.rewinding import rewind_vs_finetune
+from pruning.figures.catalog import FIGURES, entry, figures_of
 from pruning.files import write_json
 from pruning.methods.retraining_rules import RULES
+from pruning.stages.figure import figure
+from pruning.study import find_study
+from tests.conftest import REPOSITORY, SCHEMAS
+
+SCHEMA = SCHEMAS / "study.schema.yaml"
 
 
 def row(seed, method, level, density, test, validation=0.5, time=10.0, study="s"):
@@ -22,7 +27,11 @@ def row(seed, method, level, density, test, validation=0.5, time=10.0, study="s"
         "level": level,
         "density": density,
         "retrain_time": time if level else None,
+        "mask_density": density,
+        "training_time": 20.0,
+        "macs": 1000 * density,
         "training_steps": 100,
+        "training_macs": 1,
         "seconds": 1.0,
     }
     for split, value in (("test", test), ("validation", validation)):
@@ -43,7 +52,7 @@ def test_numbers_against_hand_computed_ones():
         (1, "fine_tune", 1, 0.5, 0.90),
         (2, "fine_tune", 1, 0.5, 0.80),
     )
-    drawn = accuracy_change(tidy).set_index("method")
+    drawn = best_validated(cells(tidy)).set_index("method")
     assert drawn.loc["fine_tune", ["median", "min", "max"]].tolist() == pytest.approx(
         [-3.0, -13.0, -2.0]
     )
@@ -59,7 +68,7 @@ def test_retrain_time_is_chosen_by_validation_alone_and_ties_go_to_the_shortest(
         (0, "lr_rewind", 1, 0.5, 0.80, 0.80, 10.0),
         (0, "lr_rewind", 1, 0.5, 0.85, 0.80, 20.0),
     )
-    drawn = accuracy_change(tidy).set_index("method").loc["lr_rewind"]
+    drawn = best_validated(cells(tidy)).set_index("method").loc["lr_rewind"]
     assert drawn["retrain_time"] == 10
     assert drawn["median"] == pytest.approx(-10)
 
@@ -71,7 +80,7 @@ def test_studies_are_compared_with_their_own_dense_networks():
         (0, "fine_tune", 1, 0.5, 0.6, 0.5, 1.0, "b"),
         (0, "fine_tune", 1, 0.5, 0.6, 0.5, 1.0, "a"),
     )
-    drawn = accuracy_change(tidy)
+    drawn = best_validated(cells(tidy))
     change = drawn[drawn.method == "fine_tune"].set_index("study")["median"]
     assert change.to_dict() == pytest.approx({"a": -30, "b": 10})
 
@@ -89,6 +98,9 @@ def test_collect_reads_summaries(tmp_path):
                 "data": {"dataset": "digits"},
                 "seed": 4,
                 "training_steps": 7,
+                "training_macs": 77,
+                "training_time": 9.0,
+                "macs": 11,
                 "scores": {"test": {"accuracy": 0.5, "loss": 1.0}},
                 **extra,
             },
@@ -114,10 +126,31 @@ def tidy_file(tmp_path):
     return tmp_path / "tidy.csv"
 
 
-def draw(tables, folder):
+def draw(tables, folder, name="rewind_vs_finetune", titles=None, options=None):
     paths = {kind: folder / f"figure.{kind}" for kind in ("pdf", "png", "csv")}
-    rewind_vs_finetune(tables, {"s": "A study"}, {"s": {"ylim": [-6, 2]}}, **paths)
+    figure(
+        tables,
+        draw=entry(name).draw,
+        settings=entry(name).settings,
+        titles=titles or {"s": "A study"},
+        options=options or {},
+        **paths,
+    )
     return paths
+
+
+@pytest.fixture
+def drawn(monkeypatch, tmp_path):
+    """Draw a figure without writing it: the figure, and the CSV of what it shows."""
+
+    def do(tables, name="rewind_vs_finetune", **more):
+        kept = {}
+        monkeypatch.setattr(style, "save", lambda figure, pdf, png: kept.update(figure=figure))
+        monkeypatch.chdir(REPOSITORY)  # resources/published
+        csv = draw(tables, tmp_path, name, **more)["csv"]
+        return kept["figure"], pd.read_csv(csv)
+
+    return do
 
 
 def test_the_figure_and_its_csv_repeat_byte_for_byte(tidy_file, tmp_path):
@@ -128,15 +161,11 @@ def test_the_figure_and_its_csv_repeat_byte_for_byte(tidy_file, tmp_path):
     assert first["png"].startswith(b"\x89PNG")
 
 
-def test_the_csv_holds_what_the_figure_draws(tidy_file, tmp_path, monkeypatch):
-    drawn = {}
-    monkeypatch.setattr(style, "save", lambda figure, pdf, png: drawn.update(figure=figure))
-    paths = {kind: tmp_path / f"f.{kind}" for kind in ("pdf", "png", "csv")}
-    rewind_vs_finetune([tidy_file], {"s": "A study"}, {}, **paths)
-    csv = pd.read_csv(paths["csv"])
+def test_the_csv_holds_what_the_figure_draws(tidy_file, drawn):
+    figure, csv = drawn([tidy_file])
     assert {"study", "method", "level", "density", "compression_ratio", "median", "min", "max",
             "n"} <= set(csv)  # fmt: skip
-    panel = drawn["figure"].axes[0]
+    panel = figure.axes[0]
     assert panel.get_xscale() == "log"
     containers = {c.get_label(): c for c in panel.containers}
     assert len(containers) == len(RULES)
@@ -160,15 +189,11 @@ def test_methods_differ_in_colour_and_marker_and_keep_them():
     assert style.order(["zeta", "fine_tune", "lr_rewind"]) == ["lr_rewind", "fine_tune", "zeta"]
 
 
-def test_several_studies_have_a_panel_each(tidy_file, tmp_path, monkeypatch):
-    other = pd.read_csv(tidy_file).assign(study="other")
-    write_table(other, tmp_path / "other.csv")
-    drawn = {}
-    monkeypatch.setattr(style, "save", lambda figure, pdf, png: drawn.update(figure=figure))
-    paths = {kind: tmp_path / f"f.{kind}" for kind in ("pdf", "png", "csv")}
-    rewind_vs_finetune([tidy_file, tmp_path / "other.csv"], {"s": "First"}, {}, **paths)
-    titles = [axes.get_title() for axes in drawn["figure"].axes]
-    assert titles == ["First, iterative (n=3)", "other, iterative (n=3)"]
+def test_several_studies_have_a_panel_each_in_the_order_of_their_titles(tidy_file, tmp_path, drawn):
+    write_table(pd.read_csv(tidy_file).assign(study="other"), tmp_path / "other.csv")
+    figure, _ = drawn([tidy_file, tmp_path / "other.csv"], titles={"other": "Other", "s": "First"})
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles == ["Other, iterative (n=3)", "First, iterative (n=3)"]
 
 
 def test_tables_that_are_not_tidy_are_named(tmp_path):
@@ -181,12 +206,9 @@ def test_tables_that_are_not_tidy_are_named(tmp_path):
 
 
 @pytest.fixture
-def panel(tidy_file, tmp_path, monkeypatch):
-    drawn = {}
-    monkeypatch.setattr(style, "save", lambda figure, pdf, png: drawn.update(figure=figure))
-    paths = {k: tmp_path / f"f.{k}" for k in ("pdf", "png", "csv")}
-    rewind_vs_finetune([tidy_file], {"s": "S"}, {}, **paths)
-    return drawn["figure"].axes[0], pd.read_csv(paths["csv"])
+def panel(tidy_file, drawn):
+    figure, csv = drawn([tidy_file])
+    return figure.axes[0], csv
 
 
 def test_points_lie_at_their_densities(panel):
@@ -204,3 +226,129 @@ def test_the_band_spans_the_dense_networks(panel):
     assert (band.get_y(), band.get_y() + band.get_height()) == pytest.approx(
         (dense["min"], dense["max"])
     )
+
+
+def lines(axes):
+    """x and y of every method's line in a panel."""
+    found = {}
+    for container in axes.containers:
+        line = container[0]
+        found[container.get_label()] = (line.get_xdata(), line.get_ydata())
+    return found
+
+
+@pytest.fixture
+def grid_file(tmp_path):
+    """Two levels, four retrain times of T = 20, three methods; one replicate, known numbers."""
+    rows = [(0, "dense", 0, 1.0, 0.9)]
+    for place, method in enumerate(("lr_rewind", "weight_rewind", "fine_tune", "reinit")):
+        for level, density in ((1, 0.5), (2, 0.1)):
+            for time in (5.0, 10.0, 18.0, 20.0):
+                test = 0.9 - 0.01 * level - 0.001 * place + 0.0001 * time
+                rows.append((0, method, level, density, test, 0.5 + time / 100, time))
+    write_table(table(*rows), tmp_path / "grid.csv")
+    return tmp_path / "grid.csv"
+
+
+def test_one_fixed_retrain_time_per_method(grid_file, drawn):
+    figure, csv = drawn([grid_file], "fixed_retrain_time")
+    chosen = csv[csv["method"] != "dense"].groupby("method")["retrain_time"].unique()
+    assert {m: list(t) for m, t in chosen.items()} == {
+        "fine_tune": [20], "lr_rewind": [20], "weight_rewind": [18]
+    }  # fmt: skip
+    _, changes = lines(figure.axes[0])["Weight rewinding"]
+    assert changes == pytest.approx([-1 - 0.1 + 0.18, -2 - 0.1 + 0.18])
+
+
+def test_the_proposed_algorithm_stands_beside_the_literature(grid_file, drawn):
+    renamed = pd.read_csv(grid_file).assign(network="resnet56")
+    write_table(renamed, grid_file)
+    figure, csv = drawn([grid_file], "algorithm_vs_literature")
+    points = csv[csv["method"] == "literature"]
+    assert sorted(points["density"]) == [0.03, 0.05, 0.1, 0.1497]
+    assert points.set_index("density").loc[0.1, "median"] == 0.16
+    shown = lines(figure.axes[0])
+    assert set(shown) == {"Learning-rate rewinding", "Carreira-Perpinan & Idelbayev (2018)"}
+
+
+def test_accuracy_against_retrain_time_has_a_panel_per_level_and_the_safe_zone(grid_file, drawn):
+    figure, csv = drawn([grid_file], "accuracy_vs_retrain_time")
+    assert [axes.get_title().split("\n")[1] for axes in figure.axes] == ["2x", "10x"]
+    for level, axes in enumerate(figure.axes, start=1):
+        band = axes.patches[0]
+        assert (band.get_x(), band.get_x() + band.get_width()) == pytest.approx((5, 18))
+        times, changes = lines(axes)["Fine-tuning"]
+        assert times == pytest.approx([5, 10, 18, 20], abs=0.3)
+        expected = [-level - 0.2 + 0.01 * t for t in (5, 10, 18, 20)]
+        assert changes == pytest.approx(expected, abs=1e-5)
+    assert len(csv) == 32
+    core, _ = drawn([grid_file], "accuracy_vs_retrain_time_core")
+    assert "Reinitialization" not in lines(core.axes[0])
+    only, _ = drawn([grid_file], "accuracy_vs_retrain_time", options={"s": {"retrain_levels": [2]}})
+    assert len(only.axes) == 1
+
+
+def test_speed_ups_and_costs_relative_to_fine_tuning(tmp_path, drawn):
+    tidy = table(
+        *((s, "dense", 0, 1.0, 0.9) for s in range(3)),
+        *((s, m, 1, 0.5, 0.9) for s in range(3) for m in ("lr_rewind", "fine_tune")),
+    )
+    cost = {"dense": [1000] * 3, "lr_rewind": [400, 500, 250], "fine_tune": [600, 600, 500]}
+    tidy["macs"] = [cost[m][s] for m, s in zip(tidy["method"], tidy["seed"], strict=True)]
+    write_table(tidy, tmp_path / "t.csv")
+    figure, csv = drawn([tmp_path / "t.csv"], "speedup")
+    row = csv.set_index("method").loc["lr_rewind"]
+    assert row["speedup"] == 2.5
+    assert (row["speedup_min"], row["speedup_max"]) == (2, 4)
+    assert row["relative_to_fine_tune"] == 1.5
+    assert lines(figure.axes[0])["Learning-rate rewinding"][1] == [2.5]
+    assert lines(figure.axes[1])["Learning-rate rewinding"][1] == [1.5]
+
+
+def test_published_medians_lie_over_a_study_thin_and_dashed(tidy_file, drawn):
+    figure, csv = drawn([tidy_file], options={"s": {"published": "renda2020:resnet56"}})
+    published = csv[csv["source"] == "renda2020:resnet56"].set_index(["method", "level"])
+    # Reference, section 6b: best validated, iterative, 3.05x (LR / weight / fine-tuning).
+    at = [published.loc[(m, 5), "median"] for m in ("lr_rewind", "weight_rewind", "fine_tune")]
+    assert at == pytest.approx([0.42, 0.26, -0.55], abs=0.006)
+    axes = figure.axes[0]
+    dashed = [x for x in axes.lines if x.get_linestyle() == "--" and len(x.get_xdata()) > 2]
+    own = lines(axes)["Fine-tuning"][1]
+    assert len(dashed) == 4
+    assert all(line.get_linewidth() < 1 for line in dashed)
+    assert not any(np.array_equal(line.get_ydata(), own) for line in dashed)
+    labels = axes.get_legend_handles_labels()[1]
+    assert "ResNet-56, published (Renda et al. 2020)" in labels
+    with pytest.raises(PruningError, match="'resnet55'. Did you mean 'resnet56'"):
+        drawn([tidy_file], options={"s": {"published": "renda2020:resnet55"}})
+
+
+def test_published_retrain_times_are_shown_at_their_fraction_of_t(grid_file, drawn):
+    changed = pd.read_csv(grid_file)
+    changed["density"] = changed["density"].replace({0.5: 0.512, 0.1: 0.107374})
+    write_table(changed, grid_file)
+    _, csv = drawn(
+        [grid_file],
+        "accuracy_vs_retrain_time",
+        options={"s": {"published": "renda2020:resnet56"}},
+    )
+    published = csv[(csv["source"] != "study") & (csv["method"] == "lr_rewind")]
+    assert sorted(published["level"].unique()) == [3, 10]
+    assert published["retrain_time"].max() == pytest.approx(20)
+    assert published["retrain_time"].min() == pytest.approx(20 * 10 / 182)
+
+
+def test_figures_are_listed_for_the_studies_that_have_them():
+    digits = find_study("digits", REPOSITORY / "config" / "studies", SCHEMA)
+    names = figures_of(digits)
+    assert "rewind_vs_finetune" in names
+    assert "speedup" in names
+    assert "rewind_vs_finetune_structured" not in names
+    assert set(names) < set(FIGURES)
+    with pytest.raises(PruningError, match="Unknown figure 'speedups'. Did you mean 'speedup'"):
+        entry("speedups")
+
+
+def test_nothing_to_draw_is_said(tidy_file, drawn):
+    with pytest.raises(PruningError, match="nothing of nobody to draw"):
+        drawn([tidy_file], titles={"nobody": "Nobody"})

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from pruning import masks as masking
-from pruning.analysis.rewinding import accuracy_change
+from pruning.analysis.cells import best_validated
+from pruning.analysis.cells import cells as cells_of
 from pruning.analysis.tidy import collect
 from pruning.data.batches import Batching, Normalizer
 from pruning.data.splits import Validation, load, validation_indices
@@ -112,7 +113,7 @@ def test_the_retrain_time_has_the_best_median_validation():
     cells = [(s, "dense", 0, 1.0, 0.9) for s in range(3)]
     cells += [(s, "lr_rewind", 1, 0.5, 0.8, v, 5.0) for s, v in enumerate((0.7, 0.7, 0.7))]
     cells += [(s, "lr_rewind", 1, 0.5, 0.8, v, 10.0) for s, v in enumerate((0.8, 0.8, 0.1))]
-    drawn = accuracy_change(table(*cells)).set_index("method")
+    drawn = best_validated(cells_of(table(*cells))).set_index("method")
     assert drawn.loc["lr_rewind", "retrain_time"] == 10
 
 
@@ -124,31 +125,26 @@ def test_a_collected_row_field_by_field(tmp_path):
             data={"dataset": "digits"},
             seed=4,
             training_steps=7,
+            training_macs=77,
+            training_time=9.0,
+            macs=11,
             scores={"validation": {"accuracy": 0.5}},
             method="lr_rewind",
             variant="one_shot",
             level=2,
             density=0.25,
+            mask_density=0.3,
             retrain_time=3.0,
         ),
     )
     write_json(tmp_path / "timing.json", {"seconds": 2.5})
-    assert collect("s", [tmp_path]).iloc[0].tolist() == [
-        "s",
-        "mlp",
-        "digits",
-        4,
-        "lr_rewind",
-        "one_shot",
-        2,
-        0.25,
-        3.0,
-        "validation",
-        "accuracy",
-        0.5,
-        7,
-        2.5,
-    ]
+    row = collect("s", [tmp_path]).iloc[0].to_dict()
+    assert row == {
+        "study": "s", "network": "mlp", "dataset": "digits", "seed": 4, "method": "lr_rewind",
+        "variant": "one_shot", "level": 2, "density": 0.25, "mask_density": 0.3,
+        "retrain_time": 3.0, "training_time": 9.0, "split": "validation", "metric": "accuracy",
+        "value": 0.5, "macs": 11, "training_steps": 7, "training_macs": 77, "seconds": 2.5,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["resnet20", "vgg11"])

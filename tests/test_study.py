@@ -1,6 +1,7 @@
 import pytest
 import yaml
 
+from pruning.analysis.published import read_cells
 from pruning.errors import PruningError
 from pruning.study import find_study, load_study, study_names
 from pruning.workflow import Workflow
@@ -64,6 +65,19 @@ def test_every_shipped_study_is_valid(name):
         ({"recipe__schedule": {"learning_rate": 0.1, "milestones": [3, 2]}}, "rising order"),
         ({"rewinding__retrain_times": [1e-9]}, "plain number of epochs"),
         ({12: "x"}, "unknown key '12'"),
+        ({"rewinding__modes": ["structured_a"]}, "no published structured_a for small_cnn"),
+        ({"rewinding__modes": ["structured"]}, "Did you mean 'structured_"),
+        ({"rewinding__levels_by_mode": {"one_shot": 3}}, "'one_shot', which is not among its"),
+        ({"rewinding__methods_by_mode": {"iterative": ["x"]}}, "Unknown re-training method 'x'"),
+        (
+            {
+                "rewinding__densities_by_mode": {"iterative": [0.5]},
+                "rewinding__levels_by_mode": {"iterative": 2},
+            },
+            "2 levels of iterative, but lists 1",
+        ),
+        ({"figure": {"published": "resnet20"}}, "figure.published is 'resnet20'; it must match"),
+        ({"algorithm": {"tolerance": -1}}, "algorithm.tolerance is -1; it must be at least 0"),
     ],
 )
 def test_mistakes_name_the_key_its_value_and_what_is_allowed(tmp_path, changes, message):
@@ -113,6 +127,86 @@ def test_extending_merges_nested_keys(tmp_path):
     assert child.task["network"] == base.task["network"]
 
 
+def test_extending_takes_out_keys_without_a_value(tmp_path):
+    write(tmp_path, "base")
+    (tmp_path / "child.yaml").write_text("extends: base\nnetwork: {options: {hidden: null}}\n")
+    assert load_study(tmp_path / "child.yaml", SCHEMA).task["network"]["options"] == {
+        "widths": [12, 24]
+    }
+
+
+def test_modes_have_levels_methods_and_densities_of_their_own(tmp_path):
+    path = write(
+        tmp_path,
+        rewinding__modes=["iterative", "one_shot", "structured_a"],
+        rewinding__methods_by_mode={"one_shot": ["lr_rewind", "reinit"]},
+        rewinding__levels_by_mode={"iterative": 2, "structured_a": 3},
+        rewinding__densities_by_mode={"one_shot": [0.5, 0.25]},
+        rewinding__thinnings={"structured_a": [{"convs": [1], "fraction": 0.5}]},
+    )
+    modes = load_study(path, SCHEMA).rewinding.modes
+    densities = {n: [p.get("density") for p in m.prunings] for n, m in modes.items()}
+    assert densities["iterative"] == pytest.approx([0.64, 0.4096])
+    assert densities["one_shot"] == [0.5, 0.25]
+    assert [p["level"] for p in modes["structured_a"].prunings] == [1, 2, 3]
+    assert list(modes["one_shot"].times) == ["lr_rewind", "reinit"]
+    assert modes["iterative"].times == {
+        "lr_rewind": (20,), "weight_rewind": (18,), "fine_tune": (20,)
+    }  # fmt: skip
+    assert [modes[m].chained for m in ("iterative", "one_shot", "structured_a")] == [1, 0, 0]
+
+
+def test_algorithm_1_shares_the_chain_that_prunes_as_it_does(tmp_path):
+    own = load_study(write(tmp_path), SCHEMA)  # digits prune 36 % a level
+    assert own.algorithm.mode == "algorithm_1"
+    assert [p["density"] for p in own.algorithm.definition.prunings[:2]] == pytest.approx(
+        [0.8, 0.64]
+    )
+    shared = load_study(write(tmp_path, rewinding__fraction=0.2), SCHEMA)
+    assert shared.algorithm.mode == "iterative"
+    assert shared.modes["iterative"].levels == 8
+    assert len(shared.modes["iterative"].prunings) == 30
+    assert len(list(shared.rewinding.cells())) == 24
+    shorter = write(tmp_path, rewinding__fraction=0.2, rewinding__retrain_times=[10])
+    assert load_study(shorter, SCHEMA).algorithm.mode == "algorithm_1"
+
+
+PAPER_TIMES = (10, 30, 50, 70, 90, 110, 130, 150, 170, 182)
+
+
+@pytest.mark.parametrize(
+    ("network", "levels"),
+    [
+        ("resnet20", {"iterative": 10, "one_shot": 10}),
+        ("resnet56", {"iterative": 17, "one_shot": 10, "structured_a": 5, "structured_b": 5}),
+        ("resnet110", {"iterative": 10, "one_shot": 10, "structured_a": 5, "structured_b": 5}),
+        ("vgg16", {"iterative": 10, "one_shot": 10, "structured_a": 5}),
+    ],
+)
+def test_paper_scale_studies_carry_the_published_grids(network, levels):
+    study = find_study(f"renda2020_{network}", STUDIES, SCHEMA)
+    modes = study.rewinding.modes
+    assert {name: mode.levels for name, mode in modes.items()} == levels
+    assert study.rewinding.kept_times == PAPER_TIMES
+    published = read_cells("renda2020", REPOSITORY / "resources" / "published")
+    published = published[published["network"] == network]
+    ours = {(mode, method, time, level) for mode, method, time, level in study.rewinding.cells()}
+    theirs = published[published["method"] != "dense"]
+    keys = ["variant", "method", "retrain_time", "level"]
+    theirs = set(theirs[keys].itertuples(index=False, name=None))
+    if network != "vgg16":  # of which only dense networks are published
+        assert ours == theirs
+    for mode in ("iterative", "one_shot"):
+        densities = [pruning["density"] for pruning in modes[mode].prunings[: levels[mode]]]
+        places = 4 if mode == "one_shot" else 12
+        assert densities == pytest.approx(
+            [round(0.8**s, places) for s in range(1, len(densities) + 1)]
+        )
+    recipe = study.task["recipe"]
+    assert recipe["optimizer"]["weight_decay"] == (5e-4 if network == "vgg16" else 2e-4)
+    assert (recipe["steps"], recipe["schedule"]["milestones"]) == (71108, [91, 136])
+
+
 def test_states_are_kept_for_times_of_methods_that_are_not_run(tmp_path):
     study = load_study(write(tmp_path, rewinding__methods=["fine_tune"]), SCHEMA)
-    assert study.rewinding.all_times() == (18, 20)
+    assert study.rewinding.kept_times == (18, 20)

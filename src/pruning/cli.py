@@ -5,6 +5,7 @@ from pathlib import Path
 
 import yaml
 
+from pruning import layout
 from pruning.errors import PruningError
 from pruning.files import write_text
 from pruning.jobs import device, job
@@ -26,6 +27,9 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", help="check study files without running anything")
     check.add_argument("studies", nargs="*", help="names; without any, all enabled studies")
     check.set_defaults(run=_check)
+    planned = commands.add_parser("plan", help="say what a study will cost before it runs")
+    planned.add_argument("study")
+    planned.set_defaults(run=_plan)
     prepare = commands.add_parser("prepare", help="decode a data set into one file")
     prepare.add_argument("dataset")
     prepare.set_defaults(run=_prepare)
@@ -68,10 +72,18 @@ def _check(options: argparse.Namespace) -> None:
         print(f"{name}: {len(study.seeds)} seeds, {cells} retrainings each, on {study.dataset}")
 
 
+def _plan(options: argparse.Namespace) -> None:
+    from pruning.planning import describe, plan
+
+    workflow = _workflow(options)
+    study = workflow.study(options.study)
+    print(describe(plan(study, workflow.dataset_options(study.dataset)), study))
+
+
 def _prepared(workflow: Workflow, dataset: str) -> Path:
     from pruning.stages.prepare_data import prepare_data
 
-    output = Path("results/data", f"{dataset}.safetensors")
+    output = Path(layout.data_file(dataset))
     if not output.exists():
         prepare_data(dataset, workflow.dataset_options(dataset), data_root(), output)
     return output

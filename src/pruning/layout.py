@@ -34,6 +34,11 @@ def _spell(time: float | str) -> str:
     return f"t{time}" if isinstance(time, str) else f"t{time:g}"
 
 
+def data_file(dataset: str) -> str:
+    """A prepared data set."""
+    return f"{RESULTS}/data/{dataset}.safetensors"
+
+
 def seed_folder(study: str, seed: int | str) -> str:
     """Everything of one replicate."""
     return f"{RESULTS}/{study}/seed{seed}"
@@ -95,6 +100,16 @@ def algorithm_level(study: Study, seed: int | str, level: int) -> str:
     return retrain_folder(
         study.name, seed, algorithm.mode, "lr_rewind", algorithm.retrain_time, level
     )
+
+
+def algorithm_judgement(study: str, seed: int | str, settings: str, level: int) -> str:
+    """How a level of Algorithm 1 was judged, under settings that have this digest."""
+    return f"{seed_folder(study, seed)}/algorithm_1/judged/{settings}/level{level}.json"
+
+
+def algorithm_way(study: str, seed: int | str, settings: str) -> str:
+    """The levels Algorithm 1 went through, under settings that have this digest."""
+    return f"{seed_folder(study, seed)}/algorithm_1/ways/{settings}.json"
 
 
 def algorithm_result(study: str, seed: int | str) -> str:

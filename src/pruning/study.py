@@ -301,7 +301,8 @@ def _weights(mode: str, values: dict[str, Any]) -> Iterator[dict[str, Any]]:
     if ("densities" in values) == ("levels" in values):
         raise PruningError("rewinding needs either `levels` (with `fraction`) or `densities`.")
     densities = values["densities_by_mode"].get(mode, values.get("densities"))
-    levels = values["levels_by_mode"].get(mode, values.get("levels", len(densities or ())))
+    usual = values["levels"] if densities is None else len(densities)
+    levels = values["levels_by_mode"].get(mode, usual)
     if densities is None:
         densities = [(1 - values["fraction"]) ** k for k in range(1, levels + 1)]
     if levels > len(densities):

@@ -10,13 +10,15 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import cache, cached_property
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from pruning import layout, registry
 from pruning.code_version import code_version
 from pruning.errors import PruningError, unknown
-from pruning.files import read_json
+from pruning.files import digest, read_json
 from pruning.jobs import Untracked
+from pruning.methods.algorithm import matches
 from pruning.methods.retraining_rules import rule
 from pruning.schema import check_document
 from pruning.study import Mode, Study, find_study
@@ -92,7 +94,7 @@ class Workflow:
     @for_rules
     def data_file(self, wildcards: Any) -> str:
         """The prepared data set of a study."""
-        return f"{layout.RESULTS}/data/{self.study(wildcards.study).dataset}.safetensors"
+        return layout.data_file(self.study(wildcards.study).dataset)
 
     # -- training ---------------------------------------------------------------------------
 
@@ -224,37 +226,88 @@ class Workflow:
         }
 
     @for_rules
-    def algorithm_input(self, wildcards: Any, checkpoint: Any) -> dict[str, Any]:
-        """The levels that Algorithm 1 went through, and the network it ends with.
+    def algorithm_way_input(self, wildcards: Any, checkpoint: Any) -> list[str]:
+        """How each level that Algorithm 1 goes through was judged.
+
+        A level that is judged is read from its file; for the first that is not, Snakemake is asked,
+        and asks here again when it is there. While a job waits for that, Snakemake sees no change
+        of its parameters, so all that decides stands in the paths.
 
         Args:
             wildcards: of the rule.
-            checkpoint: Snakemake's, of judging a level; asks for one level after the other.
+            checkpoint: Snakemake's, of judging a level.
         """
         study, seed = self.study(wildcards.study), wildcards.seed
-        decisions, ended = [], False
-        while not ended and len(decisions) < len(study.algorithm.definition.prunings):
-            level = len(decisions) + 1
-            done = checkpoint.get(study=study.name, seed=seed, level=level)
-            decisions.append(done.output[0])
-            ended = not read_json(decisions[-1])["matches"]
-        found = layout.algorithm_level(study, seed, len(decisions) - ended)
+        algorithm, settings = study.algorithm, self._algorithm_settings(study, seed)
+        judged: list[str] = []
+        while len(judged) < len(algorithm.definition.prunings):
+            level = len(judged) + 1
+            path = layout.algorithm_judgement(study.name, seed, settings, level)
+            if not os.path.exists(path):
+                checkpoint.get(study=study.name, seed=seed, settings=settings, level=level)
+            judged.append(path)
+            if not matches(read_json(path), algorithm.tolerance):
+                break
+        return judged
+
+    @for_rules
+    def algorithm_input(self, wildcards: Any) -> dict[str, str]:
+        """The way of Algorithm 1, and level 1's mask, which names the prunable weights."""
+        study, seed = self.study(wildcards.study), wildcards.seed
         algorithm = study.algorithm
         chain = layout.cell_chain(study, algorithm.mode, "lr_rewind", algorithm.retrain_time)
+        ending = [
+            self._algorithm_settings(study, seed),
+            algorithm.tolerance,
+            len(algorithm.definition.prunings),
+        ]
         return {
-            "decisions": decisions,
-            "state": f"{found}/state.safetensors",
-            "summary": f"{found}/summary.json",
+            "way": layout.algorithm_way(study.name, seed, digest(ending)),
             "first_mask": layout.mask(study.name, seed, chain, 1),
         }
 
     @for_rules
-    def algorithm_params(self, wildcards: Any) -> dict[str, Any]:
+    def algorithm_tolerance(self, wildcards: Any) -> float:
         """When Algorithm 1 ends."""
-        return {
-            "code_version": code_version("pruning.stages.algorithm"),
-            "tolerance": self.study(wildcards.study).algorithm.tolerance,
-        }
+        return self.study(wildcards.study).algorithm.tolerance
+
+    def _algorithm_settings(self, study: Study, seed: str) -> str:
+        """A digest of all that decides how a level is judged, but not when to end."""
+        algorithm = study.algorithm
+        place = SimpleNamespace(
+            study=study.name,
+            seed=seed,
+            level="1",
+            mode=algorithm.mode,
+            method="lr_rewind",
+            time=f"{algorithm.retrain_time:g}",
+            chain=algorithm.mode,
+            dataset=study.dataset,
+        )
+        told = [
+            self.data_params(place),
+            self.stage("dense")(place),
+            self.prune_stage(place),
+            self.stage("retrain")(place),
+            self.retrain_params(place),
+            self._pruning(study.name, algorithm.mode, "1"),
+            code_version("pruning.stages.algorithm"),
+        ]
+        return digest(told)
+
+    @for_rules
+    def algorithm_code(self, wildcards: Any) -> str:
+        """How a level is judged; the tolerance is not part of it."""
+        return code_version("pruning.stages.algorithm")
+
+    @for_rules
+    def algorithm_levels(self, wildcards: Any) -> Untracked:
+        """The folder of each level of Algorithm 1, the dense training first."""
+        study = self.study(wildcards.study)
+        count = len(study.algorithm.definition.prunings)
+        return Untracked(
+            [layout.algorithm_level(study, wildcards.seed, level) for level in range(count + 1)]
+        )
 
     @for_rules
     def algorithm_results(self, wildcards: Any) -> list[str]:

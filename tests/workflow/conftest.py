@@ -98,7 +98,7 @@ SNAKEMAKE = [str(Path(sys.executable).with_name("snakemake"))]
 
 def make_project(root):
     root.mkdir()
-    for name in ("workflow", "config", "src"):
+    for name in ("workflow", "config", "resources", "src"):
         shutil.copytree(
             REPOSITORY / name,
             root / name,

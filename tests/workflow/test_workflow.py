@@ -14,8 +14,8 @@ import yaml
 
 from tests.workflow.conftest import kill_group
 
-ALL = {"collect": 1, "dense": 1, "prune": 4, "retrain": 4, "rewind_state": 1,
-       "study_rewind_vs_finetune": 1}  # fmt: skip
+ALL = {"collect": 1, "dense": 1, "figure": 1, "prune": 4, "retrain": 4,
+       "rewind_state": 1}  # fmt: skip
 LEVEL1 = "results/tiny/seed0/iterative/lr_rewind/t2/level1"
 
 
@@ -47,14 +47,14 @@ def test_one_core_and_two_cold_and_warm_give_the_same_bytes(finished_once, proje
 
 def test_editing_a_figure_redraws_and_retrains_nothing(finished):
     finished.edit("src/pruning/figures/style.py", '"Fine-tuning", 2', '"Fine-tuning", 7')
-    assert finished.plan() == {"study_rewind_vs_finetune": 1}
+    assert finished.plan() == {"figure": 1}
 
 
 def test_a_comment_reruns_nothing_and_an_algorithm_its_stages(finished):
     finished.edit("src/pruning/training/loop.py", "loss.backward()", "loss.backward()  # why")
     assert finished.plan() == {}
     finished.edit("src/pruning/scores/magnitude.py", "weight.abs()", "weight.square()")
-    after = {"collect": 1, "prune": 4, "retrain": 4, "study_rewind_vs_finetune": 1}
+    after = {"collect": 1, "prune": 4, "retrain": 4, "figure": 1}
     assert finished.plan() == after
     finished.edit("src/pruning/training/loop.py", "loss.backward()", "(2 * loss).backward()")
     assert finished.plan() == ALL
@@ -79,16 +79,16 @@ def test_a_retrain_time_that_joins_while_the_dense_training_is_interrupted(proje
     [
         ("learning_rate: 0.1", "learning_rate: 0.2", ALL),
         ("fraction: 0.5", "fraction: 0.4",
-         {"collect": 1, "prune": 4, "retrain": 4, "study_rewind_vs_finetune": 1}),
+         {"collect": 1, "prune": 4, "retrain": 4, "figure": 1}),
         ("levels: 2", "levels: 3", {"collect": 1, "prune": 2, "retrain": 2,
-                                    "study_rewind_vs_finetune": 1}),
+                                    "figure": 1}),
         ("seeds: [0]", "seeds: [0, 1]", ALL),
         ("[lr_rewind, weight_rewind]", "[lr_rewind, weight_rewind, fine_tune]",
-         {"collect": 1, "prune": 2, "retrain": 2, "study_rewind_vs_finetune": 1}),
+         {"collect": 1, "prune": 2, "retrain": 2, "figure": 1}),
         ("retrain_times: [2]", "retrain_times: [2, 1]",
          {"collect": 1, "prune": 4, "retrain": 4, "rewind_state": 1,
-          "study_rewind_vs_finetune": 1}),
-        ("title: Tiny", "title: Small", {"study_rewind_vs_finetune": 1}),
+          "figure": 1}),
+        ("title: Tiny", "title: Small", {"figure": 1}),
         ("epochs: 3\n  batches: {size: 64}", "batches: {size: 64}\n  epochs: 3", {}),
     ],
 )  # fmt: skip
@@ -116,22 +116,22 @@ def test_a_retrain_time_that_joins_later_repeats_the_dense_training_bit_for_bit(
 
 def test_forcing_a_rule_reruns_it_and_its_descendants(finished):
     assert finished.plan("--forcerun", "retrain") == {
-        "collect": 1, "prune": 2, "retrain": 4, "study_rewind_vs_finetune": 1}  # fmt: skip
+        "collect": 1, "prune": 2, "retrain": 4, "figure": 1}  # fmt: skip
     assert finished.plan("--forcerun", "collect") == {
-        "collect": 1, "study_rewind_vs_finetune": 1}  # fmt: skip
+        "collect": 1, "figure": 1}  # fmt: skip
 
 
 def test_deleting_an_output_reruns_its_stage_and_its_descendants(finished):
     before = finished.files()
     (finished.root / LEVEL1 / "state.safetensors").unlink()
-    expected = {"collect": 1, "prune": 1, "retrain": 2, "study_rewind_vs_finetune": 1}
+    expected = {"collect": 1, "prune": 1, "retrain": 2, "figure": 1}
     assert finished.plan() == expected
     finished.snakemake("plots/tiny/rewind_vs_finetune.pdf")
     assert finished.files() == before
     assert finished.plan() == {}
 
 
-DRAWN = {"study_rewind_vs_finetune": 1}
+DRAWN = {"figure": 1}
 LAST = {"collect": 1, "retrain": 1} | DRAWN
 
 
@@ -271,13 +271,13 @@ def test_divergence_stops_the_job_with_its_name_step_and_rate(project):
 
 def test_the_top_figure_has_a_panel_per_enabled_study(finished):
     finished.edit("config/config.yaml", "studies: [digits]", "studies: [tiny]")
-    assert finished.plan(target="plots/rewind_vs_finetune.pdf") == {"rewind_vs_finetune": 1}
+    assert finished.plan(target="plots/rewind_vs_finetune.pdf") == {"figure_of_enabled": 1}
     finished.snakemake()  # the default target
     assert (finished.root / "plots/rewind_vs_finetune.png").exists()
     finished.snakemake("--report", "report.html", "plots/rewind_vs_finetune.pdf")
     report = (finished.root / "report.html").read_text()
     assert "rewind_vs_finetune.pdf" in report
-    assert "percentage points, by compression" in report
+    assert "by compression ratio" in report
 
 
 def test_the_slurm_profile_is_valid_and_asks_for_gpus(project):

@@ -3,24 +3,37 @@ checkpoint algorithm_level:
     input:
         unpack(plan.algorithm_level_input),
     output:
-        "results/{study}/seed{seed}/algorithm_1/level{level}.json",
+        "results/{study}/seed{seed}/algorithm_1/judged/{settings}/level{level}.json",
     log:
-        "logs/{study}/seed{seed}/algorithm_1/level{level}.log",
+        "logs/{study}/seed{seed}/algorithm_1/judged/{settings}/level{level}.log",
     benchmark:
-        "logs/{study}/seed{seed}/algorithm_1/level{level}.benchmark.tsv"
+        "logs/{study}/seed{seed}/algorithm_1/judged/{settings}/level{level}.benchmark.tsv"
     params:
-        stage=plan.algorithm_params,
+        code_version=plan.algorithm_code,
     script:
         "../scripts/algorithm_level.py"
 
 
+rule algorithm_way:
+    input:
+        lambda wildcards: plan.algorithm_way_input(
+            wildcards, checkpoints.algorithm_level
+        ),
+    output:
+        "results/{study}/seed{seed}/algorithm_1/ways/{settings}.json",
+    log:
+        "logs/{study}/seed{seed}/algorithm_1/ways/{settings}.log",
+    benchmark:
+        "logs/{study}/seed{seed}/algorithm_1/ways/{settings}.benchmark.tsv"
+    params:
+        tolerance=plan.algorithm_tolerance,
+    script:
+        "../scripts/algorithm_way.py"
+
+
 rule algorithm:
     input:
-        unpack(
-            lambda wildcards: plan.algorithm_input(
-                wildcards, checkpoints.algorithm_level
-            )
-        ),
+        unpack(plan.algorithm_input),
     output:
         network="results/{study}/seed{seed}/algorithm_1/network.safetensors",
         mask="results/{study}/seed{seed}/algorithm_1/mask.safetensors",
@@ -35,7 +48,8 @@ rule algorithm:
         mem_mb=plan.mem_mb,
         runtime=plan.runtime,
     params:
-        stage=plan.algorithm_params,
+        code_version=plan.algorithm_code,
+        folders=plan.algorithm_levels,
     script:
         "../scripts/algorithm.py"
 

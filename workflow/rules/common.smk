@@ -28,5 +28,6 @@ wildcard_constraints:
     network="[a-z0-9_]+",
     paper="[a-z0-9_]+",
     seed="[0-9]+",
+    settings="[0-9a-f]+",
     study="[A-Za-z0-9_]+",
     time="[0-9]+([.][0-9]+)?",

@@ -5,10 +5,6 @@ from pruning.jobs import training_job
 with training_job(snakemake.log[0]):
     from pruning.stages.algorithm import hand_over
 
-    hand_over(
-        snakemake.input.decisions,
-        snakemake.input.state,
-        snakemake.input.summary,
-        snakemake.input.first_mask,
-        Path(snakemake.output.result).parent,
-    )
+    output = Path(snakemake.output.result).parent
+    folders = snakemake.params.folders.value
+    hand_over(snakemake.input.way, folders, snakemake.input.first_mask, output)

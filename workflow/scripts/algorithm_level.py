@@ -3,9 +3,4 @@ from pruning.jobs import job
 with job(snakemake.log[0]):
     from pruning.stages.algorithm import judge_level
 
-    judge_level(
-        snakemake.input.dense,
-        snakemake.input.retrained,
-        snakemake.params.stage["tolerance"],
-        snakemake.output[0],
-    )
+    judge_level(snakemake.input.dense, snakemake.input.retrained, snakemake.output[0])

@@ -12,17 +12,15 @@ from typing import Any
 from pruning.errors import PruningError
 
 
-def judge(
-    dense: Mapping[str, Any], retrained: Mapping[str, Any], tolerance: float
-) -> dict[str, Any]:
-    """Whether a level still matches the dense network of its replicate.
+def judge(dense: Mapping[str, Any], retrained: Mapping[str, Any]) -> dict[str, Any]:
+    """What a level has lost against the dense network of its replicate.
 
     Args:
         dense, retrained: summaries of the two trainings.
-        tolerance: how many percentage points of validation accuracy may be lost.
 
     Returns:
-        Level, density, the accuracies in percent, ``change`` in percentage points, ``matches``.
+        Level, density, the accuracies in percent, and ``change``: of validation accuracy, in
+        percentage points.
 
     Raises:
         PruningError: there are no validation images.
@@ -37,12 +35,22 @@ def judge(
             "Algorithm 1 stops by validation accuracy, and this study has no validation images. "
             "Give it a `validation` fraction above 0."
         )
-    return {**row, "matches": row["change"] >= -tolerance}
+    return row
 
 
-def sparsest(decisions: list[Mapping[str, Any]]) -> int:
+def matches(judged: Mapping[str, Any], tolerance: float) -> bool:
+    """Whether a level still matches.
+
+    Args:
+        judged: from :func:`judge`.
+        tolerance: how many percentage points of validation accuracy may be lost.
+    """
+    return judged["change"] >= -tolerance
+
+
+def sparsest(levels: list[Mapping[str, Any]]) -> int:
     """The last level before the first that does not match; 0 is the dense network."""
-    for place, decision in enumerate(decisions):
-        if not decision["matches"]:
+    for place, level in enumerate(levels):
+        if not level["matches"]:
             return place
-    return len(decisions)
+    return len(levels)

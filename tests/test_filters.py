@@ -1,0 +1,174 @@
+"""Structured pruning, against the published densities of Renda et al. (2020)."""
+
+import pytest
+import torch
+
+from pruning.errors import PruningError
+from pruning.methods.filter_fractions import FRACTIONS
+from pruning.methods.filters import cut, main_convs, prune_filters
+from pruning.models.build import NetworkConfig, build, prunable_names
+from pruning.training.state import State, capture
+
+RGB32 = (3, 32, 32)
+
+
+class Net:
+    """As much of a task as pruning looks at."""
+
+    def __init__(self, module):
+        self.module = module
+
+    def prunable(self):
+        return prunable_names(self.module)
+
+
+@pytest.fixture(scope="module")
+def networks():
+    options = {"shortcut": "all_stages"}
+    config = {name: NetworkConfig(name, options=options) for name in ("resnet56", "resnet110")}
+    config["vgg16"] = NetworkConfig("vgg16")
+    config["resnet8"] = NetworkConfig("resnet8", options=options)
+    return {name: build(c, RGB32, 10, 0) for name, c in config.items()}
+
+
+def thin(module, thinnings, level=1, state=None, **more):
+    thinnings = [vars(t) if hasattr(t, "convs") else t for t in thinnings]
+    return prune_filters(
+        Net(module), state or capture(module), thinnings=thinnings, level=level, **more
+    )
+
+
+PUBLISHED = {
+    ("resnet56", "structured_a"): [0.920917, 0.845252, 0.778003, 0.716277, 0.664356],
+    ("resnet56", "structured_b"): [0.871175, 0.776313, 0.699859, 0.638095, 0.587903],
+    ("resnet110", "structured_a"): [0.977263, 0.965895, 0.960211, 0.957369, 0.956198],
+    ("resnet110", "structured_b"): [0.687592, 0.478986, 0.338367, 0.246807, 0.183074],
+}
+
+
+@pytest.mark.parametrize(("network", "variant"), PUBLISHED)
+def test_the_published_densities(networks, network, variant):
+    found = [
+        thin(networks[network], FRACTIONS[network][variant], level).density for level in range(1, 6)
+    ]
+    assert found == pytest.approx(PUBLISHED[network, variant], abs=1e-6)
+
+
+def resnet34_shapes():
+    """ResNet-34 with a projection in every stage, as the authors': name -> shape."""
+    yield "conv.weight", (64, 3, 7, 7)
+    inputs = 64
+    for stage, (blocks, width) in enumerate(zip((3, 4, 6, 3), (64, 128, 256, 512), strict=True)):
+        for block in range(blocks):
+            name = f"stages.{stage}.{block}"
+            yield f"{name}.conv1.weight", (width, inputs, 3, 3)
+            yield f"{name}.conv2.weight", (width, width, 3, 3)
+            if block == 0:
+                yield f"{name}.shortcut.0.weight", (width, inputs, 1, 1)
+            inputs = width
+    yield "fc.weight", (1000, 512)
+
+
+@pytest.mark.parametrize(
+    ("variant", "published"),
+    [
+        ("structured_a", [0.924638, 0.872034, 0.835515, 0.809373, 0.791378]),
+        ("structured_b", [0.893716, 0.833170, 0.798667, 0.778348, 0.766708]),
+    ],
+)
+def test_the_rows_of_resnet34_are_ready(variant, published):
+    weights = {name: torch.rand(shape) for name, shape in resnet34_shapes()}
+
+    class Named:
+        def prunable(self):
+            return list(weights)
+
+    thinnings = [vars(t) for t in FRACTIONS["resnet34"][variant]]
+    assert sum(w.numel() for w in weights.values()) == 21_783_744
+    found = [
+        prune_filters(Named(), State(weights, {}), thinnings=thinnings, level=level).density
+        for level in range(1, 6)
+    ]
+    assert found == pytest.approx(published, abs=2e-4)  # the reference: to 0.02 pp
+
+
+def test_the_mask_alone_is_denser_than_what_is_published(networks):
+    pruned = thin(networks["resnet56"], FRACTIONS["resnet56"]["structured_a"])
+    kept = sum(int(m.sum()) for m in pruned.masks.values())
+    assert kept / 851_760 == pytest.approx(0.9606, abs=5e-5)
+    assert sum(int(m.sum()) for m in pruned.remaining.values()) / 851_760 == pruned.density
+
+
+def test_vgg_loses_filters_and_the_inputs_of_what_follows(networks):
+    module = networks["vgg16"]
+    pruned = thin(module, FRACTIONS["vgg16"]["structured_a"])
+    convs = main_convs(pruned.masks)
+    assert len(convs) == 13
+    left = {name: pruned.remaining[name].flatten(1).any(1).sum().item() for name in convs}
+    assert [left[c] for c in convs] == [32, 64, 128, 128, 256, 256, 256, *6 * [256]]
+    assert pruned.remaining["fc.weight"].sum() == 10 * 256
+    assert pruned.remaining[convs[1]].sum() == 64 * 32 * 9
+    assert pruned.masks[convs[1]].all()
+
+
+def test_the_filters_with_the_smallest_l1_norm_go_and_ties_by_index(networks):
+    module = networks["resnet8"]
+    state = capture(module)
+    weights = {n: torch.ones_like(w) for n, w in state.weights.items()}
+    name = main_convs({n: weights[n] for n in prunable_names(module)})[1]
+    weights[name][5] = 0.5
+    weights[name][9] = torch.where(weights[name][9] > 0, -3.0, 0.0)
+    weights[name][9, 0] = 0
+    state = State(weights, state.buffers)
+    pruned = thin(module, [{"convs": [2], "fraction": 0.25}], state=state)  # 4 of 16
+    gone = (~pruned.masks[name].flatten(1).any(1)).nonzero().flatten().tolist()
+    assert gone == [0, 1, 2, 5]
+    rest = {n: m for n, m in pruned.masks.items() if n != name}
+    assert all(m.all() for m in rest.values())
+
+
+def test_levels_compound_and_replicates_lose_equally_many(networks):
+    module = networks["resnet8"]
+    thinnings = [{"convs": [2, 4, 6], "fraction": 0.5}]
+    counts = []
+    for level in (1, 2, 3):
+        pruned = thin(module, thinnings, level)
+        convs = main_convs(pruned.masks)
+        counts.append([int(pruned.masks[convs[i - 1]].flatten(1).any(1).sum()) for i in (2, 4, 6)])
+    assert counts == [[8, 16, 32], [4, 8, 16], [2, 4, 8]]
+    uneven = [{"convs": [2, 4, 6], "fraction": 0.3}]
+    one = thin(module, uneven, seed=0, purpose=("a",)).density
+    other = thin(build(NetworkConfig("resnet8", options={"shortcut": "all_stages"}), RGB32, 10, 7),
+                 uneven, seed=7, purpose=("b",)).density  # fmt: skip
+    assert one == other
+
+
+def test_a_block_may_lose_all_its_filters_and_takes_the_next_layer_with_it(networks):
+    pruned = thin(networks["resnet8"], [{"convs": [2], "fraction": 0.9999}], level=3)
+    assert not pruned.masks["stages.0.0.conv1.weight"].any()
+    assert pruned.masks["stages.0.0.conv2.weight"].all()
+    assert not pruned.remaining["stages.0.0.conv2.weight"].any()
+
+
+def test_what_was_masked_stays_masked(networks):
+    module = networks["resnet8"]
+    state = capture(module)
+    masks = {n: torch.ones_like(state.weights[n], dtype=torch.bool) for n in prunable_names(module)}
+    masks["fc.weight"][:, 3] = False
+    pruned = thin(module, [{"convs": [2], "fraction": 0.5}], state=state.masked(masks))
+    assert not pruned.masks["fc.weight"][:, 3].any()
+
+
+@pytest.mark.parametrize(("convs", "message"), [([8], "convolution 8, but"), ([2, 2], "2 twice")])
+def test_layers_that_are_not_there_are_named(networks, convs, message):
+    with pytest.raises(PruningError, match=message):
+        thin(networks["resnet8"], [{"convs": convs, "fraction": 0.5}])
+
+
+def test_nothing_is_cut_where_no_whole_filter_is_gone(networks):
+    masks = {
+        n: torch.rand(w.shape) < 0.5
+        for n, w in networks["resnet8"].named_parameters()
+        if n in prunable_names(networks["resnet8"])
+    }
+    assert all(torch.equal(m, masks[n]) for n, m in cut(masks).items())

@@ -1,0 +1,86 @@
+"""Costs before running."""
+
+import json
+
+import pytest
+import yaml
+
+from pruning import planning
+from pruning.errors import PruningError
+from pruning.planning import describe, last_measured, plan
+from pruning.study import load_study
+from pruning.workflow import Workflow
+from tests.conftest import REPOSITORY, SCHEMAS
+
+STUDIES = REPOSITORY / "config" / "studies"
+
+
+@pytest.fixture(autouse=True)
+def _somewhere_else(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # no results, no prepared data
+
+
+def shipped(name):
+    config = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text())
+    config["study_folder"] = str(STUDIES)
+    workflow = Workflow(config, SCHEMAS)
+    study = workflow.study(name)
+    return study, plan(study, workflow.dataset_options(study.dataset))
+
+
+def test_the_steps_of_the_paper():
+    """ResNet-20's grid, by hand: sums over the published rewind steps."""
+    study, planned = shipped("renda2020_resnet20")
+    rewind = [67201, 59389, 51576, 43764, 35951, 28139, 20326, 12514, 4701, 0]
+    once = sum(71108 - step for step in rewind)
+    iterative = 4 * 10 * once  # four methods, ten levels
+    one_shot = 5 * 10 * once + 10 * 10 * 71108  # reinit trains for T before
+    assert planned.steps == {"dense": 3 * 71108, "retrain": 3 * (iterative + one_shot)}
+    assert planned.macs_per_step == 3 * 128 * 41_075_328
+    assert planned.training_flops == 2 * planned.macs_per_step * sum(planned.steps.values())
+    assert planned.hours(study.name) is None
+    assert "nothing has been trained here" in describe(planned, study)
+    assert "2,700 jobs" in describe(planned, study)
+
+
+def test_resized_data_sets_cost_less():
+    _, small = shipped("cifar10_desk")
+    assert small.macs_per_step < 3 * 128 * 1_000_000
+
+
+def test_a_data_set_of_unknown_size_has_to_be_prepared_first():
+    with pytest.raises(PruningError, match="pruning prepare cifar10_jpeg_16"):
+        shipped("cifar10_desk_jpeg")
+
+
+def measured(root, study, steps, macs, seconds):
+    folder = root / "results" / study / "seed0" / "dense"
+    folder.mkdir(parents=True)
+    summary = {"training_steps": steps, "training_macs": macs}
+    (folder / "summary.json").write_text(json.dumps(summary))
+    (folder / "timing.json").write_text(json.dumps({"seconds": seconds}))
+
+
+def test_hours_follow_from_the_last_training_of_the_study_or_of_another(tmp_path):
+    measured(tmp_path, "other", steps=100, macs=10**12, seconds=10.0)
+    study, planned = shipped("digits")
+    steps = sum(planned.steps.values())
+    assert planned.measured.study == "other"
+    assert planned.hours("digits") == pytest.approx(steps * planned.macs_per_step / 1e11 / 3600)
+    assert "only roughly" in describe(planned, study)
+    measured(tmp_path, "digits", steps=100, macs=1, seconds=7.2)
+    study, planned = shipped("digits")
+    assert planned.hours("digits") == pytest.approx(steps * 0.072 / 3600)
+    assert "only roughly" not in describe(planned, study)
+
+
+def test_damaged_timings_are_passed_over(tmp_path):
+    measured(tmp_path, "digits", steps=100, macs=1, seconds=7.2)
+    (tmp_path / "results/digits/seed0/dense/summary.json").write_text("{")
+    study = load_study(STUDIES / "digits.yaml", SCHEMAS / "study.schema.yaml")
+    assert last_measured(study) is None
+
+
+def test_known_data_sets_have_the_sizes_they_have(digits):
+    images, shape, classes = planning.KNOWN["digits"]
+    assert (images, shape, classes) == (len(digits.train), digits.shape, len(digits.classes))
