@@ -41,6 +41,7 @@ COLUMNS = (
     "max",
     "n",
 )
+LEVELS_BESIDE = 5  # panels of accuracy against retrain time in a row
 COST_COLUMNS = ("speedup", "speedup_min", "speedup_max", "relative_to_fine_tune")
 
 
@@ -75,18 +76,19 @@ def accuracy_vs_compression(tidy: pd.DataFrame, context: Context) -> Drawn:
 
 
 def accuracy_vs_retrain_time(tidy: pd.DataFrame, context: Context) -> Drawn:
-    """Change of the score against retrain time, a row per study and mode, a column per level (F4).
+    """Change of the score against retrain time, a panel per level (F4).
 
-    Methods are compared at equal retraining time; nothing is selected. The band is the rewinding
-    safe zone. Settings: ``methods``, ``modes``; a study's ``retrain_levels`` names the levels.
+    Each study and mode begins a row. Methods are compared at equal retraining time; nothing is
+    selected. The band is the rewinding safe zone. Settings: ``methods``, ``modes``; a study's
+    ``retrain_levels`` names the levels.
     """
     table = _chosen(cell_tables.cells(tidy), context, "all")
     keys = _panels(table, context)
     methods = style.order(list(dict.fromkeys(cell_tables.pruned(table)["method"])))
-    rows = [_rows_of_levels(_panel_cells(table, *key), context) for key in keys]
-    figure, grid = style.grid(len(keys), max(map(len, rows)))
+    rows = [(key, row) for key in keys for row in _rows(_panel_cells(table, *key), context)]
+    figure, grid = style.grid(len(rows), max(len(row) for _, row in rows))
     shown, labels = [], []
-    for axes, (study, mode), levels in zip(grid, keys, rows, strict=True):
+    for axes, ((study, mode), levels) in zip(grid, rows, strict=True):
         for panel, here in zip(axes, levels, strict=False):
             published = _published(here, context, "all")
             training_time = here["training_time"].iloc[0]
@@ -175,12 +177,14 @@ def _shown_densities(here: pd.DataFrame, limit: float | None) -> pd.DataFrame:
     return here if limit is None else here[here["compression_ratio"] <= limit * 1.001]
 
 
-def _rows_of_levels(here: pd.DataFrame, context: Context) -> list[pd.DataFrame]:
+def _rows(here: pd.DataFrame, context: Context) -> list[list[pd.DataFrame]]:
+    """The cells of each level that is shown, a few levels to a row."""
     wanted = context.option(here["study"].iloc[0], "retrain_levels")
     levels = sorted(here["level"].unique())
     if wanted is not None:
         levels = [level for level in levels if level in wanted] or levels
-    return [here[here["level"] == level] for level in levels]
+    tables = [here[here["level"] == level] for level in levels]
+    return [tables[i : i + LEVELS_BESIDE] for i in range(0, len(tables), LEVELS_BESIDE)]
 
 
 def _with_costs(table: pd.DataFrame) -> pd.DataFrame:
