@@ -273,7 +273,8 @@ def test_the_proposed_algorithm_stands_beside_the_literature(grid_file, drawn):
 
 def test_accuracy_against_retrain_time_has_a_panel_per_level_and_the_safe_zone(grid_file, drawn):
     figure, csv = drawn([grid_file], "accuracy_vs_retrain_time")
-    assert [axes.get_title().split("\n")[1] for axes in figure.axes] == ["2x", "10x"]
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles == ["A study\niterative, 2x", "A study\niterative, 10x"]
     for level, axes in enumerate(figure.axes, start=1):
         band = axes.patches[0]
         assert (band.get_x(), band.get_x() + band.get_width()) == pytest.approx((5, 18))

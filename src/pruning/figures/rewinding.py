@@ -41,6 +41,7 @@ COLUMNS = (
     "max",
     "n",
 )
+TITLE_LENGTH = 42  # characters over a panel; longer titles take two lines
 LEVELS_BESIDE = 5  # panels of accuracy against retrain time in a row
 COST_COLUMNS = ("speedup", "speedup_min", "speedup_max", "relative_to_fine_tune")
 
@@ -100,7 +101,7 @@ def accuracy_vs_retrain_time(tidy: pd.DataFrame, context: Context) -> Drawn:
             panel.set_xlim(0, 1.04 * training_time)
             _limit(panel, here, context.option(study, "ylim"), published)
             ratio = style.ratio(here["compression_ratio"].iloc[0])
-            panel.set_title(f"{_title(context, study, mode)}\n{ratio}")
+            panel.set_title(f"{context.title(study)}\n{MODES.get(mode, mode)}, {ratio}")
             panel.set_xlabel("Retrain time (epochs)")
             shown += [here, published]
         for spare in axes[len(levels) :]:
@@ -351,5 +352,7 @@ def _score_label(unit: str) -> str:
 
 
 def _title(context: Context, study: str, mode: str, n: int | None = None) -> str:
-    title = f"{context.title(study)}, {MODES.get(mode, mode)}"
-    return title if n is None else f"{title} (n={n})"
+    study, mode = context.title(study), MODES.get(mode, mode)
+    mode = mode if n is None else f"{mode} (n={n})"
+    separator = ", " if len(study) + len(mode) < TITLE_LENGTH else "\n"
+    return f"{study}{separator}{mode}"

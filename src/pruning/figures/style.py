@@ -165,8 +165,9 @@ def legend(figure: Figure, axes: Iterable[Axes]) -> None:
     for panel in axes:
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
             entries.setdefault(label, handle)
-    width = figure.get_size_inches()[0]
-    columns = max(2, min(len(entries), int(width / 1.9)))
+    longest = max(map(len, entries), default=0)
+    entry_width = 0.45 + 0.055 * longest  # inches, at the legend's size
+    columns = max(1, min(len(entries), int(figure.get_size_inches()[0] / entry_width)))
     figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=columns)
 
 
