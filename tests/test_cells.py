@@ -68,7 +68,8 @@ def grid(method, times, training_time=20.0):
     ("method", "times", "chosen"),
     [
         ("lr_rewind", (5.0, 18.0, 20.0), [20]),
-        ("fine_tune", (5.0, 18.0), [18]),
+        ("fine_tune", (5.0, 18.0), []),  # T is not in the grid
+        ("low_lr_weight_rewind", (5.0, 20.0), [20]),
         ("weight_rewind", (5.0, 18.0, 20.0), [18]),  # 0.9 T itself is safe
         ("weight_rewind", (5.0, 18.1, 20.0), [5]),
         ("weight_rewind", (19.0, 20.0), []),
@@ -76,6 +77,14 @@ def grid(method, times, training_time=20.0):
 )
 def test_the_single_rule(method, times, chosen):
     assert pruned(single_rule(grid(method, times)))["retrain_time"].tolist() == chosen
+
+
+def test_nothing_is_chosen_by_validation_that_was_not_done():
+    several, one = grid("lr_rewind", (5.0, 18.0)), grid("lr_rewind", (5.0,))
+    several["validation"] = one["validation"] = np.nan
+    assert len(pruned(best_validated(one))) == 1
+    with pytest.raises(PruningError, match="'s' has several retrain times but no validation"):
+        best_validated(several)
 
 
 def test_the_safe_zone_has_both_its_ends():

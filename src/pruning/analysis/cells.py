@@ -15,6 +15,7 @@ from pruning.errors import PruningError
 COLUMNS = (
     "study",
     "network",
+    "dataset",
     "variant",
     "method",
     "level",
@@ -77,6 +78,7 @@ def _one_study(name: str, scored: pd.DataFrame) -> pd.DataFrame:
     keys = ["variant", "method", "level", "retrain_time"]
     table = test.groupby(keys, dropna=False, sort=False).agg(
         network=("network", "first"),
+        dataset=("dataset", "first"),
         density=("density", "first"),
         training_time=("training_time", "first"),
         n=("change", "size"),
@@ -111,27 +113,40 @@ def best_validated(table: pd.DataFrame) -> pd.DataFrame:
 
     That is the one with the highest median *validation* score; ties go to the shortest time. Test
     data select nothing. Dense networks stay.
+
+    Raises:
+        PruningError: a choice has to be made, and nothing was validated.
     """
+    keys = ["study", "variant", "method", "level"]
+    blind = table[table["validation"].isna()]
+    if blind.duplicated(keys).any():
+        raise PruningError(
+            f"Study {blind['study'].iloc[0]!r} has several retrain times but no validation images "
+            "to choose one by. Give it a `validation` fraction above 0."
+        )
     ranked = table.sort_values(
         ["validation", "retrain_time"], ascending=[False, True], kind="stable"
     )
-    best = ranked.drop_duplicates(["study", "variant", "method", "level"]).index
+    best = ranked.drop_duplicates(keys).index
     return table.loc[table.index.isin(best)]
 
 
 def single_rule(table: pd.DataFrame, methods: Iterable[str] = CORE) -> pd.DataFrame:
     """One retrain time per method, chosen without looking at any result (Renda et al., F2 and F3).
 
-    Learning-rate rewinding and fine-tuning retrain for T; whatever rewinds weights for the largest
-    time of the grid within 0.9 T, as rewinding to the very beginning is not safe.
+    Weight rewinding retrains for the longest time of the grid within 0.9 T, as rewinding to the
+    very beginning is not safe; every other method for T, and has no cell where T is not in the grid.
     """
     chosen = []
     for method in methods:
         rows = table[table["method"] == method]
-        limit = SAFE_ZONE[1] if method == "weight_rewind" else 1.0
-        rows = rows[rows["retrain_time"] <= limit * rows["training_time"] + 1e-9]
-        longest = rows.groupby(["study", "variant"])["retrain_time"].transform("max")
-        chosen.append(rows[rows["retrain_time"] == longest])
+        fraction = rows["retrain_time"] / rows["training_time"]
+        if method == "weight_rewind":
+            safe = rows[fraction <= SAFE_ZONE[1] + 1e-9]
+            longest = safe.groupby(["study", "variant"])["retrain_time"].transform("max")
+            chosen.append(safe[safe["retrain_time"] == longest])
+        else:
+            chosen.append(rows[fraction >= 1 - 1e-9])
     dense = table[table["method"] == "dense"]
     return pd.concat([dense, *chosen]).sort_index(kind="stable")
 

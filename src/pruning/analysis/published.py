@@ -9,8 +9,8 @@ from pruning.analysis.tidy import read_table
 from pruning.errors import PruningError, unknown
 
 FOLDER = Path("resources/published")
-DERIVED = ("study", "compression_ratio", "unit")  # not written: they follow from the rest
-LITERATURE = ("network", "variant", "density", "change", "spread", "unit", "source")
+DERIVED = ("study", "compression_ratio")  # not written: they follow from the rest
+LITERATURE = ("network", "dataset", "variant", "density", "change", "spread", "unit", "source")
 
 
 def transcribe(table: pd.DataFrame) -> pd.DataFrame:
@@ -39,7 +39,6 @@ def read_cells(name: str, folder: Path | str = FOLDER) -> pd.DataFrame:
     table["variant"] = table["variant"].fillna("")
     table["study"] = f"{name}_" + table["network"]
     table["compression_ratio"] = 1 / table["density"]
-    table["unit"] = table["network"].map(lambda network: "BLEU" if network == "gnmt" else "pp")
     return table[list(COLUMNS)]
 
 
