@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -274,7 +276,7 @@ def test_the_proposed_algorithm_stands_beside_the_literature(grid_file, drawn):
 def test_accuracy_against_retrain_time_has_a_panel_per_level_and_the_safe_zone(grid_file, drawn):
     figure, csv = drawn([grid_file], "accuracy_vs_retrain_time")
     titles = [axes.get_title() for axes in figure.axes]
-    assert titles == ["A study\niterative, 2x", "A study\niterative, 10x"]
+    assert titles == ["A study\niterative, 2.00x", "A study\niterative, 10.0x"]
     for level, axes in enumerate(figure.axes, start=1):
         band = axes.patches[0]
         assert (band.get_x(), band.get_x() + band.get_width()) == pytest.approx((5, 18))
@@ -300,6 +302,7 @@ def test_speed_ups_and_costs_relative_to_fine_tuning(tmp_path, drawn):
     figure, csv = drawn([tmp_path / "t.csv"], "speedup")
     row = csv.set_index("method").loc["lr_rewind"]
     assert row["speedup"] == 2.5
+    assert row["n"] == 3
     assert (row["speedup_min"], row["speedup_max"]) == (2, 4)
     assert row["relative_to_fine_tune"] == 1.5
     assert lines(figure.axes[0])["Learning-rate rewinding"][1] == [2.5]
@@ -346,8 +349,61 @@ def test_figures_are_listed_for_the_studies_that_have_them():
     assert "speedup" in names
     assert "rewind_vs_finetune_structured" not in names
     assert set(names) < set(FIGURES)
+    rewinding = digits.rewinding
+    mode = dataclasses.replace(rewinding.modes["iterative"], times={"reinit": (20,)})
+    other = dataclasses.replace(rewinding, modes={"iterative": mode})
+    assert figures_of(dataclasses.replace(digits, rewinding=other)) == [
+        "rewind_vs_finetune", "accuracy_vs_retrain_time"
+    ]  # fmt: skip
+    assert figures_of(dataclasses.replace(digits, rewinding=None)) == []
     with pytest.raises(PruningError, match="Unknown figure 'speedups'. Did you mean 'speedup'"):
         entry("speedups")
+
+
+def test_an_axis_can_be_cut_and_its_ends_given(tidy_file, drawn):
+    options = {"s": {"xlim": 3.05, "ylim": [-6, 2]}}
+    figure, csv = drawn([tidy_file], options=options)
+    assert csv["compression_ratio"].max() == pytest.approx(1 / 0.8**5)
+    assert figure.axes[0].get_ylim() == (-6, 2)
+    below, csv = drawn([tidy_file], options={"s": {"xlim": 1.01}})  # leaves nothing: not cut
+    assert csv["level"].max() == 10
+    low, high = below.axes[0].get_ylim()
+    assert low < csv["min"].min() < csv["max"].max() < high
+
+
+def test_replicates_without_a_cost_do_not_count_in_speed_ups(tmp_path, drawn):
+    tidy = table(
+        (0, "dense", 0, 1.0, 0.9), *((s, "lr_rewind", 1, 0.5, 0.9) for s in range(3))
+    )  # fmt: skip
+    tidy.loc[tidy["seed"] == 2, "macs"] = np.nan
+    write_table(tidy, tmp_path / "t.csv")
+    _, csv = drawn([tmp_path / "t.csv"], "speedup")
+    assert csv["n"].tolist() == [2]
+    write_table(tidy.assign(macs=np.nan), tmp_path / "t.csv")
+    with pytest.raises(PruningError, match="no cells of the methods and modes"):
+        drawn([tmp_path / "t.csv"], "speedup")
+
+
+def test_one_published_level_lies_over_a_panel(tmp_path, drawn):
+    """Levels 3 to 5 of ResNet-110's structured A are within half a percent of each other."""
+    rows = [(0, "dense", 0, 1.0, 0.9), (0, "lr_rewind", 1, 0.96, 0.9, 0.5, 5.0)]
+    tidy = table(*rows)
+    tidy.loc[tidy["level"] == 1, "variant"] = "structured_a"
+    write_table(tidy, tmp_path / "t.csv")
+    options = {"s": {"published": "renda2020:resnet110"}}
+    _, csv = drawn([tmp_path / "t.csv"], "accuracy_vs_retrain_time", options=options)
+    published = csv[csv["source"] != "study"]
+    assert published["level"].unique().tolist() == [3]
+    assert len(published) == 10
+
+
+def test_the_number_of_dense_networks_is_shown_where_it_differs(tmp_path, drawn):
+    tidy = table(
+        *((s, "dense", 0, 1.0, 0.9) for s in range(5)), (0, "lr_rewind", 1, 0.5, 0.8)
+    )  # fmt: skip
+    write_table(tidy, tmp_path / "t.csv")
+    figure, _ = drawn([tmp_path / "t.csv"])
+    assert figure.axes[0].get_title() == "A study, iterative (n=1, dense 5)"
 
 
 def test_nothing_to_draw_is_said(tidy_file, drawn):

@@ -2,11 +2,13 @@
 
 import pytest
 import torch
+from torch import nn
 
 from pruning.errors import PruningError
 from pruning.methods.filter_fractions import FRACTIONS
 from pruning.methods.filters import cut, main_convs, prune_filters
 from pruning.models.build import NetworkConfig, build, prunable_names
+from pruning.models.resnet import Block
 from pruning.training.state import State, capture
 
 RGB32 = (3, 32, 32)
@@ -15,11 +17,14 @@ RGB32 = (3, 32, 32)
 class Net:
     """As much of a task as pruning looks at."""
 
-    def __init__(self, module):
-        self.module = module
+    def __init__(self, module, exempt=()):
+        self.module, self.exempt = module, exempt
+
+    def build(self):
+        return self.module
 
     def prunable(self):
-        return prunable_names(self.module)
+        return prunable_names(self.module, self.exempt)
 
 
 @pytest.fixture(scope="module")
@@ -31,10 +36,10 @@ def networks():
     return {name: build(c, RGB32, 10, 0) for name, c in config.items()}
 
 
-def thin(module, thinnings, level=1, state=None, **more):
+def thin(module, thinnings, level=1, state=None, exempt=(), **more):
     thinnings = [vars(t) if hasattr(t, "convs") else t for t in thinnings]
     return prune_filters(
-        Net(module), state or capture(module), thinnings=thinnings, level=level, **more
+        Net(module, exempt), state or capture(module), thinnings=thinnings, level=level, **more
     )
 
 
@@ -54,19 +59,22 @@ def test_the_published_densities(networks, network, variant):
     assert found == pytest.approx(PUBLISHED[network, variant], abs=1e-6)
 
 
-def resnet34_shapes():
-    """ResNet-34 with a projection in every stage, as the authors': name -> shape."""
-    yield "conv.weight", (64, 3, 7, 7)
-    inputs = 64
+def resnet34():
+    """ResNet-34 with a projection in every stage, as the authors'."""
+    norm = {}
+    stages, inputs = [], 64
     for stage, (blocks, width) in enumerate(zip((3, 4, 6, 3), (64, 128, 256, 512), strict=True)):
-        for block in range(blocks):
-            name = f"stages.{stage}.{block}"
-            yield f"{name}.conv1.weight", (width, inputs, 3, 3)
-            yield f"{name}.conv2.weight", (width, width, 3, 3)
-            if block == 0:
-                yield f"{name}.shortcut.0.weight", (width, inputs, 1, 1)
-            inputs = width
-    yield "fc.weight", (1000, 512)
+        first = Block(inputs, width, 1 if stage == 0 else 2, True, norm)
+        rest = [Block(width, width, 1, False, norm) for _ in range(blocks - 1)]
+        stages.append(nn.Sequential(first, *rest))
+        inputs = width
+    return nn.ModuleDict(
+        {
+            "conv": nn.Conv2d(3, 64, 7, bias=False),
+            "stages": nn.Sequential(*stages),
+            "fc": nn.Linear(512, 1000),
+        }
+    )
 
 
 @pytest.mark.parametrize(
@@ -77,18 +85,11 @@ def resnet34_shapes():
     ],
 )
 def test_the_rows_of_resnet34_are_ready(variant, published):
-    weights = {name: torch.rand(shape) for name, shape in resnet34_shapes()}
-
-    class Named:
-        def prunable(self):
-            return list(weights)
-
-    thinnings = [vars(t) for t in FRACTIONS["resnet34"][variant]]
-    assert sum(w.numel() for w in weights.values()) == 21_783_744
-    found = [
-        prune_filters(Named(), State(weights, {}), thinnings=thinnings, level=level).density
-        for level in range(1, 6)
-    ]
+    module = resnet34()
+    assert sum(dict(module.named_parameters())[n].numel() for n in prunable_names(module)) == (
+        21_783_744
+    )
+    found = [thin(module, FRACTIONS["resnet34"][variant], level).density for level in range(1, 6)]
     assert found == pytest.approx(published, abs=2e-4)  # the reference: to 0.02 pp
 
 
@@ -102,7 +103,7 @@ def test_the_mask_alone_is_denser_than_what_is_published(networks):
 def test_vgg_loses_filters_and_the_inputs_of_what_follows(networks):
     module = networks["vgg16"]
     pruned = thin(module, FRACTIONS["vgg16"]["structured_a"])
-    convs = main_convs(pruned.masks)
+    convs = main_convs(module)
     assert len(convs) == 13
     left = {name: pruned.remaining[name].flatten(1).any(1).sum().item() for name in convs}
     assert [left[c] for c in convs] == [32, 64, 128, 128, 256, 256, 256, *6 * [256]]
@@ -115,7 +116,7 @@ def test_the_filters_with_the_smallest_l1_norm_go_and_ties_by_index(networks):
     module = networks["resnet8"]
     state = capture(module)
     weights = {n: torch.ones_like(w) for n, w in state.weights.items()}
-    name = main_convs({n: weights[n] for n in prunable_names(module)})[1]
+    name = main_convs(module)[1]
     weights[name][5] = 0.5
     weights[name][9] = torch.where(weights[name][9] > 0, -3.0, 0.0)
     weights[name][9, 0] = 0
@@ -133,7 +134,7 @@ def test_levels_compound_and_replicates_lose_equally_many(networks):
     counts = []
     for level in (1, 2, 3):
         pruned = thin(module, thinnings, level)
-        convs = main_convs(pruned.masks)
+        convs = main_convs(module)
         counts.append([int(pruned.masks[convs[i - 1]].flatten(1).any(1).sum()) for i in (2, 4, 6)])
     assert counts == [[8, 16, 32], [4, 8, 16], [2, 4, 8]]
     uneven = [{"convs": [2, 4, 6], "fraction": 0.3}]
@@ -159,16 +160,44 @@ def test_what_was_masked_stays_masked(networks):
     assert not pruned.masks["fc.weight"][:, 3].any()
 
 
-@pytest.mark.parametrize(("convs", "message"), [([8], "convolution 8, but"), ([2, 2], "2 twice")])
-def test_layers_that_are_not_there_are_named(networks, convs, message):
+@pytest.mark.parametrize(
+    ("convs", "message"),
+    [
+        ([8], "convolution 8, but this network has 7"),
+        ([2, 2], "convolution 2 twice"),
+        ([1], "added to a shortcut"),
+        ([3], "stages.0.0.conv2.weight, but its output is added to a shortcut"),
+        ([7], "added to a shortcut"),
+    ],
+)
+def test_layers_whose_filters_cannot_go_are_named(networks, convs, message):
     with pytest.raises(PruningError, match=message):
         thin(networks["resnet8"], [{"convs": convs, "fraction": 0.5}])
 
 
+def test_exempt_layers_shift_no_index_and_lose_nothing(networks):
+    module, thinnings = networks["resnet8"], [{"convs": [2], "fraction": 0.5}]
+    pruned = thin(module, thinnings, exempt=("conv", "stages.0.0.conv2"))
+    assert [n for n, m in pruned.masks.items() if not m.all()] == ["stages.0.0.conv1.weight"]
+    fewer = {n for n, m in pruned.remaining.items() if not m.all()}
+    assert fewer == {"stages.0.0.conv1.weight", "stages.1.0.shortcut.0.weight"}
+    with pytest.raises(PruningError, match=r"conv1\.weight, which the study exempts"):
+        thin(module, thinnings, exempt=("stages.0.0.conv1",))
+
+
 def test_nothing_is_cut_where_no_whole_filter_is_gone(networks):
+    module = networks["resnet8"]
     masks = {
         n: torch.rand(w.shape) < 0.5
-        for n, w in networks["resnet8"].named_parameters()
-        if n in prunable_names(networks["resnet8"])
+        for n, w in module.named_parameters()
+        if n in prunable_names(module)
     }
-    assert all(torch.equal(m, masks[n]) for n, m in cut(masks).items())
+    assert all(torch.equal(m, masks[n]) for n, m in cut(masks, module).items())
+
+
+def test_a_stem_without_a_filter_leaves_the_blocks_their_inputs(networks):
+    module = networks["resnet8"]
+    weights = dict(module.named_parameters())
+    masks = {n: torch.ones_like(weights[n], dtype=torch.bool) for n in prunable_names(module)}
+    masks["conv.weight"][0] = False
+    assert cut(masks, module)["stages.0.0.conv1.weight"].all()

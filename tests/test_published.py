@@ -122,8 +122,50 @@ def test_published_networks_and_papers_are_named_where_there_are_none():
 def test_the_literature_points_have_their_sources():
     points = read_literature("renda2020", RESOURCES)
     assert len(points) == 14
+    # Reference, section 5.
+    assert points[points["network"] == "resnet56"]["change"].tolist() == [
+        -0.06, 0.16, -0.65, -1.35, -0.05, -0.09
+    ]  # fmt: skip
+    assert points["spread"].dropna().tolist() == [0.14, 0.18, 0.22, 0.25]
     assert points["source"].notna().all()
     assert points["density"].between(0, 1).all()
+
+
+def test_the_reader_on_rows_by_hand(monkeypatch):
+    """As the authors' files are laid out: doubled dense rows, their names, rounded densities."""
+    bases = pd.DataFrame(
+        [*2 * [("resnet20", 0.91, 0.90, 100)], *2 * [("resnet20", 0.93, 0.92, 100)],
+         ("gnmt", 27.0, 24.0, np.nan)],
+        columns=["network", "test_acc", "val_acc", "flops"],
+    )  # fmt: skip
+    rows = [
+        ("resnet20", "Unstructured", True, "lottery", 0.8**10, 150.0, "trial_2", 0.90, 0.89, 20.0),
+        ("resnet20", "Unstructured", False, "lr_finetune", 0.1074, 182.0, "trial_1", 0.8, 0.7, 9),
+        ("resnet20", "Structured-B", False, "finetune", 0.9, 10.0, "trial_1", 0.8, 0.7, None),
+        ("resnet20", "Structured-B", False, "lr_lottery", 0.7, 10.0, "trial_1", 0.8, 0.7, None),
+        ("gnmt", "Unstructured", False, "reinit", 0.8, 0.5, "trial_3", 20.0, 19.0, None),
+    ]  # fmt: skip
+    columns = ["network", "prune_method", "is_iterative", "retrain_method", "density",
+               "retrain_time", "trial", "test_acc", "val_acc", "flops"]  # fmt: skip
+    frames = iter((bases, pd.DataFrame(rows, columns=columns)))
+    monkeypatch.setattr(published_renda2020, "fetch", lambda source, name: b"")
+    monkeypatch.setattr(published_renda2020, "read_pickle", lambda *_: next(frames))
+    table = tidy_table("anywhere")
+    test = table[table["split"] == "test"]
+    dense = test[test["method"] == "dense"]
+    assert sorted(dense["value"]) == [0.91, 0.93, 27.0]
+    found = test[test["method"] != "dense"]
+    keys = ["study", "variant", "method", "level", "seed", "metric", "training_time", "value"]
+    assert found[keys].values.tolist() == [
+        ["renda2020_resnet20", "iterative", "weight_rewind", 10, 2, "accuracy", 182, 0.90],
+        ["renda2020_resnet20", "one_shot", "lr_rewind", 10, 1, "accuracy", 182, 0.8],
+        ["renda2020_resnet20", "structured_b", "fine_tune", 1, 1, "accuracy", 182, 0.8],
+        ["renda2020_resnet20", "structured_b", "low_lr_weight_rewind", 2, 1, "accuracy", 182, 0.8],
+        ["renda2020_gnmt", "one_shot", "reinit", 1, 3, "bleu", 5, 20.0],
+    ]
+    assert found["macs"].tolist()[0] == 20
+    validation = table[(table["split"] == "validation") & (table["method"] == "weight_rewind")]
+    assert validation["value"].tolist() == [0.89]
 
 
 # -- pickles that must not be loaded ---------------------------------------------------------------
@@ -190,6 +232,8 @@ def test_what_is_no_pickle_or_no_table_is_said(tmp_path):
         read_pickle(b"\x00", digest, "x.pkl")
     with pytest.raises(PruningError, match=r"cannot be read from .*config/config\.yaml"):
         tidy_table(tmp_path / "nowhere")
+    with pytest.raises(PruningError, match="cannot be read from https"):
+        tidy_table("https://[bad")
 
 
 def test_files_come_from_an_address_too(tmp_path):

@@ -57,10 +57,13 @@ def test_recipe_of_renda2020_value_by_value():
     assert network["options"] == {"shortcut": "all_stages", "bn_momentum": 0.003, "bn_eps": 1e-5}
     assert network["initialization"] == "fan_in_truncated_normal"
     assert study.task["validation"] == {"source": "test", "fraction": 0.2}
-    levels = [study.rewinding.density(k) for k in range(1, 11)]
+    iterative = study.rewinding.modes["iterative"]
+    levels = [pruning["density"] for pruning in iterative.prunings[: iterative.levels]]
     assert levels == pytest.approx([0.8**k for k in range(1, 11)])
-    assert study.rewinding.times("weight_rewind") == (150,)
-    assert study.rewinding.times("fine_tune") == (182,)
+    assert set(iterative.times) == {
+        "lr_rewind", "weight_rewind", "fine_tune", "low_lr_weight_rewind"
+    }  # fmt: skip
+    assert set(iterative.times.values()) == {(10, 30, 50, 70, 90, 110, 130, 150, 170, 182)}
 
 
 def test_warm_up_climbs_linearly_from_zero():

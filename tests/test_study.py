@@ -67,7 +67,25 @@ def test_every_shipped_study_is_valid(name):
         ({12: "x"}, "unknown key '12'"),
         ({"rewinding__modes": ["structured_a"]}, "no published structured_a for small_cnn"),
         ({"rewinding__modes": ["structured"]}, "Did you mean 'structured_"),
-        ({"rewinding__levels_by_mode": {"one_shot": 3}}, "'one_shot', which is not among its"),
+        (
+            {"rewinding__levels_by_mode": {"one_shot": 3}},
+            "'one_shot', which is not among the modes",
+        ),
+        (
+            {"rewinding__thinnings": {"iterative": [{"convs": [1], "fraction": 0.5}]}},
+            r"thinnings names 'iterative'.*\(none\)",
+        ),
+        (
+            {
+                "rewinding__modes": ["iterative", "structured_a"],
+                "rewinding__densities_by_mode": {"structured_a": [0.5]},
+            },
+            r"names 'structured_a'.*iterative",
+        ),
+        ({"figure": {"ylim": [1, -3]}}, "ylim must rise"),
+        ({"figure": {"published": "renda2020:resnet57"}}, "Did you mean 'resnet56'"),
+        ({"figure": {"published": "renda2021:resnet56"}}, "Unknown paper 'renda2021'"),
+        ({"figure": {"retrain_levels": [9]}}, "names level 9, but the study has 8"),
         ({"rewinding__methods_by_mode": {"iterative": ["x"]}}, "Unknown re-training method 'x'"),
         (
             {
@@ -167,8 +185,27 @@ def test_algorithm_1_shares_the_chain_that_prunes_as_it_does(tmp_path):
     assert shared.modes["iterative"].levels == 8
     assert len(shared.modes["iterative"].prunings) == 30
     assert len(list(shared.rewinding.cells())) == 24
+    fewer = write(tmp_path, rewinding__fraction=0.2, algorithm={"max_levels": 3})
+    fewer = load_study(fewer, SCHEMA)
+    assert (fewer.algorithm.mode, fewer.algorithm.max_levels) == ("iterative", 3)
+    assert len(fewer.modes["iterative"].prunings) == 8
+    listed = write(tmp_path, rewinding__levels=None, rewinding__densities=[0.8, 0.64, 0.512])
+    assert load_study(listed, SCHEMA).algorithm.mode == "iterative"  # 0.8 * 0.8 is not 0.64
+    random = write(tmp_path, rewinding__fraction=0.2, rewinding__score="random")
+    assert load_study(random, SCHEMA).algorithm.mode == "algorithm_1"
     shorter = write(tmp_path, rewinding__fraction=0.2, rewinding__retrain_times=[10])
     assert load_study(shorter, SCHEMA).algorithm.mode == "algorithm_1"
+
+
+def test_densities_by_mode_are_enough(tmp_path):
+    path = write(tmp_path, rewinding__levels=None,
+                 rewinding__densities_by_mode={"iterative": [0.5, 0.1]})  # fmt: skip
+    assert load_study(path, SCHEMA).rewinding.modes["iterative"].levels == 2
+
+
+def test_names_that_targets_need_are_taken(tmp_path):
+    with pytest.raises(PruningError, match="begin with `published` are taken"):
+        load_study(write(tmp_path, "published_renda2020"), SCHEMA)
 
 
 PAPER_TIMES = (10, 30, 50, 70, 90, 110, 130, 150, 170, 182)

@@ -15,7 +15,8 @@ class Paper:
     """A paper's published results.
 
     Attributes:
-        title: for pages and figures.
+        title: for pages.
+        label: for legends.
         reader: ``module:function`` from a folder or address to a tidy table.
         titles: of its studies, by name, in the order of figures.
         options: per study, what a study file's ``figure`` section may say.
@@ -24,6 +25,7 @@ class Paper:
     """
 
     title: str
+    label: str
     reader: str
     titles: Mapping[str, str]
     options: Mapping[str, Mapping[str, Any]]
@@ -35,6 +37,7 @@ _VISION = {"ylim": [-3, 1], "retrain_levels": [1, 5, 10]}
 PAPERS = {
     "renda2020": Paper(
         title="Renda, Frankle, Carbin (ICLR 2020), published results",
+        label="Renda et al. 2020",
         reader="pruning.analysis.published_renda2020:tidy_table",
         titles={
             "renda2020_resnet20": "ResNet-20, CIFAR-10",
@@ -62,6 +65,18 @@ PAPERS = {
         },
     ),
 }
+
+
+def check_reference(reference: str) -> None:
+    """Refuse a ``<paper>:<network>`` that was never published.
+
+    Raises:
+        PruningError: the paper or the network is unknown.
+    """
+    name, _, network = reference.partition(":")
+    known = [study.removeprefix(f"{name}_") for study in paper(name).titles]
+    if network not in known:
+        raise unknown(f"network of {name}", network, known)
 
 
 def paper(name: str) -> Paper:

@@ -113,8 +113,8 @@ def jobs(study: Study) -> dict[str, int]:
         "retrain": len(list(_retrainings(study))),
         "collect": 1,
         "figure": len(figures),
-        "claims": 1,
-        f"plots_{study.name}": 1,
+        "claims": int(study.rewinding is not None),
+        f"plots_{study.name}": int(bool(figures)),
     }
     return {name: count for name, count in counts.items() if count}
 

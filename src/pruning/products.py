@@ -74,8 +74,6 @@ class Products:
         else:
             options = [study.figure for study in self._enabled_with(wildcards.figure)]
         names = {o["published"].partition(":")[0] for o in options if "published" in o}
-        for name in names:
-            paper(name)
         if figure.settings.get("literature"):
             names |= {"renda2020_literature"}
         return [f"{PUBLISHED}/{name}.csv" for name in sorted(names)]
@@ -127,6 +125,7 @@ class Products:
             "draw": drawn.draw,
             "options": ordered(options),
             "repairs": self.workflow.repairs(first, (*others, *watched)),
+            "resources": PUBLISHED,
             "settings": ordered(drawn.settings),
             "titles": list(map(list, titles.items())),
         }

@@ -17,6 +17,7 @@ from pruning import registry
 from pruning.errors import PruningError, unknown
 from pruning.methods.filter_fractions import FRACTIONS
 from pruning.methods.retraining_rules import RULES
+from pruning.papers import check_reference
 from pruning.schema import check_document
 from pruning.training.schedules import StepDecay
 
@@ -79,13 +80,15 @@ class Algorithm:
     Attributes:
         mode: name of the mode whose chain of lr_rewind at T it follows; the study's own iterative
             one where that prunes the same fraction, so that nothing trains twice.
-        definition: that mode, as far as the algorithm may go.
+        definition: that mode, with prunings for at least as far as the algorithm may go.
+        max_levels: how far it may go.
         retrain_time: T in epochs.
         tolerance: fall of validation accuracy in percentage points that ends it.
     """
 
     mode: str
     definition: Mode
+    max_levels: int
     retrain_time: float
     tolerance: float
 
@@ -216,9 +219,14 @@ def _study(name: str, document: dict[str, Any]) -> Study:
         raise PruningError(f"recipe: epochs and milestones must be finite numbers: {numbers}.")
     StepDecay(**recipe["schedule"])  # says what is wrong with it
     task = {key: document[key] for key in ("dataset", "validation", "network", "recipe", "exempt")}
+    if name.startswith("published"):
+        raise PruningError(
+            "names of studies that begin with `published` are taken. Rename the file."
+        )
     rewinding = None
     if "rewinding" in document:
         rewinding = _rewinding(document["rewinding"], network["name"], recipe["epochs"])
+    _check_figure(document["figure"], rewinding)
     return Study(
         name=name,
         title=document.get("title", name),
@@ -231,6 +239,20 @@ def _study(name: str, document: dict[str, Any]) -> Study:
     )
 
 
+def _check_figure(options: dict[str, Any], rewinding: Rewinding | None) -> None:
+    low, high = options.get("ylim", (0, 1))
+    if not low < high:
+        raise PruningError(f"figure.ylim must rise, it is {options['ylim']}.")
+    if "published" in options:
+        check_reference(options["published"])
+    levels = max((mode.levels for mode in rewinding.modes.values()), default=0) if rewinding else 0
+    for level in options.get("retrain_levels", ()):
+        if level > levels:
+            raise PruningError(
+                f"figure.retrain_levels names level {level}, but the study has {levels}."
+            )
+
+
 def _rewinding(values: dict[str, Any], network: str, epochs: float) -> Rewinding:
     by_mode = values["methods_by_mode"]
     every = (
@@ -241,10 +263,20 @@ def _rewinding(values: dict[str, Any], network: str, epochs: float) -> Rewinding
     for method in every:
         if method not in RULES:
             raise unknown("re-training method", method, RULES)
-    for key in ("methods_by_mode", "levels_by_mode", "densities_by_mode", "thinnings"):
+    whole_filters = {mode for mode in values["modes"] if mode.startswith(STRUCTURED)}
+    allowed = {
+        "methods_by_mode": set(values["modes"]),
+        "levels_by_mode": set(values["modes"]),
+        "densities_by_mode": set(values["modes"]) - whole_filters,
+        "thinnings": whole_filters,
+    }
+    for key, modes in allowed.items():
         for mode in values[key]:
-            if mode not in values["modes"]:
-                raise PruningError(f"rewinding.{key} names {mode!r}, which is not among its modes.")
+            if mode not in modes:
+                raise PruningError(
+                    f"rewinding.{key} names {mode!r}, which is not among the modes it is for "
+                    f"({', '.join(sorted(modes)) or 'none'})."
+                )
     registry.entry("score", values["score"])
     kept = set(values["retrain_times"]).union(*values["times_by_method"].values())
     rewinding = Rewinding(
@@ -280,25 +312,34 @@ def _mode(name: str, values: dict[str, Any], network: str) -> Mode:
 
 
 def _algorithm(values: dict[str, Any], rewinding: Rewinding | None, epochs: float) -> Algorithm:
-    density = 1 - values["fraction"]
+    density, levels = 1 - values["fraction"], values["max_levels"]
     prunings = tuple(
         {"kind": "weights", "density": density**k, "score": "magnitude", "scope": "global"}
-        for k in range(1, values["max_levels"] + 1)
+        for k in range(1, levels + 1)
     )
-    own = Mode({"lr_rewind": (epochs,)}, prunings, 0, chained=True)
+    name, mode = ALGORITHM, Mode({"lr_rewind": (epochs,)}, prunings, 0, chained=True)
     iterative = rewinding.modes.get("iterative") if rewinding else None
-    if iterative and epochs in iterative.times.get("lr_rewind", ()):
-        shared = min(len(prunings), iterative.levels)
-        if prunings[:shared] == iterative.prunings[:shared]:
-            longest = max(prunings, iterative.prunings, key=len)
-            definition = replace(iterative, prunings=longest)
-            return Algorithm("iterative", definition, epochs, values["tolerance"])
-    return Algorithm(ALGORITHM, own, epochs, values["tolerance"])
+    if (
+        iterative
+        and epochs in iterative.times.get("lr_rewind", ())
+        and all(map(_same_pruning, iterative.prunings, prunings))
+    ):
+        further = prunings[iterative.levels :]
+        name, mode = "iterative", replace(iterative, prunings=iterative.prunings + further)
+    return Algorithm(name, mode, levels, epochs, values["tolerance"])
+
+
+def _same_pruning(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+    """Whether two levels remove the same, up to how their density is written down."""
+    densities = first.get("density", 0), second.get("density", 0)
+    rest = [{k: v for k, v in p.items() if k != "density"} for p in (first, second)]
+    return rest[0] == rest[1] and math.isclose(*densities, rel_tol=1e-9)
 
 
 def _weights(mode: str, values: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Unstructured pruning: the density of each level."""
-    if ("densities" in values) == ("levels" in values):
+    own = mode in values["densities_by_mode"]
+    if not own and ("densities" in values) == ("levels" in values):
         raise PruningError("rewinding needs either `levels` (with `fraction`) or `densities`.")
     densities = values["densities_by_mode"].get(mode, values.get("densities"))
     usual = values["levels"] if densities is None else len(densities)

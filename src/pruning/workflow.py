@@ -18,7 +18,7 @@ from pruning.code_version import code_version
 from pruning.errors import PruningError, unknown
 from pruning.files import digest, read_json
 from pruning.jobs import Untracked
-from pruning.methods.algorithm import matches
+from pruning.methods.algorithm import NO_VALIDATION, matches
 from pruning.methods.retraining_rules import rule
 from pruning.schema import check_document
 from pruning.study import Mode, Study, find_study
@@ -240,7 +240,7 @@ class Workflow:
         study, seed = self.study(wildcards.study), wildcards.seed
         algorithm, settings = study.algorithm, self._algorithm_settings(study, seed)
         judged: list[str] = []
-        while len(judged) < len(algorithm.definition.prunings):
+        while len(judged) < algorithm.max_levels:
             level = len(judged) + 1
             path = layout.algorithm_judgement(study.name, seed, settings, level)
             if not os.path.exists(path):
@@ -259,7 +259,7 @@ class Workflow:
         ending = [
             self._algorithm_settings(study, seed),
             algorithm.tolerance,
-            len(algorithm.definition.prunings),
+            algorithm.max_levels,
         ]
         return {
             "way": layout.algorithm_way(study.name, seed, digest(ending)),
@@ -304,15 +304,15 @@ class Workflow:
     def algorithm_levels(self, wildcards: Any) -> Untracked:
         """The folder of each level of Algorithm 1, the dense training first."""
         study = self.study(wildcards.study)
-        count = len(study.algorithm.definition.prunings)
-        return Untracked(
-            [layout.algorithm_level(study, wildcards.seed, level) for level in range(count + 1)]
-        )
+        levels = range(study.algorithm.max_levels + 1)
+        return Untracked([layout.algorithm_level(study, wildcards.seed, level) for level in levels])
 
     @for_rules
     def algorithm_results(self, wildcards: Any) -> list[str]:
         """The outcome of Algorithm 1 on every replicate."""
         study = self.study(wildcards.study)
+        if not study.task["validation"]["fraction"]:
+            raise PruningError(NO_VALIDATION)
         return [layout.algorithm_result(study.name, seed) for seed in study.seeds]
 
     # -- resources --------------------------------------------------------------------------

@@ -11,6 +11,7 @@ with job(snakemake.log[0]):
         settings=told["settings"],
         titles=dict(told["titles"]),
         options=told["options"],
+        resources=told["resources"],
         pdf=output.pdf,
         png=output.png,
         csv=output.csv,

@@ -135,7 +135,7 @@ def single_rule(table: pd.DataFrame, methods: Iterable[str] = CORE) -> pd.DataFr
     """One retrain time per method, chosen without looking at any result (Renda et al., F2 and F3).
 
     Weight rewinding retrains for the longest time of the grid within 0.9 T, as rewinding to the
-    very beginning is not safe; every other method for T, and has no cell where T is not in the grid.
+    very beginning is not safe; every other method for T, with no cell where the grid lacks T.
     """
     chosen = []
     for method in methods:

@@ -59,7 +59,7 @@ METHODS = {
     "reinit": "reinit",
 }
 VARIANTS = {"Structured-A": "structured_a", "Structured-B": "structured_b"}
-CACHE_SIZE = 10_000_000  # bytes; the files have 28 kB and 1.3 MB
+LARGEST_FILE = 10_000_000  # bytes; the files have 28 kB and 1.3 MB
 
 
 def tidy_table(source: Path | str) -> pd.DataFrame:
@@ -100,9 +100,9 @@ def fetch(source: Path | str, name: str) -> bytes:
     try:
         if str(source).startswith(("https://", "http://")):
             with urllib.request.urlopen(f"{str(source).rstrip('/')}/{name}", timeout=60) as answer:
-                return answer.read(CACHE_SIZE)
+                return answer.read(LARGEST_FILE)
         return Path(source, name).read_bytes()
-    except (OSError, HTTPException) as error:
+    except (OSError, HTTPException, ValueError) as error:
         raise PruningError(
             f"The published result {name} cannot be read from {source} ({error}). Set "
             "`published: {renda2020: ...}` in config/config.yaml to a folder that holds "

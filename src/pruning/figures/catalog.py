@@ -36,24 +36,22 @@ class Entry:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
-def _compares(study: Study) -> bool:
-    return study.rewinding is not None
+def _has(modes: tuple[str, ...] = ("",), methods: tuple[str, ...] = ()) -> Callable[[Study], bool]:
+    """Whether a study runs one of these methods in a mode whose name begins like one of these."""
 
+    def needs(study: Study) -> bool:
+        found = study.rewinding.modes if study.rewinding else {}
+        return any(
+            name.startswith(modes) and (not methods or not mode.times.keys().isdisjoint(methods))
+            for name, mode in found.items()
+        )
 
-def _has(*modes: str) -> Callable[[Study], bool]:
-    """Whether a study has a mode whose name begins like one of these."""
-    return lambda study: (
-        _compares(study) and any(mode.startswith(modes) for mode in study.rewinding.modes)
-    )
-
-
-def _iterates_learning_rate_rewinding(study: Study) -> bool:
-    return _has("iterative")(study) and "lr_rewind" in study.rewinding.modes["iterative"].times
+    return needs
 
 
 _COMPRESSION = "pruning.figures.rewinding:accuracy_vs_compression"
 _TIME = "pruning.figures.rewinding:accuracy_vs_retrain_time"
-_CORE = ["lr_rewind", "weight_rewind", "fine_tune"]
+_CORE = ("lr_rewind", "weight_rewind", "fine_tune")
 _POINTS = (
     "Change of the test score against the mean of the dense networks, by compression ratio "
     "(1 / density). Points are medians over replicates, bars run from the minimum to the maximum, "
@@ -64,27 +62,27 @@ _PAPER = " Methods and terms are those of Renda, Frankle and Carbin (ICLR 2020).
 
 FIGURES: dict[str, Entry] = {
     "rewind_vs_finetune": Entry(
-        _COMPRESSION, REWINDING, _POINTS + _BEST + _PAPER, _compares, {"rule": "best_validated"}
+        _COMPRESSION, REWINDING, _POINTS + _BEST + _PAPER, _has(), {"rule": "best_validated"}
     ),
     "rewind_vs_finetune_core": Entry(
         _COMPRESSION,
         REWINDING,
         _POINTS + _BEST + _PAPER,
-        _compares,
+        _has(methods=_CORE),
         {"rule": "best_validated", "methods": _CORE},
     ),
     "rewind_vs_finetune_iterative": Entry(
         _COMPRESSION,
         REWINDING,
         _POINTS + _BEST + _PAPER,
-        _has("iterative"),
+        _has(("iterative",), _CORE),
         {"rule": "best_validated", "modes": ["iterative"], "methods": _CORE, "literature": True},
     ),
     "rewind_vs_finetune_one_shot": Entry(
         _COMPRESSION,
         REWINDING,
         _POINTS + _BEST + _PAPER,
-        _has("one_shot"),
+        _has(("one_shot",)),
         {"rule": "best_validated", "modes": ["one_shot"]},
     ),
     "rewind_vs_finetune_structured": Entry(
@@ -92,7 +90,7 @@ FIGURES: dict[str, Entry] = {
         REWINDING,
         _POINTS + _BEST + " Whole filters are pruned; the density also counts the inputs that the "
         "next convolution loses." + _PAPER,
-        _has(STRUCTURED),
+        _has((STRUCTURED,)),
         {"rule": "best_validated", "modes": [STRUCTURED], "literature": True},
     ),
     "algorithm_vs_literature": Entry(
@@ -100,7 +98,7 @@ FIGURES: dict[str, Entry] = {
         REWINDING,
         _POINTS + "Learning-rate rewinding for the full original training time and nothing tuned, "
         "beside published results of other methods." + _PAPER,
-        _iterates_learning_rate_rewinding,
+        _has(("iterative",), ("lr_rewind",)),
         {
             "rule": "single_rule",
             "modes": ["iterative"],
@@ -113,7 +111,7 @@ FIGURES: dict[str, Entry] = {
         REWINDING,
         _POINTS + "One retrain time per method, chosen in advance: T for learning-rate rewinding "
         "and fine-tuning, the longest one up to 0.9 T for weight rewinding." + _PAPER,
-        _compares,
+        _has(methods=_CORE),
         {"rule": "single_rule", "methods": _CORE, "literature": True},
     ),
     "accuracy_vs_retrain_time": Entry(
@@ -122,13 +120,13 @@ FIGURES: dict[str, Entry] = {
         "Change of the test score against the mean of the dense networks, by retrain time, one "
         "panel per density. Points are medians over replicates, bars run from the minimum to the "
         "maximum. The shaded band is the rewinding safe zone, 0.25 T to 0.9 T." + _PAPER,
-        _compares,
+        _has(),
     ),
     "accuracy_vs_retrain_time_core": Entry(
         _TIME,
         REWINDING,
         "As accuracy_vs_retrain_time, of the three main methods." + _PAPER,
-        _compares,
+        _has(methods=_CORE),
         {"methods": _CORE},
     ),
     "speedup": Entry(
@@ -139,7 +137,7 @@ FIGURES: dict[str, Entry] = {
         "replicates. Below, the cost of the fine-tuned network over that of each method's. "
         + _BEST
         + _PAPER,
-        _has("iterative"),
+        _has(("iterative",), _CORE),
         {"methods": _CORE, "modes": ["iterative"]},
     ),
 }

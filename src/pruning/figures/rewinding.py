@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 
 from pruning.analysis import cells as cell_tables
 from pruning.analysis.published import network_cells, read_literature
+from pruning.errors import PruningError
 from pruning.figures import style
 from pruning.figures.context import Context, Drawn
 
@@ -68,8 +69,8 @@ def accuracy_vs_compression(tidy: pd.DataFrame, context: Context) -> Drawn:
         _published_lines(panel, published, methods, x="density")
         _literature_points(panel, points)
         style.compression_axis(panel, here["density"].tolist())
-        _limit(panel, here, context.option(study, "ylim"), published, points)
-        panel.set_title(_title(context, study, mode, int(here["n"].max())))
+        _limit(panel, here, context.option(study, "ylim"), published, points, dense)
+        panel.set_title(_title(context, study, mode, here["n"].max(), dense["n"].max()))
         shown += [dense, here, published, points]
     _label_scores(axes, [_panel_cells(table, *key)["unit"].iloc[0] for key in keys])
     style.legend(figure, axes)
@@ -99,7 +100,7 @@ def accuracy_vs_retrain_time(tidy: pd.DataFrame, context: Context) -> Drawn:
             _lines(panel, here, methods, x="retrain_time")
             _published_lines(panel, published, methods, x="retrain_time")
             panel.set_xlim(0, 1.04 * training_time)
-            _limit(panel, here, context.option(study, "ylim"), published)
+            _limit(panel, here, None, published)
             ratio = style.ratio(here["compression_ratio"].iloc[0])
             panel.set_title(f"{context.title(study)}\n{MODES.get(mode, mode)}, {ratio}")
             panel.set_xlabel("Retrain time (epochs)")
@@ -121,7 +122,7 @@ def speedup(tidy: pd.DataFrame, context: Context) -> Drawn:
     table = _with_costs(_chosen(cell_tables.cells(tidy), context, "best_validated"))
     keys = _panels(table, context)
     methods = style.order(list(dict.fromkeys(table["method"])))
-    figure, grid = style.grid(2, max(1, len(keys)))
+    figure, grid = style.grid(2, len(keys))
     shown = []
     for column, (study, mode) in enumerate(keys):
         here = _panel_cells(table, study, mode)
@@ -137,11 +138,8 @@ def speedup(tidy: pd.DataFrame, context: Context) -> Drawn:
             panel.set_title(_title(context, study, mode))
         grid[1][column].axhline(1, color="0.45", linewidth=0.9, linestyle=(0, (4, 2)), zorder=1)
         shown += [here, published]
-    if not keys:
-        for axes in grid:
-            axes[0].text(0.5, 0.5, "no costs in this table", ha="center", va="center")
     grid[0][0].set_ylabel("Theoretical speed-up")
-    grid[1][0].set_ylabel("Cost of fine-tuned / this")
+    grid[1][0].set_ylabel("MACs of fine-tuned / of method")
     style.legend(figure, [panel for axes in grid for panel in axes])
     return Drawn(figure, _written(shown, COST_COLUMNS))
 
@@ -165,6 +163,11 @@ def _panels(table: pd.DataFrame, context: Context) -> list[tuple[str, str]]:
     """(study, mode) of each panel: studies as they are listed, modes as in :data:`MODES`."""
     pruned = cell_tables.pruned(table)
     found = set(zip(pruned["study"], pruned["variant"], strict=True))
+    if not found:
+        raise PruningError(
+            f"{', '.join(context.titles)}: there are no cells of the methods and modes that this "
+            "figure shows."
+        )
     studies = [*context.titles, *sorted({study for study, _ in found} - set(context.titles))]
     return [(study, mode) for study in studies for mode in MODES if (study, mode) in found]
 
@@ -175,7 +178,8 @@ def _panel_cells(table: pd.DataFrame, study: str, mode: str) -> pd.DataFrame:
 
 def _shown_densities(here: pd.DataFrame, limit: float | None) -> pd.DataFrame:
     """Cells up to a compression ratio, where a study's ``xlim`` cuts the axis."""
-    return here if limit is None else here[here["compression_ratio"] <= limit * 1.001]
+    shown = here["compression_ratio"] <= (limit or 0) * 1.01  # published densities are rounded
+    return here[shown] if shown.any() else here
 
 
 def _rows(here: pd.DataFrame, context: Context) -> list[list[pd.DataFrame]]:
@@ -195,7 +199,8 @@ def _with_costs(table: pd.DataFrame) -> pd.DataFrame:
     keys = ["study", "variant", "level"]
     reference = table[table["method"] == "fine_tune"].set_index(keys)["macs"]
     own = table.set_index(keys)
-    return table.assign(relative_to_fine_tune=(reference.reindex(own.index) / own["macs"]).values)
+    relative = (reference.reindex(own.index) / own["macs"]).values
+    return table.assign(relative_to_fine_tune=relative, n=table["n_macs"])
 
 
 def _published(here: pd.DataFrame, context: Context, rule: str) -> pd.DataFrame:
@@ -207,12 +212,14 @@ def _published(here: pd.DataFrame, context: Context, rule: str) -> pd.DataFrame:
     if reference is None:
         return here.iloc[:0]
     table = RULES[rule](network_cells(reference, context.resources))
-    low, high = here["density"].min() * 0.98, here["density"].max() * 1.02
     table = table[
-        (table["variant"] == here["variant"].iloc[0])
-        & table["method"].isin(here["method"])
-        & table["density"].between(low, high)
+        (table["variant"] == here["variant"].iloc[0]) & table["method"].isin(here["method"])
     ]
+    low, high = here["density"].min(), here["density"].max()
+    table = table[table["density"].between(low * 0.98, high * 1.02)]
+    if low == high and len(table):  # one level: the published one that is nearest
+        distance = (table["density"] / low - 1).abs()
+        table = table[distance == distance.min()]
     scale = here["training_time"].iloc[0] / table["training_time"]
     return table.assign(source=reference, retrain_time=table["retrain_time"] * scale)
 
@@ -351,8 +358,11 @@ def _score_label(unit: str) -> str:
     return "Accuracy change (pp)" if unit == "pp" else f"{unit} change"
 
 
-def _title(context: Context, study: str, mode: str, n: int | None = None) -> str:
+def _title(
+    context: Context, study: str, mode: str, n: int | None = None, dense: int | None = None
+) -> str:
     study, mode = context.title(study), MODES.get(mode, mode)
-    mode = mode if n is None else f"{mode} (n={n})"
+    if n is not None:
+        mode += f" (n={n})" if n == dense else f" (n={n}, dense {dense})"
     separator = ", " if len(study) + len(mode) < TITLE_LENGTH else "\n"
     return f"{study}{separator}{mode}"

@@ -19,6 +19,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 
 from pruning.errors import PruningError
 from pruning.files import atomic_path
+from pruning.papers import paper
 
 COLUMN_WIDTH = 3.35  # inches, one column of a two-column page
 PANEL_HEIGHT = 2.35
@@ -57,7 +58,6 @@ NETWORKS = {
     "vgg16": "VGG-16",
     "gnmt": "GNMT",
 }
-PAPERS = {"renda2020": "Renda et al. 2020"}
 _SPARE_MARKERS = "PX*<>hdp"
 
 
@@ -133,8 +133,8 @@ def compression_axis(axes: Axes, densities: list[float]) -> None:
 
 
 def ratio(value: float, span: float = math.inf) -> str:
-    """A compression ratio for people: 1.25x, 9.31x, 22.7x; finer where ``span`` is small."""
-    return f"{value:.3g}x" if span > 1.1 else f"{value:.3f}x"
+    """A compression ratio for people: 1.40x, 9.31x, 22.7x; finer where ``span`` is small."""
+    return f"{value:#.3g}x" if span > 1.1 else f"{value:.3f}x"
 
 
 def dense_line(axes: Axes) -> None:
@@ -150,8 +150,8 @@ def dense_band(axes: Axes, low: float, high: float) -> None:
 
 def published_name(reference: str) -> str:
     """``renda2020:resnet56`` for legends."""
-    paper, _, network = reference.partition(":")
-    return f"{NETWORKS.get(network, network)}, published ({PAPERS.get(paper, paper)})"
+    name, _, network = reference.partition(":")
+    return f"{NETWORKS.get(network, network)}, published ({paper(name).label})"
 
 
 def literature_markers(sources: list[str]) -> dict[str, str]:

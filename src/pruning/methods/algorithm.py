@@ -11,6 +11,11 @@ from typing import Any
 
 from pruning.errors import PruningError
 
+NO_VALIDATION = (
+    "Algorithm 1 stops by validation accuracy, and this study has no validation images. Give it a "
+    "`validation` fraction above 0."
+)
+
 
 def judge(dense: Mapping[str, Any], retrained: Mapping[str, Any]) -> dict[str, Any]:
     """What a level has lost against the dense network of its replicate.
@@ -31,10 +36,7 @@ def judge(dense: Mapping[str, Any], retrained: Mapping[str, Any]) -> dict[str, A
             row[f"{name}_{split}"] = round(100 * summary["scores"][split]["accuracy"], 6)
     row["change"] = round(row["pruned_validation"] - row["dense_validation"], 6)
     if math.isnan(row["change"]):
-        raise PruningError(
-            "Algorithm 1 stops by validation accuracy, and this study has no validation images. "
-            "Give it a `validation` fraction above 0."
-        )
+        raise PruningError(NO_VALIDATION)
     return row
 
 

@@ -5,16 +5,17 @@ rounded down plus one Bernoulli draw with the fractional part as its probability
 the same for every replicate, so that all of them lose equally many.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from math import floor
 from random import Random
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from pruning import masks as masking
 from pruning.errors import PruningError
 from pruning.methods.selection import Pruned, surviving
+from pruning.models.build import prunable_names
 from pruning.training.state import State
 from pruning.training.task import Task
 
@@ -45,82 +46,113 @@ def prune_filters(
         Masks that zero the filters; ``remaining`` also lacks what they feed.
 
     Raises:
-        PruningError: an index that is no convolution, listed twice, or exempt.
+        PruningError: an index that is no convolution, is listed twice, is exempt, or whose output
+            is added to a shortcut, so that its filters cannot go alone.
     """
     del seed, purpose
-    weights, current = surviving(task, state)
-    convs = main_convs(current)
-    fractions = _fractions(thinnings, convs)
+    weights, masks = surviving(task, state)
+    module = task.build()
+    fractions = _fractions(thinnings, module, masks)
     draws = Random(0)  # as the authors: re-seeded at each call; with it the counts are theirs
-    masks = {name: mask.clone() for name, mask in current.items()}
-    for index, fraction in sorted(fractions.items()):
-        name = convs[index - 1]
+    for name, fraction in fractions.items():
         norms = weights[name].abs().flatten(1).sum(1)
         removed = _filters_to_remove(len(norms), 1 - (1 - fraction) ** level, draws)
+        masks[name] = masks[name].clone()
         masks[name][norms.sort(stable=True).indices[:removed]] = False
-    remaining = cut(masks)
+    remaining = cut(masks, module)
     return Pruned(masks, remaining, masking.density(remaining))
 
 
-def main_convs(weights: Mapping[str, Tensor]) -> list[str]:
+def main_convs(module: nn.Module) -> list[str]:
     """Names of the convolution kernels in module order, projections of shortcuts left out."""
-    return [n for n, w in weights.items() if w.ndim == 4 and SHORTCUT not in n.split(".")]
+    weights = dict(module.named_parameters())
+    return [name for name in _main_layers(module) if weights[name].ndim == 4]
 
 
-def cut(masks: Mapping[str, Tensor]) -> masking.Masks:
+def fed_layers(module: nn.Module) -> dict[str, str]:
+    """Each layer whose output goes to one other layer alone, and that layer, by weight names.
+
+    That is the next in module order; in a network of residual blocks only within a block, as the
+    output of a block's last layer, and of the stem, is also what shortcuts carry on.
+    """
+    blocks = [f"{name}." for name, part in module.named_modules() if hasattr(part, SHORTCUT)]
+
+    def block(name: str) -> str | None:
+        return next((prefix for prefix in blocks if name.startswith(prefix)), None)
+
+    return {
+        name: following
+        for name, following in pairwise(_main_layers(module))
+        if not blocks or (block(name) is not None and block(name) == block(following))
+    }
+
+
+def cut(masks: Mapping[str, Tensor], module: nn.Module) -> masking.Masks:
     """The masks of the network that is left when removed filters are really cut out.
 
-    A filter that is gone takes the matching inputs of the next layer with it (the next main
-    convolution, or the linear layer). As the published densities count, so do the matching inputs
-    of a projection in the next block: an odd convention, as a projection reads the block's output,
-    and worth less than 0.2 percentage points of density; without it the published counts of kept
-    weights are not met.
+    A filter that is gone takes the matching inputs of the layer it feeds with it. As the published
+    densities count, so do the matching inputs of a projection in the next block: an odd convention,
+    as a projection reads the block's output, and worth less than 0.2 percentage points of density;
+    without it the published counts of kept weights are not met.
 
     Args:
-        masks: by weight name in module order.
+        masks: by weight name.
+        module: the network they are of; weights without a mask stay whole.
     """
     remaining = {name: mask.clone() for name, mask in masks.items()}
-    main = [n for n in masks if SHORTCUT not in n.split(".")]
-    for name, following in pairwise(main):
-        gone = ~masks[name].flatten(1).any(1)
-        if not gone.any() or masks[name].ndim != 4:
+    for name, following in (*fed_layers(module).items(), *_projections(module)):
+        if name not in masks or following not in masks or masks[name].ndim != 4:
             continue
+        gone = ~masks[name].flatten(1).any(1)
         target = remaining[following]
         inputs = gone.repeat_interleave(target.shape[1] // len(gone))  # a linear layer: H x W each
         target[:, inputs] = False
-    for projection, source in _projections(masks).items():
-        gone = ~masks[source].flatten(1).any(1)
-        remaining[projection][:, gone] = False
     return remaining
 
 
-def _projections(masks: Mapping[str, Tensor]) -> dict[str, str]:
-    """Each projection, and the first convolution of the block before its own."""
-    sources, main = {}, []
-    for name in masks:
+def _main_layers(module: nn.Module) -> list[str]:
+    return [name for name in prunable_names(module) if SHORTCUT not in name.split(".")]
+
+
+def _projections(module: nn.Module) -> Iterator[tuple[str, str]]:
+    """The first convolution of a block, and the projection in the next block."""
+    weights, main = dict(module.named_parameters()), []
+    for name in prunable_names(module):
         block, is_shortcut, _ = name.partition(f".{SHORTCUT}.")
         if not is_shortcut:
             main.append(name)
             continue
         before = [n for n in main if not n.startswith(f"{block}.")]
-        if len(before) > 1 and len(masks[before[-2]]) == masks[name].shape[1]:
-            sources[name] = before[-2]
-    return sources
+        if len(before) > 1 and len(weights[before[-2]]) == weights[name].shape[1]:
+            yield before[-2], name
 
 
-def _fractions(thinnings: Sequence[Mapping], convs: list[str]) -> dict[int, float]:
-    fractions: dict[int, float] = {}
+def _fractions(
+    thinnings: Sequence[Mapping], module: nn.Module, masks: Mapping[str, Tensor]
+) -> dict[str, float]:
+    """The fraction of each convolution that is thinned out, in module order."""
+    convs, fed = main_convs(module), fed_layers(module)
+    fractions: dict[str, float] = {}
     for thinning in thinnings:
         for index in thinning["convs"]:
+            what = f"Structured pruning names convolution {index}"
             if not 1 <= index <= len(convs):
                 raise PruningError(
-                    f"Structured pruning names convolution {index}, but this network has "
-                    f"{len(convs)} that may be pruned (counted from 1, projections left out)."
+                    f"{what}, but this network has {len(convs)} (counted from 1, projections of "
+                    "shortcuts left out)."
                 )
-            if index in fractions:
-                raise PruningError(f"Structured pruning names convolution {index} twice.")
-            fractions[index] = thinning["fraction"]
-    return fractions
+            name = convs[index - 1]
+            if name in fractions:
+                raise PruningError(f"{what} twice.")
+            if name not in masks:
+                raise PruningError(f"{what}, {name}, which the study exempts from pruning.")
+            if name not in fed:
+                raise PruningError(
+                    f"{what}, {name}, but its output is added to a shortcut, so its filters cannot "
+                    "go alone. Name the first convolutions of blocks."
+                )
+            fractions[name] = thinning["fraction"]
+    return {name: fractions[name] for name in convs if name in fractions}
 
 
 def _filters_to_remove(filters: int, fraction: float, draws: Random) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from pruning.analysis.published import FOLDER
 from pruning.analysis.tidy import read_table, write_table
 from pruning.errors import PruningError
 from pruning.figures import style
@@ -20,6 +21,7 @@ def figure(
     settings: Mapping[str, Any],
     titles: Mapping[str, str],
     options: Mapping[str, Mapping[str, Any]],
+    resources: Path | str = FOLDER,
     pdf: Path | str,
     png: Path | str,
     csv: Path | str,
@@ -32,6 +34,7 @@ def figure(
         settings: what the function is told, see :mod:`pruning.figures.catalog`.
         titles: of the studies to show, by name; rows of other studies are left out.
         options: per study, the ``figure`` section of its file.
+        resources: folder of published numbers.
         pdf, png, csv: where the figure and the numbers it draws go.
 
     Raises:
@@ -43,7 +46,7 @@ def figure(
         raise PruningError(f"There is nothing of {', '.join(titles)} to draw in the tidy tables.")
     module, function = draw.split(":")
     style.use()
-    context = Context(titles, options, settings)
+    context = Context(titles, options, settings, resources)
     drawn = getattr(importlib.import_module(module), function)(tidy, context)
     write_table(drawn.table, csv)
     style.save(drawn.figure, pdf, png)
