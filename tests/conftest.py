@@ -7,6 +7,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import pytest
 import torch
+from hypothesis import settings
 
 from pruning.data.batches import Batching
 from pruning.data.splits import load
@@ -16,6 +17,10 @@ from pruning.training.optimizers import OptimizerConfig
 from pruning.training.recipe import Recipe
 from pruning.training.schedules import StepDecay
 from pruning.training.task import Task
+
+# No test asserts a time, and hypothesis would.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 REPOSITORY = Path(__file__).parents[1]
 SCHEMAS = REPOSITORY / "workflow" / "schemas"
