@@ -56,18 +56,13 @@ def retrain_folder(
     return f"{seed_folder(study, seed)}/{mode}/{method}/{_spell(time)}/level{level}"
 
 
-def chain(mode: str, method: str, time: float | str, chained: bool) -> str:
+def cell_chain(study: Study, mode: str, method: str, time: float | str) -> str:
     """The sequence of prunings a retraining's mask is from.
 
     Masks that are cut from the dense network are shared by all methods; where a level prunes what
     the level before retrained, the chain is a method's own.
     """
-    return f"{mode}/{method}/{_spell(time)}" if chained else mode
-
-
-def cell_chain(study: Study, mode: str, method: str, time: float | str) -> str:
-    """:func:`chain` of a cell of a study."""
-    return chain(mode, method, time, study.modes[mode].chained)
+    return f"{mode}/{method}/{_spell(time)}" if study.modes[mode].chained else mode
 
 
 def mask(study: str, seed: int | str, chain: str, level: int | str) -> str:

@@ -5,10 +5,10 @@ from typing import Any
 
 from pruning import layout
 from pruning.code_version import code_version
-from pruning.errors import PruningError, unknown
+from pruning.errors import PruningError
 from pruning.figures.catalog import FIGURES, entry, figures_of
 from pruning.jobs import Untracked
-from pruning.papers import paper
+from pruning.papers import check_reference, paper
 from pruning.study import Study
 from pruning.workflow import Workflow, for_rules, ordered
 
@@ -90,10 +90,8 @@ class Products:
         titles = dict(source.titles)
         network = getattr(wildcards, "network", None)
         if network is not None:
+            check_reference(f"{wildcards.paper}:{network}")
             study = f"{wildcards.paper}_{network}"
-            if study not in titles:
-                networks = [name.removeprefix(f"{wildcards.paper}_") for name in titles]
-                raise unknown(f"network of {wildcards.paper}", network, networks)
             titles = {study: titles[study]}
         return source, titles
 

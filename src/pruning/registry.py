@@ -89,5 +89,10 @@ def entry(kind: str, name: str) -> str:
 
 def find(kind: str, name: str) -> Callable[..., Any]:
     """Import and return what stands behind a name. Raises like :func:`entry`."""
-    module, attribute = entry(kind, name).split(":")
+    return load(entry(kind, name))
+
+
+def load(place: str) -> Callable[..., Any]:
+    """What stands at ``module:attribute``."""
+    module, attribute = place.split(":")
     return getattr(importlib.import_module(module), attribute)

@@ -153,8 +153,8 @@ class Workflow:
         self._check_cell(wildcards)
         study, seed, level = wildcards.study, wildcards.seed, wildcards.level
         method = rule(wildcards.method)
-        chained = self._mode(study, wildcards.mode).chained
-        chain = layout.chain(wildcards.mode, wildcards.method, wildcards.time, chained)
+        place = (wildcards.mode, wildcards.method, wildcards.time)
+        chain = layout.cell_chain(self.study(study), *place)
         parent = layout.pruned_folder(study, seed, chain, level)
         mask = layout.mask(study, seed, chain, level)
         inputs = {

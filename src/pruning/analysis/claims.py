@@ -88,8 +88,12 @@ class Evidence:
 
         Args:
             cells: of one or more studies, see :func:`pruning.analysis.cells.cells`.
-            literature: None for none.
-            last_drop: None for none known.
+            literature: results of other papers, see
+                :func:`pruning.analysis.published.read_literature`; without them claim 11 has no
+                cells.
+            last_drop: by study the longest retrain time that lies wholly after the last drop of
+                the learning rate, so that rewinding the rate changes nothing: 46 epochs for CIFAR,
+                10 for ImageNet. Without it claim 9 has no cells.
         """
         if literature is None:
             literature = pd.DataFrame(columns=list(LITERATURE))
@@ -105,12 +109,7 @@ def margins(
     """The cells behind every claim.
 
     Args:
-        cells: of one or more studies, see :func:`pruning.analysis.cells.cells`.
-        literature: results of other papers, see
-            :func:`pruning.analysis.published.read_literature`; without them claim 11 has no cells.
-        last_drop: by study the longest retrain time that lies wholly after the last drop of the
-            learning rate, so that rewinding the rate changes nothing: 46 epochs for CIFAR, 10 for
-            ImageNet. Without it claim 9 has no cells.
+        cells, literature, last_drop: as for :meth:`Evidence.of`.
 
     Returns:
         The columns :data:`MARGINS`: the value that a claim is about and its distance to the limit,
@@ -131,12 +130,7 @@ def claims(
     """Count for every claim the cells that satisfy it.
 
     Args:
-        cells: of one or more studies, see :func:`pruning.analysis.cells.cells`.
-        literature: results of other papers, see
-            :func:`pruning.analysis.published.read_literature`; without them claim 11 has no cells.
-        last_drop: by study the longest retrain time that lies wholly after the last drop of the
-            learning rate, so that rewinding the rate changes nothing: 46 epochs for CIFAR, 10 for
-            ImageNet. Without it claim 9 has no cells.
+        cells, literature, last_drop: as for :meth:`Evidence.of`.
 
     Returns:
         The columns :data:`COLUMNS`, one row per claim whether or not it can be tested.
@@ -167,15 +161,10 @@ def write_claims(
     """Test the claims and write the counts as CSV and as a page in Markdown.
 
     Args:
-        cells: of one or more studies, see :func:`pruning.analysis.cells.cells`.
+        cells, literature, last_drop: as for :meth:`Evidence.of`.
         title: of the page.
         csv: file for the table.
         page: file for the page.
-        literature: results of other papers, see
-            :func:`pruning.analysis.published.read_literature`; without them claim 11 has no cells.
-        last_drop: by study the longest retrain time that lies wholly after the last drop of the
-            learning rate, so that rewinding the rate changes nothing: 46 epochs for CIFAR, 10 for
-            ImageNet. Without it claim 9 has no cells.
 
     Raises:
         PruningError: a file cannot be written.

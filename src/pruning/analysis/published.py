@@ -1,5 +1,6 @@
 """Published numbers, carried in ``resources/published/`` with their sources."""
 
+from functools import lru_cache
 from pathlib import Path
 
 import pandas as pd
@@ -51,6 +52,7 @@ def read_literature(name: str, folder: Path | str = FOLDER) -> pd.DataFrame:
     return read_table(_file(f"{name}_literature", folder), LITERATURE)
 
 
+@lru_cache(maxsize=8)  # figures ask for the same network in every panel
 def network_cells(reference: str, folder: Path | str = FOLDER) -> pd.DataFrame:
     """Published cells of one network.
 

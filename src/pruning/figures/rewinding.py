@@ -96,7 +96,7 @@ def accuracy_vs_retrain_time(tidy: pd.DataFrame, context: Context) -> Drawn:
             training_time = here["training_time"].iloc[0]
             low, high = cell_tables.SAFE_ZONE
             panel.axvspan(low * training_time, high * training_time, color="0.93", linewidth=0)
-            style.dense_line(panel)
+            style.reference_line(panel)
             _lines(panel, here, methods, x="retrain_time")
             _published_lines(panel, published, methods, x="retrain_time")
             panel.set_xlim(0, 1.04 * training_time)
@@ -136,7 +136,7 @@ def speedup(tidy: pd.DataFrame, context: Context) -> Drawn:
             _published_lines(panel, published, methods, x="density", value=value)
             style.compression_axis(panel, here["density"].tolist())
             panel.set_title(_title(context, study, mode))
-        grid[1][column].axhline(1, color="0.45", linewidth=0.9, linestyle=(0, (4, 2)), zorder=1)
+        style.reference_line(grid[1][column], 1, label=None)
         shown += [here, published]
     grid[0][0].set_ylabel("Theoretical speed-up")
     grid[1][0].set_ylabel("MACs of fine-tuned / of method")

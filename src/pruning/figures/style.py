@@ -137,15 +137,15 @@ def ratio(value: float, span: float = math.inf) -> str:
     return f"{value:#.3g}x" if span > 1.1 else f"{value:.3f}x"
 
 
-def dense_line(axes: Axes) -> None:
-    """The mean of the dense networks."""
-    axes.axhline(0, color="0.45", linewidth=0.9, linestyle=(0, (4, 2)), label="Dense", zorder=1)
+def reference_line(axes: Axes, value: float = 0, label: str | None = "Dense") -> None:
+    """A level to compare with: without more, the mean of the dense networks."""
+    axes.axhline(value, color="0.45", linewidth=0.9, linestyle=(0, (4, 2)), label=label, zorder=1)
 
 
 def dense_band(axes: Axes, low: float, high: float) -> None:
     """The mean and the spread of the dense networks."""
     axes.axhspan(low, high, color="0.88", linewidth=0, zorder=0)
-    dense_line(axes)
+    reference_line(axes)
 
 
 def published_name(reference: str) -> str:

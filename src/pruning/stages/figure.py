@@ -1,12 +1,12 @@
 """Stage: tidy tables -> a figure, as PDF, PNG and the CSV of what it shows."""
 
-import importlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from pruning import registry
 from pruning.analysis.published import FOLDER
 from pruning.analysis.tidy import read_table, write_table
 from pruning.errors import PruningError
@@ -44,9 +44,8 @@ def figure(
     tidy = tidy[tidy["study"].isin(titles)]
     if tidy.empty:
         raise PruningError(f"There is nothing of {', '.join(titles)} to draw in the tidy tables.")
-    module, function = draw.split(":")
     style.use()
     context = Context(titles, options, settings, resources)
-    drawn = getattr(importlib.import_module(module), function)(tidy, context)
+    drawn = registry.load(draw)(tidy, context)
     write_table(drawn.table, csv)
     style.save(drawn.figure, pdf, png)

@@ -1,8 +1,8 @@
 """Stage: a paper's own result files -> a tidy table."""
 
-import importlib
 from pathlib import Path
 
+from pruning import registry
 from pruning.analysis.tidy import write_table
 
 
@@ -17,5 +17,4 @@ def published(reader: str, source: Path | str, output: Path | str) -> None:
     Raises:
         PruningError: a file is missing, is not the one that was published, or is not safe to read.
     """
-    module, function = reader.split(":")
-    write_table(getattr(importlib.import_module(module), function)(source), output)
+    write_table(registry.load(reader)(source), output)
