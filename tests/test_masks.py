@@ -108,3 +108,16 @@ def test_apply_zeroes_even_what_is_not_finite():
         {"w": torch.tensor([True, False])}, {"w": torch.tensor([1.0, float("inf")])}
     )
     assert applied["w"].tolist() == [1.0, 0.0]
+
+
+@given(score_lists, densities, densities)
+def test_ties_within_what_is_left_go_to_the_lower_index(lists, first, second):
+    high, low = max(first, second), min(first, second)
+    keeps_something(low, lists)
+    scores = tensors(lists)
+    outer = masking.select({name: -score for name, score in scores.items()}, high)
+    kept = flat(masking.select(scores, low, within=outer)).tolist()
+    values, left = flat(scores).tolist(), flat(outer).nonzero().flatten().tolist()
+    ranked = sorted(left, key=lambda i: (-values[i], i))
+    expected = set(ranked[: masking.kept_count(low, len(values))])
+    assert {i for i, keep in enumerate(kept) if keep} == expected

@@ -114,13 +114,22 @@ def _top(
             f"Density {density} keeps {keep} of {flat.numel()} weights, but earlier pruning left "
             f"only {int(allowed.sum())}: pruning never brings weights back."
         )
-    candidates = allowed.nonzero().squeeze(1)
-    # Stable, so that ties keep the lower flat index first.
-    order = torch.sort(flat[candidates], descending=True, stable=True).indices
     mask = torch.zeros_like(allowed)
-    mask[candidates[order[:keep]]] = True
+    mask[allowed] = _largest(flat[allowed], keep)
     pieces = mask.split([score.numel() for score in scores.values()])
     return {
         name: piece.view(score.shape).clone()
         for (name, score), piece in zip(scores.items(), pieces, strict=True)
     }
+
+
+def _largest(scores: Tensor, keep: int) -> Tensor:
+    """Which of (N,) scores are the ``keep`` largest; of equal ones the first."""
+    if keep == 0:
+        return torch.zeros_like(scores, dtype=torch.bool)
+    # One order statistic instead of a sort: a tenth of the time, and SynFlow asks a hundred times.
+    threshold = scores.kthvalue(len(scores) - keep + 1).values
+    chosen = scores > threshold
+    ties = (scores == threshold).nonzero().squeeze(1)
+    chosen[ties[: keep - int(chosen.sum())]] = True
+    return chosen
