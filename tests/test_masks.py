@@ -121,3 +121,26 @@ def test_ties_within_what_is_left_go_to_the_lower_index(lists, first, second):
     ranked = sorted(left, key=lambda i: (-values[i], i))
     expected = set(ranked[: masking.kept_count(low, len(values))])
     assert {i for i, keep in enumerate(kept) if keep} == expected
+
+
+@pytest.mark.parametrize("kind", ["distinct", "ties", "sorted", "constant"])
+def test_the_threshold_found_by_a_sample_is_the_exact_one(kind, monkeypatch):
+    """Large tensors go another way than those above; also where the sample says nothing."""
+    monkeypatch.setattr(masking, "SAMPLE", 50)
+    source = torch.Generator().manual_seed(0)
+    values = {
+        "distinct": torch.rand(4000, generator=source),
+        "ties": torch.randint(5, (4000,), generator=source).float(),
+        "sorted": torch.arange(4000.0),  # evenly spaced samples of a periodic pattern mislead
+        "constant": torch.zeros(4000),
+    }[kind]
+    values[::80] = -1.0  # every sampled one
+    scores = {"a": values[:1000], "b": values[1000:].view(60, 50)}
+    within = masking.select({n: torch.rand(s.shape) for n, s in scores.items()}, 0.9)
+    for density in (0.001, 0.1, 0.5, 0.899):
+        kept = flat(masking.select(scores, density, within=within))
+        left = flat(within).nonzero().flatten()
+        order = values[left].sort(descending=True, stable=True).indices
+        expected = torch.zeros(4000, dtype=torch.bool)
+        expected[left[order[: masking.kept_count(density, 4000)]]] = True
+        assert torch.equal(kept, expected), density

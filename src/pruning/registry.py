@@ -43,6 +43,10 @@ DATASET_KINDS = {
 SCORES = {
     "magnitude": "pruning.scores.magnitude:magnitude",
     "random": "pruning.scores.random:random",
+    "snip": "pruning.scores.snip:snip",
+    "grasp": "pruning.scores.grasp:grasp",
+    "grasp_abs": "pruning.scores.grasp:grasp_abs",
+    "synflow": "pruning.scores.synflow:synflow",
 }
 
 PRUNERS = {

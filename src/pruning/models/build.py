@@ -80,3 +80,12 @@ def prunable_names(module: nn.Module, exempt: tuple[str, ...] = ()) -> list[str]
                 f"Its layers: {', '.join(layers)}."
             )
     return [f"{layer}.weight" for layer in layers if layer not in exempt]
+
+
+def norm_scale_names(module: nn.Module) -> list[str]:
+    """Names of the batch-norm scales (gamma), in module order."""
+    return [
+        f"{name}.weight"
+        for name, layer in module.named_modules()
+        if isinstance(layer, nn.modules.batchnorm._NormBase) and layer.affine
+    ]

@@ -1,7 +1,8 @@
-"""Scores: a number per prunable weight, larger = keep. One function per file.
+"""Scores: a number per prunable weight, larger = keep. One family per file.
 
-A score is ``score(context: ScoreContext) -> dict[name, Tensor]``; it is listed in
-:data:`pruning.registry.SCORES` and never changes what it is given.
+A score is ``score(context: ScoreContext, **options) -> dict[name, Tensor]``; it is listed in
+:data:`pruning.registry.SCORES` and never changes what it is given. Outside the workflow:
+``snip(ScoreContext(model, masks, batches))``.
 """
 
 from pruning.scores.context import ScoreContext

@@ -1,30 +1,89 @@
 """What a score function may look at."""
 
-from collections.abc import Mapping
+import contextlib
+import copy
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from pruning.seeds import generator
+from pruning import masks as masking
+from pruning.errors import PruningError, unknown
+from pruning.seeds import derive, generator
+
+BATCH_NORM_MODES = ("train", "eval")
+
+Batch = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
 class ScoreContext:
-    """The state to be scored.
+    """The network to be scored. A score changes nothing of it.
 
     Attributes:
-        weights: the prunable tensors, masked entries zero.
-        masks: the masks so far.
+        model: the network; its masked weights may have any value, they are taken as zero.
+        masks: the masks so far, one for each tensor that is ranked, by parameter name.
+        batches: (images float32 (B, C, H, W), labels int64 (B,)) for scores that look at data.
+        shape: (C, H, W) of one image, for scores that look at none.
         seed: the study's seed.
         purpose: what the score is for; with the seed it decides every random draw.
     """
 
-    weights: Mapping[str, Tensor]
+    model: nn.Module
     masks: Mapping[str, Tensor]
+    batches: Sequence[Batch] = ()
+    shape: tuple[int, int, int] | None = None
     seed: int = 0
     purpose: tuple[str | int, ...] = ()
+
+    @cached_property
+    def weights(self) -> dict[str, Tensor]:
+        """The ranked tensors, masked entries zero."""
+        named = dict(self.model.named_parameters())
+        return masking.apply(self.masks, {name: named[name].detach() for name in self.masks})
 
     def generator(self, *purpose: str | int) -> torch.Generator:
         """A CPU generator of this context's own for one purpose."""
         return generator(self.seed, *self.purpose, *purpose)
+
+    @contextlib.contextmanager
+    def private_model(self, batch_norm: str) -> Iterator[nn.Module]:
+        """A masked copy of the model, to run forward and backward at will.
+
+        Running statistics of the original stay as they are, and so does the global generator, which
+        dropout draws from.
+
+        Args:
+            batch_norm: ``train``: statistics of the batch (Frankle et al. 2021 for SNIP and
+                GraSP); ``eval``: the running ones (SynFlow; Tanaka et al. 2020 for all).
+
+        Raises:
+            PruningError: neither of the two.
+        """
+        if batch_norm not in BATCH_NORM_MODES:
+            raise unknown("batch-norm mode", batch_norm, BATCH_NORM_MODES)
+        model = copy.deepcopy(self.model).train(batch_norm == "train")
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                parameter.requires_grad_(True).grad = None
+                if name in self.masks:
+                    parameter.copy_(self.weights[name])
+        device = next(model.parameters()).device
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.manual_seed(derive(self.seed, *self.purpose, "scoring forward pass"))
+            yield model
+
+    def required_batches(self, score: str) -> Sequence[Batch]:
+        """The batches.
+
+        Raises:
+            PruningError: there are none.
+        """
+        if not len(self.batches):
+            raise PruningError(
+                f"The score {score!r} looks at training images, and none were given. Set "
+                "`images_per_class` to a positive number."
+            )
+        return self.batches

@@ -1,0 +1,89 @@
+"""How other code bases turn scores into masks, off-by-one faults included.
+
+Only for cross-checks against them; the project itself keeps exact counts
+(:func:`pruning.masks.select`). All rank globally. Scores are ours: larger = keep.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from pruning.errors import unknown
+from pruning.masks import Masks
+
+
+def openlth(scores: Tensor, left: Tensor, density: float) -> Tensor:
+    """Frankle et al. (2021), and OpenLTH's magnitude pruning: one weight too many goes.
+
+    The threshold is the (k+1)-th smallest of what is left, k = ceil(fraction * left), and what is
+    strictly above it stays.
+    """
+    return left & (scores > _smallest(scores[left], _to_remove(left, density) + 1))
+
+
+def openlth_highest(scores: Tensor, left: Tensor, density: float) -> Tensor:
+    """The same code with ``--prune_highest``, as it must be used for GraSP: k weights go."""
+    return left & (scores > _smallest(scores[left], _to_remove(left, density)))
+
+
+def synflow(scores: Tensor, left: Tensor, density: float) -> Tensor:
+    """Tanaka et al. (2020): k = int((1 - density) * all); strictly above the k-th smallest of all.
+
+    Weights that are gone are ranked again, with a score of 0.
+    """
+    k = int((1 - density) * scores.numel())
+    ranked = torch.where(left, scores, 0)
+    return left & (ranked > _smallest(ranked, k)) if k else left.clone()
+
+
+def grasp(scores: Tensor, left: Tensor, density: float) -> Tensor:
+    """Wang et al. (2020): k = int(all * (1 - density)); the k-th to go stays."""
+    k = int(scores.numel() * (1 - density))
+    return left & (scores >= _smallest(scores, k)) if k else left.clone()
+
+
+RULES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
+    "openlth": openlth,
+    "openlth_highest": openlth_highest,
+    "synflow": synflow,
+    "grasp": grasp,
+}
+
+
+def select_like(
+    rule: str, scores: Mapping[str, Tensor], density: float, within: Mapping[str, Tensor]
+) -> Masks:
+    """Masks as another code base makes them.
+
+    Args:
+        rule: a key of :data:`RULES`.
+        scores: larger = keep.
+        density: fraction of all weights that is to be kept.
+        within: masks so far.
+
+    Raises:
+        PruningError: no such rule.
+    """
+    if rule not in RULES:
+        raise unknown("threshold rule", rule, RULES)
+    flat = torch.cat([score.flatten() for score in scores.values()])
+    left = torch.cat([within[name].flatten() for name in scores])
+    pieces = RULES[rule](flat, left, density).split([s.numel() for s in scores.values()])
+    return {
+        name: piece.view(score.shape)
+        for (name, score), piece in zip(scores.items(), pieces, strict=True)
+    }
+
+
+def _to_remove(left: Tensor, density: float) -> int:
+    """k: the fraction of what is left that this density removes, rounded up."""
+    count = int(left.sum())
+    return math.ceil((1 - density * left.numel() / count) * count)
+
+
+def _smallest(scores: Tensor, k: int) -> Tensor:
+    if not 0 < k <= len(scores):
+        return scores.new_tensor(math.inf if k > 0 else -math.inf)
+    return scores.kthvalue(k).values

@@ -1,0 +1,42 @@
+"""SynFlow: keep the paths that carry most of the network's weight (Tanaka et al., NeurIPS 2020)."""
+
+import torch
+from torch import Tensor
+
+from pruning.errors import PruningError
+from pruning.scores.context import ScoreContext
+
+
+def synflow(context: ScoreContext) -> dict[str, Tensor]:
+    """|w * dR/d|w||, R the sum of outputs on an all-ones image with all parameters made positive.
+
+    Every parameter counts by its absolute value, biases and batch-norm parameters included; batch
+    norm is in evaluation mode. No data and no loss. Float64 is not optional: R reaches 1e74 at
+    initialization (ResNet-50 at 224x224). Meant to be iterated: one shot empties whole layers.
+
+    Args:
+        context: the network and the shape of its images.
+
+    Raises:
+        PruningError: no shape, or R is not finite even so.
+    """
+    if context.shape is None:
+        raise PruningError("The score 'synflow' needs the shape of an image.")
+    with context.private_model("eval") as model:
+        model.double()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.abs_()
+        named = dict(model.named_parameters())
+        weights = [named[name] for name in context.masks]
+        device = next(model.parameters()).device
+        ones = torch.ones(1, *context.shape, dtype=torch.float64, device=device)
+        total = model(ones).sum()
+        if not torch.isfinite(total):
+            raise PruningError(
+                f"SynFlow's sum of outputs is {float(total)} even in double precision: the weights "
+                "are too large, or not numbers."
+            )
+        gradients = torch.autograd.grad(total, weights)
+        values = [(w * g).abs().detach() for w, g in zip(weights, gradients, strict=True)]
+    return dict(zip(context.masks, values, strict=True))
