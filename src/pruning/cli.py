@@ -69,7 +69,11 @@ def _check(options: argparse.Namespace) -> None:
     for name in options.studies or [study.name for study in workflow.enabled]:
         study = workflow.study(name)
         cells = len(list(study.rewinding.cells())) if study.rewinding else 0
-        print(f"{name}: {len(study.seeds)} seeds, {cells} retrainings each, on {study.dataset}")
+        pruned = len(study.at_init.cells) if study.at_init else 0
+        print(
+            f"{name}: {len(study.seeds)} seeds on {study.dataset}, each with {cells} retrainings "
+            f"and {pruned} trainings of networks pruned at initialization or later"
+        )
 
 
 def _plan(options: argparse.Namespace) -> None:

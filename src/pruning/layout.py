@@ -8,14 +8,19 @@
     <study>/seed<k>/<one-shot mode>/level<n>/mask.safetensors
     <study>/seed<k>/iterative/<method>/t<time>/level<n>/mask.safetensors
     <study>/seed<k>/<mode>/<method>/t<time>/level<n>/{state.safetensors,...,summary.json}
+    <study>/seed<k>/at_init/<method>/<variant>/e<epoch>/level<n>/{mask.safetensors,state...}
     <study>/seed<k>/algorithm_1/{network.safetensors,mask.safetensors,levels.csv,result.json}
-    <study>/{tidy.csv,algorithm_1.csv}
+    <study>/{rewinding.csv,at_init.csv,tidy.csv,at_init_layers.csv,...,algorithm_1.csv}
     published/<paper>/tidy.csv
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from pruning.at_init_study import Cell
+from pruning.methods.at_init_rules import mask_variant
 from pruning.methods.retraining_rules import rule
 from pruning.study import Study
 
@@ -75,11 +80,70 @@ def mask_metadata(mask: str) -> str:
     return mask.replace(".safetensors", ".json")
 
 
+@dataclass(frozen=True)
+class Chain:
+    """A sequence of prunings.
+
+    Attributes:
+        prunings: parameters of the prune stage at level 1, 2, ...
+        pruned: the state file that a level of a replicate prunes, by (seed, level).
+    """
+
+    prunings: tuple[Mapping[str, Any], ...]
+    pruned: Callable[[int | str, int], str]
+
+
+def chains(study: Study) -> dict[str, Chain]:
+    """Every chain of a study by the name that paths have."""
+    found: dict[str, Chain] = {}
+    for name, mode in study.modes.items():
+        for method, times in mode.times.items():
+            for time in times:
+                chain = cell_chain(study, name, method, time)
+                found[chain] = Chain(mode.prunings, _pruned_by_mode(study, chain))
+    if study.at_init:
+        levels = range(1, len(study.at_init.densities) + 1)
+        for cell in study.at_init.cells:
+            prunings = (study.at_init.pruning(cell.method, cell.variant, k) for k in levels)
+            found[at_init_chain(cell)] = Chain(tuple(prunings), _pruned_at(study, cell.epoch))
+    return found
+
+
+def _pruned_by_mode(study: Study, chain: str) -> Callable[[int | str, int], str]:
+    return lambda seed, level: f"{pruned_folder(study.name, seed, chain, level)}/state.safetensors"
+
+
+def _pruned_at(study: Study, epoch: float) -> Callable[[int | str, int], str]:
+    return lambda seed, _: state_at(study, seed, epoch)
+
+
 def pruned_folder(study: str, seed: int | str, chain: str, level: int | str) -> str:
-    """The training whose final state a level of a chain prunes."""
+    """The training whose final state a level of a re-training chain prunes."""
     if "/" not in chain or int(level) == 1:
         return dense_folder(study, seed)
     return f"{seed_folder(study, seed)}/{chain}/level{int(level) - 1}"
+
+
+def at_init_chain(cell: Cell) -> str:
+    """The chain that cuts the masks of a cell: a variant that only changes weights has no own."""
+    return f"at_init/{cell.method}/{mask_variant(cell.variant)}/{_spell_epoch(cell.epoch)}"
+
+
+def at_init_folder(study: str, seed: int | str, cell: Cell) -> str:
+    """The training of a network that was pruned at initialization, or later."""
+    place = f"at_init/{cell.method}/{cell.variant}/{_spell_epoch(cell.epoch)}/level{cell.level}"
+    return f"{seed_folder(study, seed)}/{place}"
+
+
+def state_at(study: Study, seed: int | str, epoch: float) -> str:
+    """The dense training's state after some epochs, 0 for the initial one."""
+    if epoch >= study.task["recipe"]["epochs"]:
+        return f"{dense_folder(study.name, seed)}/state.safetensors"
+    return rewind_state(study.name, seed, study.at_init.time(epoch))
+
+
+def _spell_epoch(epoch: float) -> str:
+    return f"e{epoch:g}"
 
 
 def rewind_state(study: str, seed: int | str, time: float | str) -> str:
@@ -112,33 +176,93 @@ def algorithm_result(study: str, seed: int | str) -> str:
     return f"{seed_folder(study, seed)}/algorithm_1/result.json"
 
 
-def training_folders(study: Study) -> Iterator[str]:
-    """Every training of a study, dense ones first."""
+@dataclass(frozen=True)
+class Family:
+    """A part of a study that trains networks of its own.
+
+    Attributes:
+        folders: every training, without the dense ones.
+        files: every other file that its trainings and prunings are to leave.
+    """
+
+    folders: Callable[[Study], Iterator[str]]
+    files: Callable[[Study], Iterator[str]]
+
+
+def _rewinding_folders(study: Study) -> Iterator[str]:
+    for seed in study.seeds:
+        for cell in study.rewinding.cells() if study.rewinding else ():
+            yield retrain_folder(study.name, seed, *cell)
+
+
+def _rewinding_files(study: Study) -> Iterator[str]:
+    for seed in study.seeds:
+        for mode, method, time, level in study.rewinding.cells() if study.rewinding else ():
+            masks = mask(study.name, seed, cell_chain(study, mode, method, time), level)
+            yield from (masks, mask_metadata(masks))
+            if rule(method).needs_rewind_state:
+                yield rewind_state(study.name, seed, time)
+
+
+def _at_init_folders(study: Study) -> Iterator[str]:
+    for seed in study.seeds:
+        for cell in study.at_init.cells if study.at_init else ():
+            yield at_init_folder(study.name, seed, cell)
+
+
+def _at_init_files(study: Study) -> Iterator[str]:
+    for seed in study.seeds:
+        for cell in study.at_init.cells if study.at_init else ():
+            masks = mask(study.name, seed, at_init_chain(cell), cell.level)
+            yield from (masks, mask_metadata(masks))
+            for epoch in (cell.epoch, study.at_init.trained_epoch(cell)):
+                yield state_at(study, seed, epoch)
+
+
+# Each family has a table of its own, so that a figure waits for no training that it does not show.
+FAMILIES = {
+    "rewinding": Family(_rewinding_folders, _rewinding_files),
+    "at_init": Family(_at_init_folders, _at_init_files),
+}
+TIDY = "tidy"  # the table of all families
+
+
+def families(table: str) -> list[str]:
+    """The families whose trainings a tidy table has."""
+    return list(FAMILIES) if table == TIDY else [table]
+
+
+def training_folders(study: Study, table: str = TIDY) -> Iterator[str]:
+    """Every training in a tidy table of a study, dense ones first."""
     for seed in study.seeds:
         yield dense_folder(study.name, seed)
-    if study.rewinding:
-        for seed in study.seeds:
-            for cell in study.rewinding.cells():
-                yield retrain_folder(study.name, seed, *cell)
+    for family in families(table):
+        yield from FAMILIES[family].folders(study)
 
 
-def training_files(study: Study) -> list[str]:
-    """Every file that a study's trainings and prunings are to leave, without duplicates."""
-    files = [f"{folder}/{file}" for folder in training_folders(study) for file in TRAINING_FILES]
+def training_files(study: Study, table: str = TIDY) -> list[str]:
+    """Every file that the trainings in a tidy table, and their prunings, are to leave."""
+    folders = training_folders(study, table)
+    files = [f"{folder}/{file}" for folder in folders for file in TRAINING_FILES]
     files += [f"{dense_folder(study.name, seed)}/rewind" for seed in study.seeds]
-    if study.rewinding:
-        for seed in study.seeds:
-            for mode, method, time, level in study.rewinding.cells():
-                masks = mask(study.name, seed, cell_chain(study, mode, method, time), level)
-                files += [masks, mask_metadata(masks)]
-                if rule(method).needs_rewind_state:
-                    files.append(rewind_state(study.name, seed, time))
+    for family in families(table):
+        files += FAMILIES[family].files(study)
     return list(dict.fromkeys(files))
 
 
-def tidy(study: str) -> str:
-    """The study's tidy table."""
-    return f"{RESULTS}/{study}/tidy.csv"
+def at_init_masks(study: Study) -> list[str]:
+    """The readable file of every mask that is cut at initialization or later."""
+    cells = study.at_init.masks() if study.at_init else []
+    return [
+        mask_metadata(mask(study.name, seed, at_init_chain(cell), cell.level))
+        for seed in study.seeds
+        for cell in cells
+    ]
+
+
+def table(study: str, name: str) -> str:
+    """A collected table of a study."""
+    return f"{RESULTS}/{study}/{name}.csv"
 
 
 def published_tidy(paper: str) -> str:

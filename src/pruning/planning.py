@@ -11,7 +11,7 @@ from safetensors import safe_open
 from pruning import layout
 from pruning.data.store import read_header
 from pruning.errors import PruningError
-from pruning.figures.catalog import figures_of
+from pruning.figures.catalog import entry, figures_of
 from pruning.files import read_json
 from pruning.methods.retraining_rules import rule
 from pruning.study import Study
@@ -25,6 +25,9 @@ KNOWN = {
     "cifar10": (50_000, (3, 32, 32), 10),
     "cifar100": (50_000, (3, 32, 32), 100),
 }
+
+
+MASK_TABLES = ("at_init_layers", "at_init_channels")
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,11 @@ def plan(study: Study, dataset: Mapping[str, Any]) -> Plan:
         steps["retrain"] += timeline.total_steps - timeline.rewind_step(time)
         if rule(method).step == "fresh":
             steps["retrain"] += timeline.total_steps
+    if study.at_init:
+        for cell in study.at_init.cells:
+            left = timeline.recipe.epochs - study.at_init.epochs(cell)
+            skipped = timeline.rewind_step(study.at_init.epochs(cell)) if left else 0
+            steps["at_init"] += len(study.seeds) * (timeline.total_steps - skipped)
     return Plan(jobs(study), dict(steps), per_step, last_measured(study))
 
 
@@ -105,13 +113,16 @@ def jobs(study: Study) -> dict[str, int]:
     """Jobs of ``snakemake plots_<study>`` by rule, when nothing has been done yet."""
     files = layout.training_files(study)
     figures = figures_of(study)
+    tables = {layout.TIDY, *(name for figure in figures for name in entry(figure).tables)}
     counts = {
         "prepare_data": 1,
         "dense": len(study.seeds),
         "rewind_state": sum("/rewind_states/" in file for file in files),
         "prune": sum(file.endswith("/mask.safetensors") for file in files),
         "retrain": len(list(_retrainings(study))),
-        "collect": 1,
+        "at_init": sum("/at_init/" in folder for folder in layout.training_folders(study)),
+        "collect": len({name for name in tables if name not in MASK_TABLES}),
+        "collect_masks": int(any(name in MASK_TABLES for name in tables)),
         "figure": len(figures),
         "claims": int(study.rewinding is not None),
         f"plots_{study.name}": int(bool(figures)),

@@ -50,18 +50,22 @@ class Products:
             for option in options.values():
                 option.pop("retrain_levels", None)  # there is room for all
         stem = f"{folder}/{wildcards.figure}"
-        watched = (layout.published_tidy(wildcards.paper),)
-        return self._parameters(wildcards.figure, titles, options, stem, watched)
+        tables = {entry(wildcards.figure).tables[0]: [layout.published_tidy(wildcards.paper)]}
+        return self._parameters(wildcards.figure, titles, options, stem, tables)
 
     @for_rules
     def study_figure_input(self, wildcards: Any) -> list[str]:
-        """The study's tidy table."""
-        return [layout.tidy(wildcards.study)]
+        """The study's tables that the figure shows."""
+        return _flat(self._tables(wildcards.figure, [wildcards.study]))
 
     @for_rules
     def enabled_figure_input(self, wildcards: Any) -> list[str]:
-        """The tidy tables of the enabled studies that have this figure."""
-        return [layout.tidy(study.name) for study in self._enabled_with(wildcards.figure)]
+        """The tables of the enabled studies that have this figure."""
+        studies = [study.name for study in self._enabled_with(wildcards.figure)]
+        return _flat(self._tables(wildcards.figure, studies))
+
+    def _tables(self, figure: str, studies: list[str]) -> dict[str, list[str]]:
+        return {name: [layout.table(s, name) for s in studies] for name in entry(figure).tables}
 
     @for_rules
     def overlay_input(self, wildcards: Any) -> list[str]:
@@ -104,8 +108,8 @@ class Products:
                 )
         titles = {study.name: study.title for study in studies}
         options = {study.name: study.figure for study in studies}
-        watched = tuple(layout.tidy(study.name) for study in studies)
-        return self._parameters(figure, titles, options, stem, watched)
+        tables = self._tables(figure, [study.name for study in studies])
+        return self._parameters(figure, titles, options, stem, tables)
 
     def _parameters(
         self,
@@ -113,7 +117,7 @@ class Products:
         titles: Mapping[str, str],
         options: Mapping[str, Mapping[str, Any]],
         stem: str,
-        watched: tuple[str, ...],
+        tables: Mapping[str, list[str]],
     ) -> dict[str, Any]:
         drawn = entry(figure)
         first, *others = layout.figure_files(stem)
@@ -122,9 +126,10 @@ class Products:
             "code_version": code_version("pruning.stages.figure", drawn.draw),
             "draw": drawn.draw,
             "options": ordered(options),
-            "repairs": self.workflow.repairs(first, (*others, *watched)),
+            "repairs": self.workflow.repairs(first, (*others, *_flat(tables))),
             "resources": PUBLISHED,
             "settings": ordered(drawn.settings),
+            "tables": tables,
             "titles": list(map(list, titles.items())),
         }
 
@@ -139,7 +144,7 @@ class Products:
         recipe = study.task["recipe"]
         milestones = recipe["schedule"]["milestones"]
         last = recipe["epochs"] - max(milestones) if milestones else recipe["epochs"]
-        watched = (layout.tidy(study.name),)
+        watched = (layout.table(study.name, "rewinding"),)
         return self._judging(study.title, {study.name: last}, f"plots/{study.name}", watched)
 
     @for_rules
@@ -183,13 +188,13 @@ class Products:
 
     @for_rules
     def of_study(self, name: str) -> list[str]:
-        """Every figure of a study, and its claims."""
+        """Every figure of a study, its claims, and the table of everything."""
         study = self.workflow.study(name)
         figures = [f"plots/{name}/{figure}.pdf" for figure in figures_of(study)]
         claims = layout.claims_files(f"plots/{name}")[:1] if study.rewinding else ()
         if not figures:
             raise PruningError(f"Study {name!r} has no figures: it compares nothing.")
-        return [*figures, *claims]
+        return [*figures, *claims, layout.table(name, layout.TIDY)]
 
     @for_rules
     def of_paper(self, name: str) -> list[str]:
@@ -197,3 +202,7 @@ class Products:
         folder = layout.published_folder(name)
         figures = [f"{folder}/{figure}.pdf" for figure in FIGURES]
         return [*figures, layout.claims_files(folder)[0]]
+
+
+def _flat(tables: Mapping[str, list[str]]) -> list[str]:
+    return [path for paths in tables.values() for path in paths]

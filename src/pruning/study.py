@@ -13,7 +13,8 @@ from typing import Any
 
 import yaml
 
-from pruning import registry
+from pruning import at_init_study, registry
+from pruning.at_init_study import AtInit
 from pruning.errors import PruningError, unknown
 from pruning.methods.filter_fractions import FRACTIONS
 from pruning.methods.retraining_rules import RULES
@@ -104,6 +105,7 @@ class Study:
         task: what the training stages need: dataset, validation, network, recipe, exempt layers;
             plain values, and the part of the study that decides dense training.
         rewinding: None where the study does not compare re-training methods.
+        at_init: None where the study does not prune before training.
         algorithm: how far Algorithm 1 goes on it.
         figure: how its panel is drawn.
         resources: ``mem_mb`` and ``runtime`` (minutes) of one training job.
@@ -114,6 +116,7 @@ class Study:
     seeds: tuple[int, ...]
     task: Mapping[str, Any]
     rewinding: Rewinding | None = None
+    at_init: AtInit | None = None
     algorithm: Algorithm | None = None
     figure: Mapping[str, Any] = field(default_factory=dict)
     resources: Mapping[str, int] = field(default_factory=dict)
@@ -127,6 +130,12 @@ class Study:
     def threads(self) -> int:
         """CPU threads of a training job."""
         return self.task["recipe"]["threads"]
+
+    @property
+    def kept_times(self) -> tuple[float, ...]:
+        """Epochs before the end whose states the dense training keeps, rising."""
+        times = set(self.rewinding.kept_times if self.rewinding else ())
+        return tuple(sorted(times.union(self.at_init.kept_times() if self.at_init else ())))
 
     @property
     def modes(self) -> dict[str, Mode]:
@@ -226,6 +235,9 @@ def _study(name: str, document: dict[str, Any]) -> Study:
     rewinding = None
     if "rewinding" in document:
         rewinding = _rewinding(document["rewinding"], network["name"], recipe["epochs"])
+    at_init = None
+    if "at_init" in document:
+        at_init = at_init_study.read(document["at_init"], recipe["epochs"])
     _check_figure(document["figure"], rewinding)
     return Study(
         name=name,
@@ -233,6 +245,7 @@ def _study(name: str, document: dict[str, Any]) -> Study:
         seeds=tuple(document["seeds"]),
         task=task,
         rewinding=rewinding,
+        at_init=at_init,
         algorithm=_algorithm(document["algorithm"], rewinding, recipe["epochs"]),
         figure=document["figure"],
         resources=document["resources"],

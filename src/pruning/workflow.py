@@ -14,11 +14,13 @@ from types import SimpleNamespace
 from typing import Any
 
 from pruning import layout, registry
+from pruning.at_init_study import Cell
 from pruning.code_version import code_version
 from pruning.errors import PruningError, unknown
 from pruning.files import digest, read_json
 from pruning.jobs import Untracked
 from pruning.methods.algorithm import NO_VALIDATION, matches
+from pruning.methods.at_init_rules import method, variant
 from pruning.methods.retraining_rules import rule
 from pruning.schema import check_document
 from pruning.study import Mode, Study, find_study
@@ -58,6 +60,7 @@ class Workflow:
         config.update(checked)
         self.config = config
         self.study = cache(self._study)
+        self.chains = cache(lambda name: layout.chains(self.study(name)))
         # Once per run: Snakemake asks again when the missing files are back.
         self.repairs = cache(self._repairs)
         self.enabled = [self.study(name) for name in config["studies"]]
@@ -117,13 +120,21 @@ class Workflow:
     @for_rules
     def retrain_times(self, wildcards: Any) -> Untracked:
         """What a dense training keeps states for; decides no number of it."""
-        rewinding = self.study(wildcards.study).rewinding
-        return Untracked(rewinding.kept_times if rewinding else ())
+        return Untracked(self.study(wildcards.study).kept_times)
+
+    @for_rules
+    def rewind_state_input(self, wildcards: Any) -> dict[str, str]:
+        """Data, and the states that a dense training kept: the initial one does not wait for it."""
+        study = self.study(wildcards.study)
+        inputs = {"data": self.data_file(wildcards)}
+        if float(wildcards.time) != study.task["recipe"]["epochs"]:
+            inputs["kept"] = f"{layout.dense_folder(study.name, wildcards.seed)}/rewind"
+        return inputs
 
     @for_rules
     def prune_stage(self, wildcards: Any) -> dict[str, Any]:
         """As :meth:`stage`, with the code of this level's pruner and score."""
-        pruning = self._pruning(wildcards.study, self._chain_mode(wildcards), wildcards.level)
+        pruning = self._pruning(wildcards)
         entries = [registry.entry("pruner", pruning["kind"])]
         if "score" in pruning:
             entries.append(registry.entry("score", pruning["score"]))
@@ -132,27 +143,24 @@ class Workflow:
     @for_rules
     def prune_params(self, wildcards: Any) -> dict[str, Any]:
         """What a level of a chain removes."""
-        pruning = self._pruning(wildcards.study, self._chain_mode(wildcards), wildcards.level)
         return {
             "chain": wildcards.chain,
             "level": int(wildcards.level),
-            "pruning": ordered(pruning),
+            "pruning": ordered(self._pruning(wildcards)),
         }
 
     @for_rules
     def pruned_state(self, wildcards: Any) -> str:
         """The state that a level prunes."""
-        folder = layout.pruned_folder(
-            wildcards.study, wildcards.seed, wildcards.chain, wildcards.level
-        )
-        return f"{folder}/state.safetensors"
+        self._pruning(wildcards)
+        return self._chain(wildcards).pruned(wildcards.seed, int(wildcards.level))
 
     @for_rules
     def retrain_input(self, wildcards: Any) -> dict[str, str]:
         """Mask, pruned training and, where the method needs it, the rewind state."""
         self._check_cell(wildcards)
         study, seed, level = wildcards.study, wildcards.seed, wildcards.level
-        method = rule(wildcards.method)
+        row = rule(wildcards.method)
         place = (wildcards.mode, wildcards.method, wildcards.time)
         chain = layout.cell_chain(self.study(study), *place)
         parent = layout.pruned_folder(study, seed, chain, level)
@@ -164,14 +172,14 @@ class Workflow:
             "parent": f"{parent}/state.safetensors",
             "parent_summary": f"{parent}/summary.json",
         }
-        if method.needs_rewind_state:
+        if row.needs_rewind_state:
             inputs["rewind"] = layout.rewind_state(study, seed, wildcards.time)
         return inputs
 
     @for_rules
     def retrain_params(self, wildcards: Any) -> dict[str, Any]:
         """The cell, and the method's row of the re-training table."""
-        self._pruning(wildcards.study, wildcards.mode, wildcards.level)
+        self._mode_pruning(wildcards.study, wildcards.mode, wildcards.level)
         rewinding = self.study(wildcards.study).rewinding
         return {
             "data_order": rewinding.data_order if rewinding else "fresh",
@@ -188,30 +196,92 @@ class Workflow:
             raise PruningError(f"Study {study!r} has the modes {', '.join(modes)}, not {mode!r}.")
         return modes[mode]
 
-    def _pruning(self, study: str, mode: str, level: str) -> Mapping[str, Any]:
-        prunings = self._mode(study, mode).prunings
+    def _mode_pruning(self, study: str, mode: str, level: str) -> Mapping[str, Any]:
+        return self._of_level(study, mode, self._mode(study, mode).prunings, level)
+
+    def _pruning(self, wildcards: Any) -> Mapping[str, Any]:
+        prunings = self._chain(wildcards).prunings
+        return self._of_level(wildcards.study, wildcards.chain, prunings, wildcards.level)
+
+    def _of_level(self, study: str, what: str, prunings: tuple, level: str) -> Mapping[str, Any]:
         if int(level) > len(prunings):
-            raise PruningError(f"Study {study!r} has {len(prunings)} levels ({mode}), not {level}.")
+            raise PruningError(f"Study {study!r} has {len(prunings)} levels ({what}), not {level}.")
         return prunings[int(level) - 1]
 
-    def _chain_mode(self, wildcards: Any) -> str:
-        return wildcards.chain.partition("/")[0]
+    def _chain(self, wildcards: Any) -> layout.Chain:
+        chains = self.chains(wildcards.study)
+        if wildcards.chain not in chains:
+            raise unknown(
+                f"sequence of prunings of study {wildcards.study!r},", wildcards.chain, chains
+            )
+        return chains[wildcards.chain]
 
     def _check_cell(self, wildcards: Any) -> None:
         mode = self._mode(wildcards.study, wildcards.mode)
-        method, time = wildcards.method, wildcards.time
-        rule(method)
-        if method not in mode.times:
+        name, time = wildcards.method, wildcards.time
+        rule(name)
+        if name not in mode.times:
             raise PruningError(
-                f"Study {wildcards.study!r} does not run {method} ({wildcards.mode}): it has "
+                f"Study {wildcards.study!r} does not run {name} ({wildcards.mode}): it has "
                 f"{', '.join(mode.times)}."
             )
-        times = [f"{t:g}" for t in mode.times[method]]
+        times = [f"{t:g}" for t in mode.times[name]]
         if time not in times:
             raise PruningError(
-                f"Study {wildcards.study!r} retrains {method} for {', '.join(times)} epochs, "
+                f"Study {wildcards.study!r} retrains {name} for {', '.join(times)} epochs, "
                 f"not {time}."
             )
+
+    # -- pruning at initialization ------------------------------------------------------------
+
+    def _with_at_init(self, name: str) -> Study:
+        study = self.study(name)
+        if study.at_init is None:
+            raise PruningError(f"Study {name!r} has no `at_init` section.")
+        return study
+
+    def _at_init_cell(self, wildcards: Any) -> Cell:
+        study = self._with_at_init(wildcards.study)
+        method(wildcards.method)
+        variant(wildcards.variant)
+        cell = Cell(
+            wildcards.method, wildcards.variant, float(wildcards.epoch), int(wildcards.level)
+        )
+        if cell not in study.at_init.cells:
+            raise PruningError(
+                f"Study {study.name!r} does not prune by {cell.method} ({cell.variant}) at epoch "
+                f"{cell.epoch:g} to level {cell.level}. Its `at_init` section says what it does."
+            )
+        return cell
+
+    @for_rules
+    def at_init_input(self, wildcards: Any) -> dict[str, str]:
+        """Mask, and the state to train from unless weights are drawn anew."""
+        cell, study = self._at_init_cell(wildcards), self.study(wildcards.study)
+        mask = layout.mask(study.name, wildcards.seed, layout.at_init_chain(cell), cell.level)
+        inputs = {
+            "data": self.data_file(wildcards),
+            "mask": mask,
+            "mask_metadata": layout.mask_metadata(mask),
+        }
+        if variant(cell.variant).weights == "kept":
+            epoch = study.at_init.trained_epoch(cell)
+            inputs["state"] = layout.state_at(study, wildcards.seed, epoch)
+        return inputs
+
+    @for_rules
+    def at_init_params(self, wildcards: Any) -> dict[str, Any]:
+        """The cell, and what its rows say of training."""
+        cell = self._at_init_cell(wildcards)
+        at_init = self.study(wildcards.study).at_init
+        return {
+            "epoch": cell.epoch,
+            "epochs": at_init.epochs(cell),
+            "level": cell.level,
+            "method": cell.method,
+            "schedule": method(cell.method).schedule,
+            "variant": cell.variant,
+        }
 
     # -- Algorithm 1 ------------------------------------------------------------------------
 
@@ -219,7 +289,7 @@ class Workflow:
     def algorithm_level_input(self, wildcards: Any) -> dict[str, str]:
         """The trainings that a level of Algorithm 1 is judged by."""
         study, level = self.study(wildcards.study), int(wildcards.level)
-        self._pruning(study.name, study.algorithm.mode, level)
+        self._mode_pruning(study.name, study.algorithm.mode, str(level))
         return {
             "dense": f"{layout.dense_folder(study.name, wildcards.seed)}/summary.json",
             "retrained": f"{layout.algorithm_level(study, wildcards.seed, level)}/summary.json",
@@ -281,7 +351,7 @@ class Workflow:
             mode=algorithm.mode,
             method="lr_rewind",
             time=f"{algorithm.retrain_time:g}",
-            chain=algorithm.mode,
+            chain=layout.cell_chain(study, algorithm.mode, "lr_rewind", algorithm.retrain_time),
             dataset=study.dataset,
         )
         told = [
@@ -290,7 +360,7 @@ class Workflow:
             self.prune_stage(place),
             self.stage("retrain")(place),
             self.retrain_params(place),
-            self._pruning(study.name, algorithm.mode, "1"),
+            self._mode_pruning(study.name, algorithm.mode, "1"),
             code_version("pruning.stages.algorithm"),
         ]
         return digest(told)
@@ -339,8 +409,9 @@ class Workflow:
 
     @for_rules
     def collect_input(self, wildcards: Any) -> list[str]:
-        """Every file behind the study's tidy table; the summaries are read, all are watched."""
-        return [self.data_file(wildcards), *layout.training_files(self.study(wildcards.study))]
+        """Every file behind a tidy table; the summaries are read, all are watched."""
+        study = self.study(wildcards.study)
+        return [self.data_file(wildcards), *layout.training_files(study, wildcards.table)]
 
     @for_rules
     def collect_params(self, wildcards: Any) -> dict[str, Any]:
@@ -348,7 +419,21 @@ class Workflow:
         watched = tuple(self.collect_input(wildcards))
         return {
             "code_version": code_version("pruning.stages.collect"),
-            "repairs": self.repairs(layout.tidy(wildcards.study), watched),
+            "repairs": self.repairs(layout.table(wildcards.study, wildcards.table), watched),
+        }
+
+    @for_rules
+    def collect_masks_input(self, wildcards: Any) -> list[str]:
+        """The readable files of all masks that are cut at initialization or later."""
+        return layout.at_init_masks(self._with_at_init(wildcards.study))
+
+    @for_rules
+    def collect_masks_params(self, wildcards: Any) -> dict[str, Any]:
+        """Code version, and the count of repairs."""
+        watched = tuple(self.collect_masks_input(wildcards))
+        return {
+            "code_version": code_version("pruning.stages.collect_masks"),
+            "repairs": self.repairs(layout.table(wildcards.study, "at_init_layers"), watched),
         }
 
     def _repairs(self, product: str, watched: tuple[str, ...]) -> int:

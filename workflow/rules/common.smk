@@ -2,7 +2,7 @@ import os
 
 from snakemake.utils import validate
 
-from pruning import papers, study, warm
+from pruning import layout, papers, study, warm
 from pruning.figures import catalog
 from pruning.products import Products
 from pruning.workflow import Workflow, for_rules
@@ -19,8 +19,10 @@ products = Products(plan)
 
 
 wildcard_constraints:
-    chain="one_shot|structured_[a-z0-9]+|(iterative|algorithm_1)/[a-z0-9_]+/t[0-9.]+",
+    chain="one_shot|structured_[a-z0-9]+|(iterative|algorithm_1)/[a-z0-9_]+/t[0-9.]+"
+    "|at_init/[a-z0-9_]+/[a-z]+/e[0-9.]+",
     dataset="[A-Za-z0-9_]+",
+    epoch="[0-9]+([.][0-9]+)?",
     figure="(?!claims[.])[a-z0-9_]+",
     level="[1-9][0-9]*",
     method="[a-z0-9_]+",
@@ -30,4 +32,6 @@ wildcard_constraints:
     seed="[0-9]+",
     settings="[0-9a-f]+",
     study="[A-Za-z0-9_]+",
+    table="|".join([*layout.FAMILIES, layout.TIDY]),
     time="[0-9]+([.][0-9]+)?",
+    variant="[a-z]+",

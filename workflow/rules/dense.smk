@@ -26,8 +26,7 @@ rule dense:
 
 rule rewind_state:
     input:
-        data=plan.data_file,
-        kept="results/{study}/seed{seed}/dense/rewind",
+        unpack(plan.rewind_state_input),
     output:
         "results/{study}/seed{seed}/rewind_states/t{time}.safetensors",
     log:

@@ -2,11 +2,11 @@ rule collect:
     input:
         plan.collect_input,
     output:
-        "results/{study}/tidy.csv",
+        "results/{study}/{table}.csv",
     log:
-        "logs/{study}/collect.log",
+        "logs/{study}/collect/{table}.log",
     benchmark:
-        "logs/{study}/collect.benchmark.tsv"
+        "logs/{study}/collect/{table}.benchmark.tsv"
     params:
         stage=plan.collect_params,
     script:
@@ -59,7 +59,7 @@ use rule figure as figure_of_enabled with:
 
 rule claims:
     input:
-        table="results/{study}/tidy.csv",
+        table="results/{study}/rewinding.csv",
         literature="resources/published/renda2020_literature.csv",
     output:
         csv="plots/{study}/claims.csv",

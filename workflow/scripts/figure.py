@@ -6,7 +6,7 @@ with job(snakemake.log[0]):
 
     told, output = snakemake.params.figure, snakemake.output
     figure(
-        snakemake.input.tables,
+        told["tables"],
         draw=told["draw"],
         settings=told["settings"],
         titles=dict(told["titles"]),

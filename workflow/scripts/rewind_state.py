@@ -6,5 +6,5 @@ with training_job(snakemake.log[0], snakemake.config["device"]) as where:
 
     context = StageContext(device=where, **snakemake.params.stage)
     time = float(snakemake.wildcards.time)
-    data, kept = snakemake.input.data, snakemake.input.kept
+    data, kept = snakemake.input.data, snakemake.input.get("kept")
     rewind_state(context, data, kept, time, snakemake.output[0])

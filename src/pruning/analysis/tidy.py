@@ -18,6 +18,9 @@ COLUMNS = (
     "level",
     "density",
     "mask_density",
+    "effective_density",
+    "collapsed_layers",
+    "pruned_at",
     "retrain_time",
     "training_time",
     "split",
@@ -35,7 +38,10 @@ def collect(study: str, folders: Iterable[Path | str]) -> pd.DataFrame:
 
     Dense trainings are ``method`` "dense", level 0, density 1. ``density`` is as the method counts
     it and figures show it, ``mask_density`` the kept share of the prunable weights: they differ
-    where whole filters go and take the inputs of the next layer with them. ``training_time`` is T,
+    where whole filters go and take the inputs of the next layer with them. ``effective_density`` is
+    the share on a path from input to output (:mod:`pruning.models.paths`), ``collapsed_layers``
+    counts layers that keep nothing. ``pruned_at`` is the epoch of the dense training whose weights
+    were scored, where pruning is not at its end or after a retraining. ``training_time`` is T,
     the epochs of the dense training. ``macs`` are the multiply-accumulates of one image with masked
     weights skipped; ``training_steps`` and ``training_macs`` count everything spent to get there,
     dense training included; ``seconds`` is this stage's own training time.
@@ -56,6 +62,9 @@ def collect(study: str, folders: Iterable[Path | str]) -> pd.DataFrame:
             "level": summary.get("level", 0),
             "density": summary.get("density", 1.0),
             "mask_density": summary.get("mask_density", 1.0),
+            "effective_density": summary.get("effective_density", 1.0),
+            "collapsed_layers": summary.get("collapsed_layers", 0),
+            "pruned_at": summary.get("pruned_at"),
             "retrain_time": summary.get("retrain_time"),
             "training_time": summary["training_time"],
             "macs": summary["macs"],

@@ -27,6 +27,7 @@ class Entry:
         caption: of the report, one paragraph.
         needs: whether a study has what it shows.
         settings: what the function is told.
+        tables: what it draws from, see :mod:`pruning.analysis.tables`.
     """
 
     draw: str
@@ -34,6 +35,7 @@ class Entry:
     caption: str
     needs: Callable[[Study], bool]
     settings: Mapping[str, Any] = field(default_factory=dict)
+    tables: tuple[str, ...] = ("rewinding",)
 
 
 def _has(modes: tuple[str, ...] = ("",), methods: tuple[str, ...] = ()) -> Callable[[Study], bool]:

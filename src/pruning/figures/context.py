@@ -20,12 +20,14 @@ class Context:
         options: per study, its file's ``figure`` section: ``ylim``, ``published``, ...
         settings: of this figure, from :mod:`pruning.figures.catalog`.
         resources: folder of published numbers.
+        tables: what the figure draws from besides its first table, by name.
     """
 
     titles: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     resources: Path | str = FOLDER
+    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
     def title(self, study: str) -> str:
         """How figures call a study."""

@@ -1,4 +1,4 @@
-"""Stage: summaries -> one tidy table per study."""
+"""Stage: summaries -> a tidy table of a study."""
 
 from collections.abc import Iterable
 from pathlib import Path

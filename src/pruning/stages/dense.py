@@ -56,7 +56,7 @@ def dense(
 def rewind_state(
     context: StageContext,
     data: Path | str,
-    kept: Path | str,
+    kept: Path | str | None,
     retrain_time: float,
     output: Path | str,
 ) -> None:
@@ -69,17 +69,19 @@ def rewind_state(
     Args:
         context: study, seed, task; the same as of the dense stage.
         data: the prepared data set.
-        kept: the dense stage's ``rewind`` folder.
+        kept: the dense stage's ``rewind`` folder. None for the initial state, which is drawn.
         retrain_time: epochs before the end.
         output: the state file to write.
     """
-    source, output = Path(kept, f"t{retrain_time:g}.safetensors"), Path(output)
-    if source.exists():
+    output = Path(output)
+    source = None if kept is None else Path(kept, f"t{retrain_time:g}.safetensors")
+    if source is not None and source.exists():
         with atomic_path(output) as temporary:
             shutil.copyfile(source, temporary)
         return
     task = context.load_task(data, f"dense training up to {retrain_time:g} epochs before its end")
-    log.info("%s has no state for retrain time %g: repeating the training", kept, retrain_time)
+    if kept is not None:
+        log.info("%s has no state for retrain time %g: repeating the training", kept, retrain_time)
     step = task.timeline.rewind_step(retrain_time)
     config = context.config(stage="dense", up_to=step)
     resume = resume_file(output, config, {"data": data})

@@ -8,6 +8,7 @@ import pandas as pd
 
 from pruning import registry
 from pruning.analysis.published import FOLDER
+from pruning.analysis.tables import columns
 from pruning.analysis.tidy import read_table, write_table
 from pruning.errors import PruningError
 from pruning.figures import style
@@ -15,7 +16,7 @@ from pruning.figures.context import Context
 
 
 def figure(
-    tables: Iterable[Path | str],
+    tables: Mapping[str, Iterable[Path | str]],
     *,
     draw: str,
     settings: Mapping[str, Any],
@@ -29,7 +30,8 @@ def figure(
     """Draw one figure.
 
     Args:
-        tables: tidy tables.
+        tables: files by the name of their table, see :mod:`pruning.analysis.tables`. The figure
+            is drawn from the first; the others are in its context.
         draw: ``module:function`` of the figure.
         settings: what the function is told, see :mod:`pruning.figures.catalog`.
         titles: of the studies to show, by name; rows of other studies are left out.
@@ -40,12 +42,19 @@ def figure(
     Raises:
         PruningError: a table is missing or not tidy, or has nothing to show.
     """
-    tidy = pd.concat([read_table(table) for table in tables], ignore_index=True)
-    tidy = tidy[tidy["study"].isin(titles)]
-    if tidy.empty:
-        raise PruningError(f"There is nothing of {', '.join(titles)} to draw in the tidy tables.")
+    first, *others = (_read(name, paths, titles) for name, paths in tables.items())
     style.use()
-    context = Context(titles, options, settings, resources)
-    drawn = registry.load(draw)(tidy, context)
+    more = dict(zip(list(tables)[1:], others, strict=True))
+    context = Context(titles, options, settings, resources, more)
+    drawn = registry.load(draw)(first, context)
     write_table(drawn.table, csv)
     style.save(drawn.figure, pdf, png)
+
+
+def _read(name: str, paths: Iterable[Path | str], titles: Mapping[str, str]) -> pd.DataFrame:
+    read = [read_table(path, columns(name)) for path in paths]
+    table = pd.concat(read, ignore_index=True)
+    table = table[table["study"].isin(titles)]
+    if table.empty:
+        raise PruningError(f"There is nothing of {', '.join(titles)} to draw in the tidy tables.")
+    return table

@@ -15,6 +15,16 @@ from pruning.training.loop import Trained
 from pruning.training.resume import ResumeFile
 from pruning.training.task import Task
 
+# What a summary repeats of its mask's readable file.
+MASK_FACTS = (
+    "density",
+    "mask_density",
+    "effective_density",
+    "collapsed_layers",
+    "kept",
+    "macs",
+)
+
 
 def resume_file(
     output: Path | str, config: Mapping[str, Any], parents: Mapping[str, Path | str]

@@ -1,13 +1,16 @@
 """Stage: state -> scores -> mask."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
-from pruning import masks as masking
 from pruning import registry
-from pruning.models.cost import macs_by_layer, weight_uses
+from pruning.methods.mask_report import report
 from pruning.stages.context import StageContext
+from pruning.stages.outputs import facts
 from pruning.training.checkpoint import load_state, save_masks, write_metadata
+
+log = logging.getLogger("pruning")
 
 
 def prune(
@@ -37,20 +40,17 @@ def prune(
     pruner = registry.find("pruner", options.pop("kind"))
     state_before = load_state(state)
     pruned = pruner(task, state_before, seed=context.seed, purpose=(chain, level), **options)
-    kept, total = masking.counts(pruned.masks)
-    uses = weight_uses(task.build(), task.data.shape)
-    macs = macs_by_layer(uses, state_before.weights, pruned.remaining)
     config = context.config(stage="prune", level=level, chain=chain, pruning=pruning)
+    found = report(task, pruned)
+    if found["collapsed"]:
+        log.warning(
+            "%s: layer collapse: nothing is left of %s", task.name, ", ".join(found["collapsed"])
+        )
     save_masks(pruned.masks, output)
     write_metadata(
         output.with_suffix(".json"),
         config=config,
         parents={"state": state},
-        kept=kept,
-        prunable=total,
-        density=pruned.density,
-        mask_density=kept / total,
-        macs=sum(macs.values()),
-        kept_by_layer={name: int(mask.sum()) for name, mask in pruned.masks.items()},
-        macs_by_layer=macs,
+        **facts(context, task),
+        **found,
     )

@@ -6,7 +6,14 @@ from pruning.files import read_json
 from pruning.methods.retraining_rules import Rule
 from pruning.methods.rewinding import retrain as retrain_pruned
 from pruning.stages.context import StageContext
-from pruning.stages.outputs import facts, final_scores, resume_file, spent, write_training
+from pruning.stages.outputs import (
+    MASK_FACTS,
+    facts,
+    final_scores,
+    resume_file,
+    spent,
+    write_training,
+)
 from pruning.training.checkpoint import load_masks, load_state
 
 
@@ -66,7 +73,7 @@ def retrain(
         "method": method,
         "variant": mode,
         "level": level,
-        **{key: pruned[key] for key in ("density", "mask_density", "kept", "macs")},
+        **{key: pruned[key] for key in MASK_FACTS},
         "retrain_time": retrain_time,
         **spent(task, trained.steps, pruned["macs"], parent / "summary.json"),
         "scores": final_scores(trained),

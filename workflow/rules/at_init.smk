@@ -1,0 +1,40 @@
+# Training networks that were pruned before training, or at some step of it.
+rule at_init:
+    input:
+        unpack(plan.at_init_input),
+    output:
+        state="results/{study}/seed{seed}/at_init/{method}/{variant}/e{epoch}/level{level}/state.safetensors",
+        metadata="results/{study}/seed{seed}/at_init/{method}/{variant}/e{epoch}/level{level}/state.json",
+        metrics="results/{study}/seed{seed}/at_init/{method}/{variant}/e{epoch}/level{level}/metrics.csv",
+        timing="results/{study}/seed{seed}/at_init/{method}/{variant}/e{epoch}/level{level}/timing.json",
+        summary="results/{study}/seed{seed}/at_init/{method}/{variant}/e{epoch}/level{level}/summary.json",
+    log:
+        "logs/{study}/seed{seed}/at_init/{method}/{variant}/e{epoch}/level{level}/train.log",
+    benchmark:
+        "logs/{study}/seed{seed}/at_init/{method}/{variant}/e{epoch}/level{level}/train.benchmark.tsv"
+    threads: plan.threads
+    resources:
+        gpu=plan.gpu,
+        mem_mb=plan.mem_mb,
+        runtime=plan.runtime,
+    params:
+        stage=plan.stage("at_init"),
+        cell=plan.at_init_params,
+    script:
+        "../scripts/at_init.py"
+
+
+rule collect_masks:
+    input:
+        plan.collect_masks_input,
+    output:
+        layers="results/{study}/at_init_layers.csv",
+        channels="results/{study}/at_init_channels.csv",
+    log:
+        "logs/{study}/collect/masks.log",
+    benchmark:
+        "logs/{study}/collect/masks.benchmark.tsv"
+    params:
+        stage=plan.collect_masks_params,
+    script:
+        "../scripts/collect_masks.py"
