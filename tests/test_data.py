@@ -79,6 +79,17 @@ def test_unknown_ways_of_batching_are_refused():
         Batching(4, normalization="per_imge")
 
 
+def test_a_given_normalization_needs_its_numbers_and_no_other_takes_them():
+    for numbers in ({}, {"mean": (0.5,)}, {"std": (0.5,)}, {"mean": (0.5,), "std": (0.2, 0.2)}):
+        with pytest.raises(PruningError, match="needs `mean` and `std`, one number for each"):
+            Batching(4, normalization="given", **numbers)
+    with pytest.raises(PruningError, match="it is scale. Take them out"):
+        Batching(4, normalization="scale", mean=(0.5,), std=(0.2,))
+    for std in (0, -1, float("nan")):
+        with pytest.raises(PruningError, match="a `std` above 0"):
+            Batching(4, normalization="given", mean=(0.5,), std=(std,))
+
+
 def test_batches_are_a_function_of_seed_stream_and_position():
     batching = Batching(4, crop_padding=1, flip=True)
     images = torch.randint(0, 256, (10, 4, 4, 1), dtype=torch.uint8)
@@ -139,6 +150,25 @@ def test_normalizations(digits):
     assert torch.allclose(scaled, x.permute(0, 3, 1, 2) / 255)
     constant = Normalizer("per_image", data)(torch.full((1, 6, 7, 3), 9, dtype=torch.uint8))
     assert torch.equal(constant, torch.zeros(1, 3, 6, 7))  # the floor, not a division by zero
+
+
+def test_given_normalization_is_the_usual_formula_on_pixels_in_0_1(digits, make_task):
+    rgb = torch.randint(0, 256, (5, 6, 7, 3), dtype=torch.uint8)
+    data = dataclasses.replace(digits, train=Split(rgb, torch.zeros(5)))
+    mean, std = (0.485, -0.456, 0.406), (0.229, 0.224, 1.25)
+    expected = (rgb / 255 - torch.tensor(mean)) / torch.tensor(std)
+    given = Normalizer("given", data, mean, std)(rgb)
+    assert torch.allclose(given, expected.permute(0, 3, 1, 2), atol=1e-5)
+    with pytest.raises(PruningError, match=r"1 numbers in `mean` and 1 in `std`.*3 channels"):
+        Normalizer("given", data, (0.5,), (0.2,))
+    batching = Batching.from_dict(
+        {"size": 4, "normalization": "given", "mean": [0.5], "std": [0.25]}
+    )
+    assert (batching.mean, batching.std) == ((0.5,), (0.25,))
+    task = make_task(batches=batching)
+    images = task.data.train.images[:3]
+    expected = (images / 255 - 0.5) / 0.25
+    assert torch.allclose(task.normalize(images), expected.permute(0, 3, 1, 2), atol=1e-5)
 
 
 def test_channel_statistics_match_numpy(digits_file, digits):
