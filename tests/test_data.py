@@ -1,4 +1,5 @@
 import dataclasses
+import hashlib
 import io
 import os
 import tarfile
@@ -14,7 +15,9 @@ from PIL import Image
 
 from pruning.data import store
 from pruning.data.batches import Batching, Crops, Normalizer, TrainingStream
+from pruning.data.batching import ResizedCrop
 from pruning.data.prepare import prepare
+from pruning.data.resized_crop import draw_boxes, resized_crops
 from pruning.data.splits import Split, Validation, load, validation_indices
 from pruning.errors import PruningError
 
@@ -128,6 +131,127 @@ def test_augmentation_draws_every_offset_and_flips_half():
     assert counts.min() > 4000 / 18 * 0.6
     whole = torch.stack([image[0], image[0].flip(1)])
     assert all(any(torch.equal(d.view(4, 4, 1), w) for d in distinct) for w in whole)
+
+
+@pytest.mark.parametrize(
+    ("augmentation", "digest"),
+    [
+        ({}, "fc78c3358c667397"),
+        ({"crop_padding": 2}, "b15c68ade9d790ca"),
+        ({"flip": True}, "29145326d5468553"),
+        ({"crop_padding": 2, "flip": True}, "9ead66755ae6e23c"),
+    ],
+)
+def test_training_streams_give_the_bytes_they_have_always_given(augmentation, digest):
+    images = (torch.arange(50 * 5 * 6 * 3) * 37 % 256).to(torch.uint8).view(50, 5, 6, 3)
+    source = stream(50, Batching(8, **augmentation), seed=3, images=images)
+    seen = hashlib.sha256()
+    for index in range(15):
+        for part in source.batch(index):
+            seen.update(part.contiguous().numpy().tobytes())
+    assert seen.hexdigest()[:16] == digest
+
+
+TINY_IMAGENET = ResizedCrop((0.1, 1.0), (0.8, 1.25))
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "crop"),
+    [
+        (64, 64, TINY_IMAGENET),
+        (32, 48, ResizedCrop((0.08, 1.0), (3 / 4, 4 / 3))),
+        (24, 24, ResizedCrop((0.9, 1.0), (0.25, 4.0))),  # most tries do not fit
+    ],
+)
+def test_boxes_are_distributed_as_torchvisions(height, width, crop):
+    from torchvision.transforms import RandomResizedCrop
+
+    count = 6000
+    ours = draw_boxes(count, height, width, crop, torch.Generator().manual_seed(0)).double()
+    torch.manual_seed(0)
+    image = torch.empty(1, height, width)
+    draw = RandomResizedCrop.get_params
+    theirs = torch.tensor([draw(image, list(crop.scale), list(crop.ratio)) for _ in range(count)])
+    # Two samples of one distribution: their distribution functions are less than 1.95 sqrt(2 / N)
+    # apart in 999 of 1000 cases (Kolmogorov and Smirnov).
+    margin = 1.95 * (2 / count) ** 0.5
+    for values in (
+        lambda b: b[:, 2] * b[:, 3],
+        lambda b: b[:, 3] / b[:, 2],
+        *(lambda b, i=i: b[:, i] for i in range(4)),
+    ):
+        a, b = values(ours), values(theirs.double())
+        points = torch.cat([a, b]).unique()
+        below = [torch.searchsorted(v.sort().values, points, right=True) / count for v in (a, b)]
+        assert float((below[0] - below[1]).abs().max()) < margin
+    assert (ours >= 0).all()
+    assert (ours[:, 0] + ours[:, 2] <= height).all()
+    assert (ours[:, 1] + ours[:, 3] <= width).all()
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "ratio"), [(100, 10, (0.8, 1.25)), (10, 100, (0.8, 1.25)), (8, 8, (1, 1))]
+)
+def test_what_fits_at_no_try_is_torchvisions_central_crop(height, width, ratio):
+    from torchvision.transforms import RandomResizedCrop
+
+    crop = ResizedCrop((1.0, 1.0), ratio)
+    boxes = draw_boxes(5, height, width, crop, torch.Generator().manual_seed(0))
+    image = torch.empty(1, height, width)
+    expected = RandomResizedCrop.get_params(image, list(crop.scale), list(crop.ratio))
+    assert boxes.tolist() == [list(expected)] * 5
+
+
+@pytest.mark.parametrize(("height", "width", "channels"), [(64, 64, 3), (13, 9, 1)])
+def test_resized_crops_are_each_crop_interpolated(height, width, channels):
+    images = torch.randint(0, 256, (80, height, width, channels), dtype=torch.uint8)
+    source = torch.Generator().manual_seed(1)
+    boxes = draw_boxes(80, height, width, ResizedCrop((0.01, 1.0), (0.5, 2.0)), source)
+    boxes[0] = torch.tensor([0, 0, height, width])
+    boxes[1] = torch.tensor([height - 1, width - 1, 1, 1])
+    resized = resized_crops(images, boxes)
+    assert (resized.dtype, resized.shape) == (torch.uint8, images.shape)
+    assert torch.equal(resized[0], images[0])
+    assert (resized[1] == images[1, -1, -1]).all()
+    for image, new, (top, left, rows, columns) in zip(images, resized, boxes.tolist(), strict=True):
+        crop = image[top : top + rows, left : left + columns]
+        expected = torch.nn.functional.interpolate(
+            crop.permute(2, 0, 1)[None].float(),
+            size=(height, width), mode="bilinear", align_corners=False,
+        )[0].permute(1, 2, 0)  # fmt: skip
+        # Rounding to a grey level, and a few units in the last place of the positions.
+        assert (new - expected).abs().max() < 0.51
+        picture = Image.fromarray(crop.squeeze(2).numpy())
+        picture = picture.resize((width, height), Image.Resampling.BILINEAR)
+        by_pil = torch.tensor(np.asarray(picture)).view_as(new).int()
+        assert (new.int() - by_pil).abs().max() <= 1  # PIL rounds after each of its two passes
+
+
+def test_streams_of_resized_crops_are_a_function_of_position_and_keep_the_order():
+    images = torch.randint(0, 256, (10, 16, 16, 3), dtype=torch.uint8)
+    batching = Batching(4, flip=True, resized_crop=TINY_IMAGENET)
+    a, b = (stream(10, batching, images=images) for _ in range(2))
+    in_order = [a.batch(i) for i in range(7)]
+    for i in (6, 0, 3):
+        assert torch.equal(b.batch(i)[0], in_order[i][0])
+    assert labels(a, 5) == labels(stream(10, Batching(4)), 5)
+    other = stream(10, batching, seed=1, images=images)
+    assert not torch.equal(other.batch(0)[0], in_order[0][0])
+    # Two epochs see an image through different boxes.
+    one = stream(1, Batching(1, resized_crop=TINY_IMAGENET), images=images[:1])
+    assert not torch.equal(one.batch(0)[0], one.batch(1)[0])
+
+
+def test_impossible_resized_crops_are_refused():
+    with pytest.raises(PruningError, match="two ways to crop"):
+        Batching(4, crop_padding=2, resized_crop=TINY_IMAGENET)
+    for scale in ((0, 1), (0.5, 0.2), (0.5, 1.5), (0.5,)):
+        with pytest.raises(PruningError, match="resized_crop: `scale` is a lowest and a highest"):
+            ResizedCrop(scale, (1, 1))
+    with pytest.raises(PruningError, match="resized_crop: `ratio`"):
+        ResizedCrop((0.1, 1), (1.25, 0.8))
+    plain = {"size": 4, "resized_crop": {"scale": [0.1, 1.0], "ratio": [0.8, 1.25]}}
+    assert Batching.from_dict(plain) == Batching(4, resized_crop=TINY_IMAGENET)
 
 
 def test_normalizations(digits):

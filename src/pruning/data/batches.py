@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pruning.data.batching import Batching
+from pruning.data.resized_crop import draw_boxes, resized_crops
 from pruning.data.splits import Split, Splits
 from pruning.errors import PruningError
 from pruning.seeds import generator
@@ -123,7 +124,7 @@ class TrainingStream:
         return tuple(part[start:stop] for part in self._epoch(epoch))
 
     def _epoch(self, epoch: int) -> tuple[Tensor, ...]:
-        """Order, and where asked for crop offsets and flips, of a whole epoch."""
+        """Order, and where asked for crop offsets or boxes, and flips, of a whole epoch."""
         if epoch not in self._epoch_cache:
             for old in [e for e in self._epoch_cache if e < epoch - 1]:
                 del self._epoch_cache[old]
@@ -139,6 +140,10 @@ class TrainingStream:
         if self.batching.crop_padding:
             reach = 2 * self.batching.crop_padding + 1
             draws.append(torch.randint(reach, (count, 2), generator=augment))
+        if self.batching.resized_crop:
+            height, width = self.split.images.shape[1:3]
+            crop = self.batching.resized_crop
+            draws.append(draw_boxes(count, height, width, crop, augment))
         if self.batching.flip:
             draws.append(torch.rand(count, generator=augment) < 0.5)
         return tuple(draw.to(self.device) for draw in draws)
@@ -149,6 +154,8 @@ class TrainingStream:
             images = self._crops(order, rest.pop(0))
         else:
             images = self.split.images.index_select(0, order)
+        if self.batching.resized_crop:
+            images = resized_crops(images, rest.pop(0))
         if self.batching.flip:
             images = torch.where(rest.pop(0)[:, None, None, None], images.flip(2), images)
         return images

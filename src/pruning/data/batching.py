@@ -16,6 +16,28 @@ NORMALIZATIONS = ("per_channel", "per_image", "scale", "given")
 
 
 @dataclass(frozen=True)
+class ResizedCrop:
+    """Which crops of an image are resized to its size; see :mod:`pruning.data.resized_crop`.
+
+    Attributes:
+        scale: lowest and highest area, as fractions of the image's.
+        ratio: lowest and highest ratio of width to height.
+    """
+
+    scale: tuple[float, float]
+    ratio: tuple[float, float]
+
+    def __post_init__(self) -> None:
+        for name, most in (("scale", 1.0), ("ratio", 100.0)):
+            values = getattr(self, name)
+            if len(values) != 2 or not 0 < values[0] <= values[1] <= most:
+                raise PruningError(
+                    f"resized_crop: `{name}` is a lowest and a highest value, above 0 and at most "
+                    f"{most:g}; it is {list(values)}."
+                )
+
+
+@dataclass(frozen=True)
 class Batching:
     """How training images become batches.
 
@@ -25,6 +47,7 @@ class Batching:
             (390.625 for CIFAR-10 at 128, as in Renda et al.); ``keep``: the last, short batch of
             an epoch is used; ``drop``: it is left out.
         crop_padding: zero-pad by this many pixels and take a random crop of the original size.
+        resized_crop: instead, take a random crop of another size and resize it.
         flip: mirror left to right with probability one half.
         normalization: ``per_channel``, ``per_image``, ``scale`` or ``given``; see
             :class:`pruning.data.batches.Normalizer`.
@@ -38,6 +61,7 @@ class Batching:
     normalization: str = "per_channel"
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    resized_crop: ResizedCrop | None = None
 
     def __post_init__(self) -> None:
         if self.size < 1:
@@ -46,13 +70,22 @@ class Batching:
             raise unknown("epoch boundary", self.epoch_boundary, EPOCH_BOUNDARIES)
         if self.normalization not in NORMALIZATIONS:
             raise unknown("normalization", self.normalization, NORMALIZATIONS)
+        if self.crop_padding and self.resized_crop:
+            raise PruningError(
+                "`crop_padding` and `resized_crop` are two ways to crop an image. Take one out."
+            )
         self._check_given()
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Batching":
         """A batching from plain values, as a study file has them. Raises like the class itself."""
-        lists = {key: tuple(values[key]) for key in ("mean", "std") if key in values}
-        return cls(**{**values, **lists})
+        values = dict(values)
+        for key in ("mean", "std"):
+            values[key] = tuple(values.get(key, ()))
+        if "resized_crop" in values:
+            limits = {key: tuple(pair) for key, pair in values["resized_crop"].items()}
+            values["resized_crop"] = ResizedCrop(**limits)
+        return cls(**values)
 
     def steps_per_epoch(self, images: int) -> Fraction:
         """Optimizer steps in one epoch over ``images`` images, exactly."""
