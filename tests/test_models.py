@@ -45,6 +45,43 @@ def test_all_parameters_of_the_references():
         assert sum(p.numel() for p in module.parameters()) == total
 
 
+@pytest.mark.parametrize("depth", [18, 34, 50])
+def test_imagenet_resnets_compute_what_torchvisions_do(depth):
+    import torchvision
+
+    theirs = torchvision.models.get_model(f"resnet{depth}", num_classes=1000)
+    ours = build(NetworkConfig(f"resnet{depth}"), (3, 64, 80), 1000, seed=0)
+    sizes = [[p.numel() for p in m.parameters()] for m in (ours, theirs)]
+    assert sizes[0] == sizes[1]
+    copied = zip(ours.state_dict(), theirs.state_dict().values(), strict=True)
+    ours.load_state_dict(dict(copied))
+    x = torch.randn(2, 3, 64, 80)
+    for training in (True, False):  # the first also moves the running statistics
+        outputs = [m.train(training)(x) for m in (ours, theirs)]
+        assert torch.allclose(*outputs, atol=1e-5, rtol=1e-4)
+
+
+def test_imagenet_resnet50_has_the_counts_of_the_reference():
+    module = build(NetworkConfig("resnet50"), (3, 224, 224), 1000, seed=None)
+    weights = dict(module.named_parameters())
+    names = prunable_names(module)
+    assert len(names) == 54
+    assert sum(weights[n].numel() for n in names) == 25_502_912
+
+
+def test_the_small_stem_keeps_the_size_of_the_image():
+    module = build(NetworkConfig("resnet18", options={"stem": "small"}), RGB32, 10, seed=0)
+    shapes = []
+    for part in (module.conv, *module.stages):
+        part.register_forward_hook(lambda _m, _i, y: shapes.append(tuple(y.shape[1:])))
+    module(torch.zeros(2, *RGB32))
+    assert module.conv.kernel_size == (3, 3)
+    expected = [(64, 32, 32), (64, 32, 32), (128, 16, 16), (256, 8, 8), (512, 4, 4)]
+    assert shapes == expected
+    with pytest.raises(PruningError, match="stem of a ResNet-34 is one of.*not 'cifar'"):
+        build(NetworkConfig("resnet34", options={"stem": "cifar"}), RGB32, 10, seed=0)
+
+
 @pytest.mark.parametrize("name", registry.known("network"))
 def test_every_network_runs_forward_and_backward(name):
     shape = GREY28 if name.startswith("lenet") else RGB32
