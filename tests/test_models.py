@@ -1,9 +1,11 @@
 import pytest
 import torch
+from torch import nn
 
 from pruning import registry
 from pruning.errors import PruningError
 from pruning.models.build import NetworkConfig, build, prunable_names
+from pruning.seeds import generator
 
 GREY28, RGB32, GREY8 = (1, 28, 28), (3, 32, 32), (1, 8, 8)
 
@@ -121,6 +123,84 @@ def test_initial_variances():
     glorot = build(NetworkConfig("vgg16", "xavier_uniform"), RGB32, 10, seed=0)
     kernel = glorot.state_dict()["features.40.weight"]
     assert float(kernel.var() * (2 * fan_in) / 2) == pytest.approx(1, rel=0.02)
+
+
+def test_older_initializations_draw_each_kernel_from_its_own_generator_and_nothing_else():
+    """Spelled out, as the bits of random normals differ between processors."""
+
+    def truncated(kernel, source):
+        if kernel.ndim == 2:
+            return nn.init.normal_(kernel, std=0.01, generator=source)
+        std = kernel[0].numel() ** -0.5 / 0.87962566103423978
+        return nn.init.trunc_normal_(kernel, std=std, a=-2 * std, b=2 * std, generator=source)
+
+    draws = {
+        "fan_in_truncated_normal": truncated,
+        "kaiming_normal": lambda kernel, source: nn.init.kaiming_normal_(
+            kernel, nonlinearity="relu", generator=source
+        ),
+        "xavier_uniform": lambda kernel, source: nn.init.xavier_uniform_(kernel, generator=source),
+    }
+    for name, draw in draws.items():
+        module = build(NetworkConfig("small_cnn", name), GREY8, 10, seed=5)
+        for layer_name, layer in module.named_children():
+            if isinstance(layer, nn.BatchNorm2d):
+                assert (layer.weight == 1).all()
+                assert (layer.bias == 0).all()
+                continue
+            source = generator(5, "initialization", layer_name)
+            assert torch.equal(layer.weight, draw(torch.empty_like(layer.weight), source))
+            assert layer.bias is None or (layer.bias == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("initialization", "variance"),
+    [
+        ("kaiming_normal_uniform_scale", lambda fan_in: 2 / fan_in),
+        ("normal_std_01", lambda _: 0.01),
+    ],
+)
+def test_moments_of_frankle2021s_initializations(initialization, variance):
+    config = NetworkConfig("vgg16", initialization, {"conv_bias": True})
+    module = build(config, RGB32, 10, seed=0).requires_grad_(False)
+    scales = []
+    for layer in module.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            scales.append(layer.weight)
+            assert (layer.bias == 0).all()
+            assert (layer.running_mean == 0).all()
+            assert (layer.running_var == 1).all()
+        elif isinstance(layer, nn.Conv2d | nn.Linear):
+            kernel, fan_in = layer.weight, layer.weight[0].numel()
+            # Four standard deviations of a mean and of a variance of so many normal draws.
+            margin = 4 * kernel.numel() ** -0.5
+            assert float(kernel.mean()) == pytest.approx(0, abs=margin * variance(fan_in) ** 0.5)
+            assert float(kernel.var() / variance(fan_in)) == pytest.approx(1, abs=1.5 * margin)
+            assert float(layer.bias.abs().max()) <= fan_in**-0.5
+    scales = torch.cat(scales)
+    assert 0 <= float(scales.min()) < 0.01
+    assert 0.99 < float(scales.max()) <= 1
+    assert float(scales.mean()) == pytest.approx(1 / 2, abs=0.02)
+    assert float(scales.var()) == pytest.approx(1 / 12, abs=0.005)
+    bias = module.features[40].bias * (512 * 9) ** 0.5  # in units of its bound
+    assert float(bias.mean()) == pytest.approx(0, abs=0.1)
+    assert float(bias.var()) == pytest.approx(1 / 3, abs=0.06)
+
+
+def test_frankle2021s_initializations_share_all_but_the_kernels():
+    options = {"conv_bias": True, "width": 0.1}
+    names = ("kaiming_normal_uniform_scale", "normal_std_01", "kaiming_normal")
+    ours, normal, older = (
+        build(NetworkConfig("vgg16", name, options), RGB32, 10, seed=0).state_dict()
+        for name in names
+    )
+    for name in ours:
+        kernel = ours[name].ndim > 1
+        assert torch.equal(ours[name], normal[name]) != kernel
+        assert not kernel or torch.equal(ours[name], older[name])
+    scales = [v for n, v in ours.items() if n.endswith("weight") and v.ndim == 1]
+    assert len(scales[2]) == len(scales[3])
+    assert not torch.equal(scales[2], scales[3])  # each draws from its own generator
 
 
 def test_identity_shortcut_subsamples_and_pads_with_zeros():

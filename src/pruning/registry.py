@@ -56,6 +56,8 @@ PRUNERS = {
 INITIALIZATIONS = {
     "fan_in_truncated_normal": "pruning.models.initialization:fan_in_truncated_normal",
     "kaiming_normal": "pruning.models.initialization:kaiming_normal",
+    "kaiming_normal_uniform_scale": "pruning.models.initialization:kaiming_normal_uniform_scale",
+    "normal_std_01": "pruning.models.initialization:normal_std_01",
     "xavier_uniform": "pruning.models.initialization:xavier_uniform",
 }
 
