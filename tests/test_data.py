@@ -386,6 +386,103 @@ def test_image_folder_errors_name_the_file(tmp_path):
         prepare("pets", "image_folder", tmp_path, {"path": "bad.tar"})
 
 
+WNIDS = ("n02", "n01", "n10")
+
+
+def make_tiny_imagenet(root):
+    """The tree that the archive unpacks to, with three classes and 6x6 images, some grey."""
+    random = np.random.default_rng(0)
+
+    def picture(file, mode="RGB"):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        shape = (6, 6, 3) if mode == "RGB" else (6, 6)
+        Image.fromarray(random.integers(0, 256, shape, dtype=np.uint8)).save(file)
+
+    for wnid in WNIDS:
+        for i in range(2):
+            picture(root / "train" / wnid / "images" / f"{wnid}_{i}.JPEG", "L" if i else "RGB")
+        (root / "train" / wnid / f"{wnid}_boxes.txt").write_text("")
+    lines = []
+    for i, wnid in enumerate(("n10", "n01", "n02", "n01")):
+        picture(root / "val" / "images" / f"val_{i}.JPEG")
+        lines.append(f"val_{i}.JPEG\t{wnid}\t0\t1\t5\t5\n")
+    (root / "val" / "val_annotations.txt").write_text("".join(lines))
+    picture(root / "test" / "images" / "test_0.JPEG")
+    (root / "wnids.txt").write_text("\n".join(WNIDS) + "\n")
+    return root
+
+
+def test_tiny_imagenet_from_its_tree(tmp_path):
+    tree = make_tiny_imagenet(tmp_path / "tiny-imagenet-200")
+    data = store.check(prepare("tiny", "tiny_imagenet", tmp_path, {}))
+    assert data.classes == ("n01", "n02", "n10")
+    assert data.train_images.shape == (6, 6, 6, 3)
+    assert data.train_labels.tolist() == [0, 0, 1, 1, 2, 2]
+    assert data.test_labels.tolist() == [2, 0, 1, 0]
+    for image, file in (
+        (data.train_images[3], "train/n02/images/n02_1.JPEG"),
+        (data.test_images[1], "val/images/val_1.JPEG"),
+    ):
+        assert np.array_equal(image, np.asarray(Image.open(tree / file).convert("RGB")))
+    (tree / "wnids.txt").unlink()
+    again = prepare("tiny", "tiny_imagenet", tmp_path, {"path": str(tree)})
+    assert again.classes == data.classes
+    assert np.array_equal(again.train_images, data.train_images)
+    small = prepare("tiny", "tiny_imagenet", tmp_path, {"size": 4})
+    assert small.test_images.shape == (4, 4, 4, 3)
+
+
+def test_tiny_imagenet_errors_name_the_file(tmp_path):
+    def refused(**options):
+        with pytest.raises(PruningError) as error:
+            prepare("tiny", "tiny_imagenet", tmp_path, options)
+        return str(error.value)
+
+    assert "val_annotations.txt, as the archive" in refused()
+    assert "whole number of pixels" in refused(size=0)
+    assert "`path` is a text" in refused(path=3)
+    assert "'grey'" in refused(grey=True)
+    tree = make_tiny_imagenet(tmp_path / "tiny-imagenet-200")
+    annotations = tree / "val" / "val_annotations.txt"
+    lines = annotations.read_text()
+    annotations.write_text(lines + "val_9.JPEG\tn01\t0\t1\t5\t5\n")
+    assert "val_9.JPEG has a label but is missing" in refused()
+    annotations.write_text(lines.splitlines()[0])
+    assert "val_1.JPEG has no label (val_annotations.txt lists 1 images)" in refused()
+    annotations.write_text(lines + "val_9.JPEG\tn77\t0\t1\t5\t5\n")
+    assert f"line 5 of {annotations} gives 'val_9.JPEG' the class 'n77'" in refused()
+    annotations.write_text(lines + "\n")
+    assert "line 5" in refused()
+    annotations.write_text("")
+    assert "lists no images" in refused()
+    annotations.write_text(lines)
+    bad = tree / "train" / "n10" / "images" / "n10_0.JPEG"
+    whole = bad.read_bytes()
+    bad.write_bytes(whole[: len(whole) // 2])
+    assert f"{bad} is not a readable image" in refused()
+    Image.new("RGB", (9, 9)).save(bad)
+    assert f"{bad} is 9x9, others are 6x6" in refused()
+    bad.write_bytes(whole)
+    (tree / "train" / "n99").mkdir()
+    assert "n99 is of no class in" in refused()
+    (tree / "train" / "n99").rmdir()
+    (tree / "wnids.txt").write_text("n01 n02 n10 n11")
+    assert "class n11 has no images in" in refused()
+    annotations.unlink()
+    assert "must be a folder with train/<class>" in refused()
+
+
+def test_channel_statistics_do_not_depend_on_the_parts_they_are_taken_in(monkeypatch):
+    images = np.random.default_rng(0).integers(0, 256, (7, 5, 4, 3), dtype=np.uint8)
+    zeros = np.zeros(7, dtype=np.int64)
+    data = store.ImageData("x", images, zeros, images, zeros, ("a",), "")
+    whole = data.channel_statistics()
+    monkeypatch.setattr(store, "PART", 33)
+    assert data.channel_statistics() == whole
+    assert whole[0] == pytest.approx(images.mean((0, 1, 2)))
+    assert whole[1] == pytest.approx(images.std((0, 1, 2)))
+
+
 def test_unknown_kind_and_missing_source_files(tmp_path):
     with pytest.raises(PruningError, match="Did you mean 'cifar10'"):
         prepare("x", "cifar_10", tmp_path, {})

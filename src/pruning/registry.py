@@ -40,6 +40,7 @@ DATASET_KINDS = {
     "fashion_mnist": "pruning.data.torchvision_sets:fashion_mnist",
     "cifar10": "pruning.data.torchvision_sets:cifar10",
     "cifar100": "pruning.data.torchvision_sets:cifar100",
+    "tiny_imagenet": "pruning.data.tiny_imagenet:tiny_imagenet",
     "image_folder": "pruning.data.image_folder:image_folder",
 }
 
