@@ -38,13 +38,22 @@ def test_prunable_weight_counts_of_the_references(name, shape, options, prunable
     assert count(name, shape, **options) == prunable
 
 
-def test_all_parameters_of_the_references():
-    for name, options, total in (
-        ("resnet20", {}, 272_474),
-        ("vgg16", {"conv_bias": True, "last_pool": "average"}, 14_728_266),
-    ):
-        module = build(NetworkConfig(name, options=options), RGB32, 10, seed=0)
-        assert sum(p.numel() for p in module.parameters()) == total
+@pytest.mark.parametrize(
+    ("name", "options", "tensors", "prunable", "parameters"),
+    [
+        ("resnet20", {"shortcut": "projection"}, 22, 270_896, 272_474),
+        ("vgg16", {"conv_bias": True, "last_pool": "average"}, 14, 14_715_584, 14_728_266),
+    ],
+)
+def test_networks_of_frankle2021_count_as_the_reference_says(
+    name, options, tensors, prunable, parameters
+):
+    module = build(NetworkConfig(name, options=options), RGB32, 10, seed=0)
+    sizes = {n: p.numel() for n, p in module.named_parameters()}
+    names = prunable_names(module)
+    assert len(names) == tensors
+    assert sum(sizes[n] for n in names) == prunable
+    assert sum(sizes.values()) == parameters
 
 
 @pytest.mark.parametrize("depth", [18, 34, 50])
