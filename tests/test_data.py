@@ -1,4 +1,5 @@
 import dataclasses
+import hashlib
 import io
 import os
 import tarfile
@@ -14,7 +15,9 @@ from PIL import Image
 
 from pruning.data import store
 from pruning.data.batches import Batching, Crops, Normalizer, TrainingStream
+from pruning.data.batching import ResizedCrop
 from pruning.data.prepare import prepare
+from pruning.data.resized_crop import draw_boxes, resized_crops
 from pruning.data.splits import Split, Validation, load, validation_indices
 from pruning.errors import PruningError
 
@@ -79,6 +82,17 @@ def test_unknown_ways_of_batching_are_refused():
         Batching(4, normalization="per_imge")
 
 
+def test_a_given_normalization_needs_its_numbers_and_no_other_takes_them():
+    for numbers in ({}, {"mean": (0.5,)}, {"std": (0.5,)}, {"mean": (0.5,), "std": (0.2, 0.2)}):
+        with pytest.raises(PruningError, match="needs `mean` and `std`, one number for each"):
+            Batching(4, normalization="given", **numbers)
+    with pytest.raises(PruningError, match="it is scale. Take them out"):
+        Batching(4, normalization="scale", mean=(0.5,), std=(0.2,))
+    for std in (0, -1, float("nan")):
+        with pytest.raises(PruningError, match="a `std` above 0"):
+            Batching(4, normalization="given", mean=(0.5,), std=(std,))
+
+
 def test_batches_are_a_function_of_seed_stream_and_position():
     batching = Batching(4, crop_padding=1, flip=True)
     images = torch.randint(0, 256, (10, 4, 4, 1), dtype=torch.uint8)
@@ -119,6 +133,127 @@ def test_augmentation_draws_every_offset_and_flips_half():
     assert all(any(torch.equal(d.view(4, 4, 1), w) for d in distinct) for w in whole)
 
 
+@pytest.mark.parametrize(
+    ("augmentation", "digest"),
+    [
+        ({}, "fc78c3358c667397"),
+        ({"crop_padding": 2}, "b15c68ade9d790ca"),
+        ({"flip": True}, "29145326d5468553"),
+        ({"crop_padding": 2, "flip": True}, "9ead66755ae6e23c"),
+    ],
+)
+def test_training_streams_give_the_bytes_they_have_always_given(augmentation, digest):
+    images = (torch.arange(50 * 5 * 6 * 3) * 37 % 256).to(torch.uint8).view(50, 5, 6, 3)
+    source = stream(50, Batching(8, **augmentation), seed=3, images=images)
+    seen = hashlib.sha256()
+    for index in range(15):
+        for part in source.batch(index):
+            seen.update(part.contiguous().numpy().tobytes())
+    assert seen.hexdigest()[:16] == digest
+
+
+TINY_IMAGENET = ResizedCrop((0.1, 1.0), (0.8, 1.25))
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "crop"),
+    [
+        (64, 64, TINY_IMAGENET),
+        (32, 48, ResizedCrop((0.08, 1.0), (3 / 4, 4 / 3))),
+        (24, 24, ResizedCrop((0.9, 1.0), (0.25, 4.0))),  # most tries do not fit
+    ],
+)
+def test_boxes_are_distributed_as_torchvisions(height, width, crop):
+    from torchvision.transforms import RandomResizedCrop
+
+    count = 6000
+    ours = draw_boxes(count, height, width, crop, torch.Generator().manual_seed(0)).double()
+    torch.manual_seed(0)
+    image = torch.empty(1, height, width)
+    draw = RandomResizedCrop.get_params
+    theirs = torch.tensor([draw(image, list(crop.scale), list(crop.ratio)) for _ in range(count)])
+    # Two samples of one distribution: their distribution functions are less than 1.95 sqrt(2 / N)
+    # apart in 999 of 1000 cases (Kolmogorov and Smirnov).
+    margin = 1.95 * (2 / count) ** 0.5
+    for values in (
+        lambda b: b[:, 2] * b[:, 3],
+        lambda b: b[:, 3] / b[:, 2],
+        *(lambda b, i=i: b[:, i] for i in range(4)),
+    ):
+        a, b = values(ours), values(theirs.double())
+        points = torch.cat([a, b]).unique()
+        below = [torch.searchsorted(v.sort().values, points, right=True) / count for v in (a, b)]
+        assert float((below[0] - below[1]).abs().max()) < margin
+    assert (ours >= 0).all()
+    assert (ours[:, 0] + ours[:, 2] <= height).all()
+    assert (ours[:, 1] + ours[:, 3] <= width).all()
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "ratio"), [(100, 10, (0.8, 1.25)), (10, 100, (0.8, 1.25)), (8, 8, (1, 1))]
+)
+def test_what_fits_at_no_try_is_torchvisions_central_crop(height, width, ratio):
+    from torchvision.transforms import RandomResizedCrop
+
+    crop = ResizedCrop((1.0, 1.0), ratio)
+    boxes = draw_boxes(5, height, width, crop, torch.Generator().manual_seed(0))
+    image = torch.empty(1, height, width)
+    expected = RandomResizedCrop.get_params(image, list(crop.scale), list(crop.ratio))
+    assert boxes.tolist() == [list(expected)] * 5
+
+
+@pytest.mark.parametrize(("height", "width", "channels"), [(64, 64, 3), (13, 9, 1)])
+def test_resized_crops_are_each_crop_interpolated(height, width, channels):
+    images = torch.randint(0, 256, (80, height, width, channels), dtype=torch.uint8)
+    source = torch.Generator().manual_seed(1)
+    boxes = draw_boxes(80, height, width, ResizedCrop((0.01, 1.0), (0.5, 2.0)), source)
+    boxes[0] = torch.tensor([0, 0, height, width])
+    boxes[1] = torch.tensor([height - 1, width - 1, 1, 1])
+    resized = resized_crops(images, boxes)
+    assert (resized.dtype, resized.shape) == (torch.uint8, images.shape)
+    assert torch.equal(resized[0], images[0])
+    assert (resized[1] == images[1, -1, -1]).all()
+    for image, new, (top, left, rows, columns) in zip(images, resized, boxes.tolist(), strict=True):
+        crop = image[top : top + rows, left : left + columns]
+        expected = torch.nn.functional.interpolate(
+            crop.permute(2, 0, 1)[None].float(),
+            size=(height, width), mode="bilinear", align_corners=False,
+        )[0].permute(1, 2, 0)  # fmt: skip
+        # Rounding to a grey level, and a few units in the last place of the positions.
+        assert (new - expected).abs().max() < 0.51
+        picture = Image.fromarray(crop.squeeze(2).numpy())
+        picture = picture.resize((width, height), Image.Resampling.BILINEAR)
+        by_pil = torch.tensor(np.asarray(picture)).view_as(new).int()
+        assert (new.int() - by_pil).abs().max() <= 1  # PIL rounds after each of its two passes
+
+
+def test_streams_of_resized_crops_are_a_function_of_position_and_keep_the_order():
+    images = torch.randint(0, 256, (10, 16, 16, 3), dtype=torch.uint8)
+    batching = Batching(4, flip=True, resized_crop=TINY_IMAGENET)
+    a, b = (stream(10, batching, images=images) for _ in range(2))
+    in_order = [a.batch(i) for i in range(7)]
+    for i in (6, 0, 3):
+        assert torch.equal(b.batch(i)[0], in_order[i][0])
+    assert labels(a, 5) == labels(stream(10, Batching(4)), 5)
+    other = stream(10, batching, seed=1, images=images)
+    assert not torch.equal(other.batch(0)[0], in_order[0][0])
+    # Two epochs see an image through different boxes.
+    one = stream(1, Batching(1, resized_crop=TINY_IMAGENET), images=images[:1])
+    assert not torch.equal(one.batch(0)[0], one.batch(1)[0])
+
+
+def test_impossible_resized_crops_are_refused():
+    with pytest.raises(PruningError, match="two ways to crop"):
+        Batching(4, crop_padding=2, resized_crop=TINY_IMAGENET)
+    for scale in ((0, 1), (0.5, 0.2), (0.5, 1.5), (0.5,)):
+        with pytest.raises(PruningError, match="resized_crop: `scale` is a lowest and a highest"):
+            ResizedCrop(scale, (1, 1))
+    with pytest.raises(PruningError, match="resized_crop: `ratio`"):
+        ResizedCrop((0.1, 1), (1.25, 0.8))
+    plain = {"size": 4, "resized_crop": {"scale": [0.1, 1.0], "ratio": [0.8, 1.25]}}
+    assert Batching.from_dict(plain) == Batching(4, resized_crop=TINY_IMAGENET)
+
+
 def test_normalizations(digits):
     rgb = torch.randint(0, 256, (5, 6, 7, 3), dtype=torch.uint8)
     data = dataclasses.replace(
@@ -139,6 +274,25 @@ def test_normalizations(digits):
     assert torch.allclose(scaled, x.permute(0, 3, 1, 2) / 255)
     constant = Normalizer("per_image", data)(torch.full((1, 6, 7, 3), 9, dtype=torch.uint8))
     assert torch.equal(constant, torch.zeros(1, 3, 6, 7))  # the floor, not a division by zero
+
+
+def test_given_normalization_is_the_usual_formula_on_pixels_in_0_1(digits, make_task):
+    rgb = torch.randint(0, 256, (5, 6, 7, 3), dtype=torch.uint8)
+    data = dataclasses.replace(digits, train=Split(rgb, torch.zeros(5)))
+    mean, std = (0.485, -0.456, 0.406), (0.229, 0.224, 1.25)
+    expected = (rgb / 255 - torch.tensor(mean)) / torch.tensor(std)
+    given = Normalizer("given", data, mean, std)(rgb)
+    assert torch.allclose(given, expected.permute(0, 3, 1, 2), atol=1e-5)
+    with pytest.raises(PruningError, match=r"1 numbers in `mean` and 1 in `std`.*3 channels"):
+        Normalizer("given", data, (0.5,), (0.2,))
+    batching = Batching.from_dict(
+        {"size": 4, "normalization": "given", "mean": [0.5], "std": [0.25]}
+    )
+    assert (batching.mean, batching.std) == ((0.5,), (0.25,))
+    task = make_task(batches=batching)
+    images = task.data.train.images[:3]
+    expected = (images / 255 - 0.5) / 0.25
+    assert torch.allclose(task.normalize(images), expected.permute(0, 3, 1, 2), atol=1e-5)
 
 
 def test_channel_statistics_match_numpy(digits_file, digits):
@@ -230,6 +384,103 @@ def test_image_folder_errors_name_the_file(tmp_path):
     (tmp_path / "bad.tar").write_bytes(b"\0" * 100 + b"x" * 1000)
     with pytest.raises(PruningError, match=r"bad\.tar is damaged"):
         prepare("pets", "image_folder", tmp_path, {"path": "bad.tar"})
+
+
+WNIDS = ("n02", "n01", "n10")
+
+
+def make_tiny_imagenet(root):
+    """The tree that the archive unpacks to, with three classes and 6x6 images, some grey."""
+    random = np.random.default_rng(0)
+
+    def picture(file, mode="RGB"):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        shape = (6, 6, 3) if mode == "RGB" else (6, 6)
+        Image.fromarray(random.integers(0, 256, shape, dtype=np.uint8)).save(file)
+
+    for wnid in WNIDS:
+        for i in range(2):
+            picture(root / "train" / wnid / "images" / f"{wnid}_{i}.JPEG", "L" if i else "RGB")
+        (root / "train" / wnid / f"{wnid}_boxes.txt").write_text("")
+    lines = []
+    for i, wnid in enumerate(("n10", "n01", "n02", "n01")):
+        picture(root / "val" / "images" / f"val_{i}.JPEG")
+        lines.append(f"val_{i}.JPEG\t{wnid}\t0\t1\t5\t5\n")
+    (root / "val" / "val_annotations.txt").write_text("".join(lines))
+    picture(root / "test" / "images" / "test_0.JPEG")
+    (root / "wnids.txt").write_text("\n".join(WNIDS) + "\n")
+    return root
+
+
+def test_tiny_imagenet_from_its_tree(tmp_path):
+    tree = make_tiny_imagenet(tmp_path / "tiny-imagenet-200")
+    data = store.check(prepare("tiny", "tiny_imagenet", tmp_path, {}))
+    assert data.classes == ("n01", "n02", "n10")
+    assert data.train_images.shape == (6, 6, 6, 3)
+    assert data.train_labels.tolist() == [0, 0, 1, 1, 2, 2]
+    assert data.test_labels.tolist() == [2, 0, 1, 0]
+    for image, file in (
+        (data.train_images[3], "train/n02/images/n02_1.JPEG"),
+        (data.test_images[1], "val/images/val_1.JPEG"),
+    ):
+        assert np.array_equal(image, np.asarray(Image.open(tree / file).convert("RGB")))
+    (tree / "wnids.txt").unlink()
+    again = prepare("tiny", "tiny_imagenet", tmp_path, {"path": str(tree)})
+    assert again.classes == data.classes
+    assert np.array_equal(again.train_images, data.train_images)
+    small = prepare("tiny", "tiny_imagenet", tmp_path, {"size": 4})
+    assert small.test_images.shape == (4, 4, 4, 3)
+
+
+def test_tiny_imagenet_errors_name_the_file(tmp_path):
+    def refused(**options):
+        with pytest.raises(PruningError) as error:
+            prepare("tiny", "tiny_imagenet", tmp_path, options)
+        return str(error.value)
+
+    assert "val_annotations.txt, as the archive" in refused()
+    assert "whole number of pixels" in refused(size=0)
+    assert "`path` is a text" in refused(path=3)
+    assert "'grey'" in refused(grey=True)
+    tree = make_tiny_imagenet(tmp_path / "tiny-imagenet-200")
+    annotations = tree / "val" / "val_annotations.txt"
+    lines = annotations.read_text()
+    annotations.write_text(lines + "val_9.JPEG\tn01\t0\t1\t5\t5\n")
+    assert "val_9.JPEG has a label but is missing" in refused()
+    annotations.write_text(lines.splitlines()[0])
+    assert "val_1.JPEG has no label (val_annotations.txt lists 1 images)" in refused()
+    annotations.write_text(lines + "val_9.JPEG\tn77\t0\t1\t5\t5\n")
+    assert f"line 5 of {annotations} gives 'val_9.JPEG' the class 'n77'" in refused()
+    annotations.write_text(lines + "\n")
+    assert "line 5" in refused()
+    annotations.write_text("")
+    assert "lists no images" in refused()
+    annotations.write_text(lines)
+    bad = tree / "train" / "n10" / "images" / "n10_0.JPEG"
+    whole = bad.read_bytes()
+    bad.write_bytes(whole[: len(whole) // 2])
+    assert f"{bad} is not a readable image" in refused()
+    Image.new("RGB", (9, 9)).save(bad)
+    assert f"{bad} is 9x9, others are 6x6" in refused()
+    bad.write_bytes(whole)
+    (tree / "train" / "n99").mkdir()
+    assert "n99 is of no class in" in refused()
+    (tree / "train" / "n99").rmdir()
+    (tree / "wnids.txt").write_text("n01 n02 n10 n11")
+    assert "class n11 has no images in" in refused()
+    annotations.unlink()
+    assert "must be a folder with train/<class>" in refused()
+
+
+def test_channel_statistics_do_not_depend_on_the_parts_they_are_taken_in(monkeypatch):
+    images = np.random.default_rng(0).integers(0, 256, (7, 5, 4, 3), dtype=np.uint8)
+    zeros = np.zeros(7, dtype=np.int64)
+    data = store.ImageData("x", images, zeros, images, zeros, ("a",), "")
+    whole = data.channel_statistics()
+    monkeypatch.setattr(store, "PART", 33)
+    assert data.channel_statistics() == whole
+    assert whole[0] == pytest.approx(images.mean((0, 1, 2)))
+    assert whole[1] == pytest.approx(images.std((0, 1, 2)))
 
 
 def test_unknown_kind_and_missing_source_files(tmp_path):

@@ -1,9 +1,11 @@
 import pytest
 import torch
+from torch import nn
 
 from pruning import registry
 from pruning.errors import PruningError
 from pruning.models.build import NetworkConfig, build, prunable_names
+from pruning.seeds import generator
 
 GREY28, RGB32, GREY8 = (1, 28, 28), (3, 32, 32), (1, 8, 8)
 
@@ -36,13 +38,59 @@ def test_prunable_weight_counts_of_the_references(name, shape, options, prunable
     assert count(name, shape, **options) == prunable
 
 
-def test_all_parameters_of_the_references():
-    for name, options, total in (
-        ("resnet20", {}, 272_474),
-        ("vgg16", {"conv_bias": True, "last_pool": "average"}, 14_728_266),
-    ):
-        module = build(NetworkConfig(name, options=options), RGB32, 10, seed=0)
-        assert sum(p.numel() for p in module.parameters()) == total
+@pytest.mark.parametrize(
+    ("name", "options", "tensors", "prunable", "parameters"),
+    [
+        ("resnet20", {"shortcut": "projection"}, 22, 270_896, 272_474),
+        ("vgg16", {"conv_bias": True, "last_pool": "average"}, 14, 14_715_584, 14_728_266),
+    ],
+)
+def test_networks_of_frankle2021_count_as_the_reference_says(
+    name, options, tensors, prunable, parameters
+):
+    module = build(NetworkConfig(name, options=options), RGB32, 10, seed=0)
+    sizes = {n: p.numel() for n, p in module.named_parameters()}
+    names = prunable_names(module)
+    assert len(names) == tensors
+    assert sum(sizes[n] for n in names) == prunable
+    assert sum(sizes.values()) == parameters
+
+
+@pytest.mark.parametrize("depth", [18, 34, 50])
+def test_imagenet_resnets_compute_what_torchvisions_do(depth):
+    import torchvision
+
+    theirs = torchvision.models.get_model(f"resnet{depth}", num_classes=1000)
+    ours = build(NetworkConfig(f"resnet{depth}"), (3, 64, 80), 1000, seed=0)
+    sizes = [[p.numel() for p in m.parameters()] for m in (ours, theirs)]
+    assert sizes[0] == sizes[1]
+    copied = zip(ours.state_dict(), theirs.state_dict().values(), strict=True)
+    ours.load_state_dict(dict(copied))
+    x = torch.randn(2, 3, 64, 80)
+    for training in (True, False):  # the first also moves the running statistics
+        outputs = [m.train(training)(x) for m in (ours, theirs)]
+        assert torch.allclose(*outputs, atol=1e-5, rtol=1e-4)
+
+
+def test_imagenet_resnet50_has_the_counts_of_the_reference():
+    module = build(NetworkConfig("resnet50"), (3, 224, 224), 1000, seed=None)
+    weights = dict(module.named_parameters())
+    names = prunable_names(module)
+    assert len(names) == 54
+    assert sum(weights[n].numel() for n in names) == 25_502_912
+
+
+def test_the_small_stem_keeps_the_size_of_the_image():
+    module = build(NetworkConfig("resnet18", options={"stem": "small"}), RGB32, 10, seed=0)
+    shapes = []
+    for part in (module.conv, *module.stages):
+        part.register_forward_hook(lambda _m, _i, y: shapes.append(tuple(y.shape[1:])))
+    module(torch.zeros(2, *RGB32))
+    assert module.conv.kernel_size == (3, 3)
+    expected = [(64, 32, 32), (64, 32, 32), (128, 16, 16), (256, 8, 8), (512, 4, 4)]
+    assert shapes == expected
+    with pytest.raises(PruningError, match="stem of a ResNet-34 is one of.*not 'cifar'"):
+        build(NetworkConfig("resnet34", options={"stem": "cifar"}), RGB32, 10, seed=0)
 
 
 @pytest.mark.parametrize("name", registry.known("network"))
@@ -84,6 +132,84 @@ def test_initial_variances():
     glorot = build(NetworkConfig("vgg16", "xavier_uniform"), RGB32, 10, seed=0)
     kernel = glorot.state_dict()["features.40.weight"]
     assert float(kernel.var() * (2 * fan_in) / 2) == pytest.approx(1, rel=0.02)
+
+
+def test_older_initializations_draw_each_kernel_from_its_own_generator_and_nothing_else():
+    """Spelled out, as the bits of random normals differ between processors."""
+
+    def truncated(kernel, source):
+        if kernel.ndim == 2:
+            return nn.init.normal_(kernel, std=0.01, generator=source)
+        std = kernel[0].numel() ** -0.5 / 0.87962566103423978
+        return nn.init.trunc_normal_(kernel, std=std, a=-2 * std, b=2 * std, generator=source)
+
+    draws = {
+        "fan_in_truncated_normal": truncated,
+        "kaiming_normal": lambda kernel, source: nn.init.kaiming_normal_(
+            kernel, nonlinearity="relu", generator=source
+        ),
+        "xavier_uniform": lambda kernel, source: nn.init.xavier_uniform_(kernel, generator=source),
+    }
+    for name, draw in draws.items():
+        module = build(NetworkConfig("small_cnn", name), GREY8, 10, seed=5)
+        for layer_name, layer in module.named_children():
+            if isinstance(layer, nn.BatchNorm2d):
+                assert (layer.weight == 1).all()
+                assert (layer.bias == 0).all()
+                continue
+            source = generator(5, "initialization", layer_name)
+            assert torch.equal(layer.weight, draw(torch.empty_like(layer.weight), source))
+            assert layer.bias is None or (layer.bias == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("initialization", "variance"),
+    [
+        ("kaiming_normal_uniform_scale", lambda fan_in: 2 / fan_in),
+        ("normal_std_01", lambda _: 0.01),
+    ],
+)
+def test_moments_of_frankle2021s_initializations(initialization, variance):
+    config = NetworkConfig("vgg16", initialization, {"conv_bias": True})
+    module = build(config, RGB32, 10, seed=0).requires_grad_(False)
+    scales = []
+    for layer in module.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            scales.append(layer.weight)
+            assert (layer.bias == 0).all()
+            assert (layer.running_mean == 0).all()
+            assert (layer.running_var == 1).all()
+        elif isinstance(layer, nn.Conv2d | nn.Linear):
+            kernel, fan_in = layer.weight, layer.weight[0].numel()
+            # Four standard deviations of a mean and of a variance of so many normal draws.
+            margin = 4 * kernel.numel() ** -0.5
+            assert float(kernel.mean()) == pytest.approx(0, abs=margin * variance(fan_in) ** 0.5)
+            assert float(kernel.var() / variance(fan_in)) == pytest.approx(1, abs=1.5 * margin)
+            assert float(layer.bias.abs().max()) <= fan_in**-0.5
+    scales = torch.cat(scales)
+    assert 0 <= float(scales.min()) < 0.01
+    assert 0.99 < float(scales.max()) <= 1
+    assert float(scales.mean()) == pytest.approx(1 / 2, abs=0.02)
+    assert float(scales.var()) == pytest.approx(1 / 12, abs=0.005)
+    bias = module.features[40].bias * (512 * 9) ** 0.5  # in units of its bound
+    assert float(bias.mean()) == pytest.approx(0, abs=0.1)
+    assert float(bias.var()) == pytest.approx(1 / 3, abs=0.06)
+
+
+def test_frankle2021s_initializations_share_all_but_the_kernels():
+    options = {"conv_bias": True, "width": 0.1}
+    names = ("kaiming_normal_uniform_scale", "normal_std_01", "kaiming_normal")
+    ours, normal, older = (
+        build(NetworkConfig("vgg16", name, options), RGB32, 10, seed=0).state_dict()
+        for name in names
+    )
+    for name in ours:
+        kernel = ours[name].ndim > 1
+        assert torch.equal(ours[name], normal[name]) != kernel
+        assert not kernel or torch.equal(ours[name], older[name])
+    scales = [v for n, v in ours.items() if n.endswith("weight") and v.ndim == 1]
+    assert len(scales[2]) == len(scales[3])
+    assert not torch.equal(scales[2], scales[3])  # each draws from its own generator
 
 
 def test_identity_shortcut_subsamples_and_pads_with_zeros():

@@ -57,6 +57,19 @@ def test_every_shipped_study_is_valid(name):
         ({"network__name": "resnet_20"}, "Unknown network 'resnet_20'. Did you mean 'resnet20'"),
         ({"network__initialization": "he"}, "Unknown initialization 'he'"),
         ({"recipe__optimizer": {"name": "sdg"}}, "Unknown optimizer 'sdg'. Did you mean 'sgd'"),
+        (
+            {"recipe__batches": {"size": 8, "normalization": "given", "mean": [0.5]}},
+            r"s.yaml: normalization: given needs `mean` and `std`",
+        ),
+        (
+            {"recipe__batches": {"size": 8, "resized_crop": {"scale": [0.1, 1]}}},
+            "recipe.batches.resized_crop lacks the key 'ratio'",
+        ),
+        (
+            {"recipe__batches": {"size": 8, "resized_crop": {"scale": [0, 1], "ratio": [1, 1]}}},
+            "`scale` is a lowest",
+        ),
+        ({"recipe__batches": {"size": 8, "std": [0.5]}}, "it is per_channel. Take them out"),
         ({"seeds": [0, 0]}, "seeds is .*must differ"),
         ({"extends": "digit"}, "Unknown study 'digit'"),
         ({"extends": "s"}, "goes in a circle"),

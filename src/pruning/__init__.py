@@ -11,7 +11,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _PUBLIC = {
-    "Batching": "pruning.data.batches",
+    "Batching": "pruning.data.batching",
     "NetworkConfig": "pruning.models.build",
     "OptimizerConfig": "pruning.training.optimizers",
     "PruningError": "pruning.errors",

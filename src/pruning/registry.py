@@ -25,6 +25,9 @@ NETWORKS = {
     "resnet44": "pruning.models.resnet:resnet44",
     "resnet56": "pruning.models.resnet:resnet56",
     "resnet110": "pruning.models.resnet:resnet110",
+    "resnet18": "pruning.models.resnet_imagenet:resnet18",
+    "resnet34": "pruning.models.resnet_imagenet:resnet34",
+    "resnet50": "pruning.models.resnet_imagenet:resnet50",
     "vgg11": "pruning.models.vgg:vgg11",
     "vgg13": "pruning.models.vgg:vgg13",
     "vgg16": "pruning.models.vgg:vgg16",
@@ -37,6 +40,7 @@ DATASET_KINDS = {
     "fashion_mnist": "pruning.data.torchvision_sets:fashion_mnist",
     "cifar10": "pruning.data.torchvision_sets:cifar10",
     "cifar100": "pruning.data.torchvision_sets:cifar100",
+    "tiny_imagenet": "pruning.data.tiny_imagenet:tiny_imagenet",
     "image_folder": "pruning.data.image_folder:image_folder",
 }
 
@@ -57,6 +61,8 @@ PRUNERS = {
 INITIALIZATIONS = {
     "fan_in_truncated_normal": "pruning.models.initialization:fan_in_truncated_normal",
     "kaiming_normal": "pruning.models.initialization:kaiming_normal",
+    "kaiming_normal_uniform_scale": "pruning.models.initialization:kaiming_normal_uniform_scale",
+    "normal_std_01": "pruning.models.initialization:normal_std_01",
     "xavier_uniform": "pruning.models.initialization:xavier_uniform",
 }
 

@@ -15,6 +15,7 @@ import yaml
 
 from pruning import at_init_study, registry
 from pruning.at_init_study import AtInit
+from pruning.data.batching import Batching
 from pruning.errors import PruningError, unknown
 from pruning.methods.filter_fractions import FRACTIONS
 from pruning.methods.retraining_rules import RULES
@@ -227,6 +228,7 @@ def _study(name: str, document: dict[str, Any]) -> Study:
     if not all(map(math.isfinite, numbers)):
         raise PruningError(f"recipe: epochs and milestones must be finite numbers: {numbers}.")
     StepDecay(**recipe["schedule"])  # says what is wrong with it
+    Batching.from_dict(recipe["batches"])  # likewise
     task = {key: document[key] for key in ("dataset", "validation", "network", "recipe", "exempt")}
     if name.startswith("published"):
         raise PruningError(

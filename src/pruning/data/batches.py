@@ -5,59 +5,15 @@ An epoch's order and its augmentation are drawn at once from generators derived 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from fractions import Fraction
 
 import torch
 from torch import Tensor
 
+from pruning.data.batching import Batching
+from pruning.data.resized_crop import draw_boxes, resized_crops
 from pruning.data.splits import Split, Splits
-from pruning.errors import PruningError, unknown
+from pruning.errors import PruningError
 from pruning.seeds import generator
-
-EPOCH_BOUNDARIES = ("straddle", "keep", "drop")
-NORMALIZATIONS = ("per_channel", "per_image", "scale")
-
-
-@dataclass(frozen=True)
-class Batching:
-    """How training images become batches.
-
-    Attributes:
-        size: images per batch.
-        epoch_boundary: ``straddle``: batches run across epochs, so an epoch is N/size steps
-            (390.625 for CIFAR-10 at 128, as in Renda et al.); ``keep``: the last, short batch of
-            an epoch is used; ``drop``: it is left out.
-        crop_padding: zero-pad by this many pixels and take a random crop of the original size.
-        flip: mirror left to right with probability one half.
-        normalization: ``per_channel``, ``per_image`` or ``scale``; see :class:`Normalizer`.
-    """
-
-    size: int
-    epoch_boundary: str = "straddle"
-    crop_padding: int = 0
-    flip: bool = False
-    normalization: str = "per_channel"
-
-    def __post_init__(self) -> None:
-        if self.size < 1:
-            raise PruningError(f"The batch size must be at least 1, it is {self.size}.")
-        if self.epoch_boundary not in EPOCH_BOUNDARIES:
-            raise unknown("epoch boundary", self.epoch_boundary, EPOCH_BOUNDARIES)
-        if self.normalization not in NORMALIZATIONS:
-            raise unknown("normalization", self.normalization, NORMALIZATIONS)
-
-    def steps_per_epoch(self, images: int) -> Fraction:
-        """Optimizer steps in one epoch over ``images`` images, exactly."""
-        if self.epoch_boundary == "straddle":
-            return Fraction(images, self.size)
-        steps = -(-images // self.size) if self.epoch_boundary == "keep" else images // self.size
-        if steps == 0:
-            raise PruningError(
-                f"A batch of {self.size} is larger than the {images} training images, and "
-                "epoch_boundary: drop leaves nothing. Use a smaller batch, or straddle."
-            )
-        return Fraction(steps)
 
 
 class Normalizer:
@@ -66,12 +22,27 @@ class Normalizer:
     ``per_channel`` uses the training set's statistics. ``per_image`` subtracts each image's own
     mean and divides by its own standard deviation, floored at 1/sqrt(C*H*W) (Renda et al., as
     TensorFlow's ``per_image_standardization`` on the raw values). ``scale`` maps to [0, 1].
+    ``given`` uses constants from elsewhere, such as ImageNet's statistics.
+
+    Args:
+        kind: one of the above.
+        data: where the images are from.
+        mean, std: of each channel for ``given``, where pixels lie in [0, 1].
+
+    Raises:
+        PruningError: ``given`` with other than one ``mean`` and ``std`` for each channel.
     """
 
-    def __init__(self, kind: str, data: Splits) -> None:
+    def __init__(
+        self, kind: str, data: Splits, mean: Sequence[float] = (), std: Sequence[float] = ()
+    ) -> None:
         height, width, channels = data.train.images.shape[1:]
         self.kind, self.shape = kind, (height, width, channels)
-        mean, std = torch.tensor(data.mean), torch.tensor(data.std)
+        if kind == "given":
+            _check_channels(data.name, channels, mean, std)
+            mean, std = (255 * torch.tensor(v, dtype=torch.float32) for v in (mean, std))
+        else:
+            mean, std = torch.tensor(data.mean), torch.tensor(data.std)
         if kind == "scale":
             mean, std = torch.zeros_like(mean), torch.full_like(std, 255.0)
         std = torch.where(std > 0, std, torch.ones_like(std))  # a constant channel
@@ -90,6 +61,14 @@ class Normalizer:
         else:
             x = x.mul_(self.factor).add_(self.shift)
         return x.view(-1, *self.shape).permute(0, 3, 1, 2)
+
+
+def _check_channels(name: str, channels: int, mean: Sequence[float], std: Sequence[float]) -> None:
+    if len(mean) != channels or len(std) != channels:
+        raise PruningError(
+            f"normalization: given has {len(mean)} numbers in `mean` and {len(std)} in `std`, but "
+            f"the images of {name!r} have {channels} channels. Give one for each channel."
+        )
 
 
 class TrainingStream:
@@ -145,7 +124,7 @@ class TrainingStream:
         return tuple(part[start:stop] for part in self._epoch(epoch))
 
     def _epoch(self, epoch: int) -> tuple[Tensor, ...]:
-        """Order, and where asked for crop offsets and flips, of a whole epoch."""
+        """Order, and where asked for crop offsets or boxes, and flips, of a whole epoch."""
         if epoch not in self._epoch_cache:
             for old in [e for e in self._epoch_cache if e < epoch - 1]:
                 del self._epoch_cache[old]
@@ -161,6 +140,10 @@ class TrainingStream:
         if self.batching.crop_padding:
             reach = 2 * self.batching.crop_padding + 1
             draws.append(torch.randint(reach, (count, 2), generator=augment))
+        if self.batching.resized_crop:
+            height, width = self.split.images.shape[1:3]
+            crop = self.batching.resized_crop
+            draws.append(draw_boxes(count, height, width, crop, augment))
         if self.batching.flip:
             draws.append(torch.rand(count, generator=augment) < 0.5)
         return tuple(draw.to(self.device) for draw in draws)
@@ -171,6 +154,8 @@ class TrainingStream:
             images = self._crops(order, rest.pop(0))
         else:
             images = self.split.images.index_select(0, order)
+        if self.batching.resized_crop:
+            images = resized_crops(images, rest.pop(0))
         if self.batching.flip:
             images = torch.where(rest.pop(0)[:, None, None, None], images.flip(2), images)
         return images

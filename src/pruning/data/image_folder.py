@@ -1,6 +1,5 @@
 """Any tree ``train/<class>/*``, ``test/<class>/*`` of images, in a folder or in a tar archive."""
 
-import io
 import lzma
 import tarfile
 import zlib
@@ -9,12 +8,12 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from pruning.data.resize import check_size, resize
+from pruning.data.pictures import EXTENSIONS, decode, stack
+from pruning.data.resize import check_size
 from pruning.data.store import ImageData
 from pruning.errors import PruningError
 
 SPLITS = ("train", "test")
-EXTENSIONS = {".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".webp", ".gif", ".tif", ".tiff"}
 
 # One image of the tree: split, class, name for errors, its bytes.
 Member = tuple[str, str, str, bytes]
@@ -42,7 +41,7 @@ def image_folder(
     tree = Path(root, path)
     found: dict[str, list[tuple[str, str, np.ndarray]]] = {split: [] for split in SPLITS}
     for split, label, where, content in _members(name, tree):
-        found[split].append((label, where, _decode(name, where, content, size, grey)))
+        found[split].append((label, where, decode(name, where, content, size, grey)))
     classes = {split: sorted({label for label, _, _ in found[split]}) for split in SPLITS}
     if not classes["train"] or classes["train"] != classes["test"]:
         raise PruningError(
@@ -53,14 +52,7 @@ def image_folder(
     arrays = {}
     for split, items in found.items():
         items.sort(key=lambda item: (item[0], item[1]))
-        first = items[0][2].shape
-        for _, where, image in items:
-            if image.shape != first:
-                raise PruningError(
-                    f"Data set {name!r}: {where} is {image.shape[1]}x{image.shape[0]}, others are "
-                    f"{first[1]}x{first[0]}. Give the data set a `size` to resize all to."
-                )
-        arrays[f"{split}_images"] = np.stack([image for _, _, image in items])
+        arrays[f"{split}_images"] = stack(name, [item[1:] for item in items])
         arrays[f"{split}_labels"] = np.array([index[label] for label, _, _ in items])
     return ImageData(name=name, classes=tuple(index), source=f"image folder {path}", **arrays)
 
@@ -92,17 +84,3 @@ def _members(name: str, tree: Path) -> Iterator[Member]:
             f"Data set {name!r}: the archive {tree} is damaged or not a tar file ({error}). "
             "Fetch it again."
         ) from error
-
-
-def _decode(name: str, where: str, content: bytes, size: int | None, grey: bool) -> np.ndarray:
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(io.BytesIO(content)) as picture:
-            array = np.asarray(picture.convert("L" if grey else "RGB"))
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise PruningError(
-            f"Data set {name!r}: {where} is not a readable image ({error}). Mend or remove it."
-        ) from None
-    array = array if array.ndim == 3 else array[..., None]
-    return array if size is None else resize(array, size)

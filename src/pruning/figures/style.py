@@ -50,6 +50,7 @@ METHODS = {
     "reinit": Style("Reinitialization", 3, "v"),
 }
 NETWORKS = {
+    "resnet18": "ResNet-18",
     "resnet20": "ResNet-20",
     "resnet34": "ResNet-34",
     "resnet50": "ResNet-50",

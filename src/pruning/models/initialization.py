@@ -46,6 +46,24 @@ def xavier_uniform(module: nn.Module, seed: int) -> None:
     )
 
 
+def kaiming_normal_uniform_scale(module: nn.Module, seed: int) -> None:
+    """Frankle et al. 2021 and OpenLTH (reference, section 4): kernels from N(0, 2/fan_in), biases
+    as PyTorch draws them, uniform within 1/sqrt(fan_in), BN gamma uniform in (0, 1), beta 0.
+    """
+    kaiming_normal(module, seed)
+    _draw_biases_and_scales(module, seed)
+
+
+def normal_std_01(module: nn.Module, seed: int) -> None:
+    """Frankle et al. 2021, ablation (reference, section 3): kernels from N(0, 0.1^2) in every
+    layer, whatever its size; the rest as :func:`kaiming_normal_uniform_scale`.
+    """
+    _initialize(
+        module, seed, lambda _, weight, source: nn.init.normal_(weight, std=0.1, generator=source)
+    )
+    _draw_biases_and_scales(module, seed)
+
+
 def _initialize(
     module: nn.Module, seed: int, draw: Callable[[nn.Module, Tensor, torch.Generator], object]
 ) -> None:
@@ -59,6 +77,19 @@ def _initialize(
                 layer.reset_parameters()  # gamma 1, beta 0, running mean 0, variance 1
             elif any(True for _ in layer.parameters(recurse=False)):
                 raise NotImplementedError(f"no initialization for {type(layer).__name__}")
+
+
+def _draw_biases_and_scales(module: nn.Module, seed: int) -> None:
+    """Random biases beside the kernels, and random scales of batch norms, instead of 0 and 1."""
+    with torch.no_grad():
+        for layer_name, layer in module.named_modules():
+            if isinstance(layer, nn.Conv2d | nn.Linear) and layer.bias is not None:
+                bound = _fan_in(layer.weight) ** -0.5
+                source = generator(seed, "initialization", layer_name, "bias")
+                nn.init.uniform_(layer.bias, -bound, bound, generator=source)
+            elif isinstance(layer, nn.BatchNorm2d):
+                source = generator(seed, "initialization", layer_name, "scale")
+                nn.init.uniform_(layer.weight, generator=source)
 
 
 def _fan_in(weight: Tensor) -> int:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-from pruning.data.batches import Batching
+from pruning.data.batching import Batching
 from pruning.errors import PruningError
 from pruning.training.optimizers import OptimizerConfig
 from pruning.training.schedules import Schedule, StepDecay
@@ -44,7 +44,7 @@ class Recipe:
         optimizer = dict(values.pop("optimizer", {}))
         optimizer["decay_exclude"] = tuple(optimizer.get("decay_exclude", ()))
         return cls(
-            batches=Batching(**values.pop("batches")),
+            batches=Batching.from_dict(values.pop("batches")),
             schedule=StepDecay(**schedule),
             optimizer=OptimizerConfig(**optimizer),
             **values,

@@ -45,7 +45,8 @@ class Task:
     @cached_property
     def normalize(self) -> Normalizer:
         """From uint8 images to network input."""
-        return Normalizer(self.recipe.batches.normalization, self.data)
+        batches = self.recipe.batches
+        return Normalizer(batches.normalization, self.data, batches.mean, batches.std)
 
     def build(self, seed: int | None = None) -> nn.Module:
         """The network, on the CPU, with weights drawn from ``seed`` or unset."""
