@@ -240,7 +240,7 @@ def _study(name: str, document: dict[str, Any]) -> Study:
     at_init = None
     if "at_init" in document:
         at_init = at_init_study.read(document["at_init"], recipe["epochs"])
-    _check_figure(document["figure"], rewinding)
+    _check_figure(document["figure"], rewinding, at_init)
     return Study(
         name=name,
         title=document.get("title", name),
@@ -254,18 +254,24 @@ def _study(name: str, document: dict[str, Any]) -> Study:
     )
 
 
-def _check_figure(options: dict[str, Any], rewinding: Rewinding | None) -> None:
+def _check_figure(
+    options: dict[str, Any], rewinding: Rewinding | None, at_init: AtInit | None
+) -> None:
     low, high = options.get("ylim", (0, 1))
     if not low < high:
         raise PruningError(f"figure.ylim must rise, it is {options['ylim']}.")
     if "published" in options:
         check_reference(options["published"])
-    levels = max((mode.levels for mode in rewinding.modes.values()), default=0) if rewinding else 0
-    for level in options.get("retrain_levels", ()):
-        if level > levels:
-            raise PruningError(
-                f"figure.retrain_levels names level {level}, but the study has {levels}."
-            )
+    there = {
+        "retrain_levels": max((m.levels for m in rewinding.modes.values()), default=0)
+        if rewinding
+        else 0,
+        "at_init_levels": len(at_init.densities) if at_init else 0,
+    }
+    for key, levels in there.items():
+        for level in options.get(key, ()):
+            if level > levels:
+                raise PruningError(f"figure.{key} names level {level}, but the study has {levels}.")
 
 
 def _rewinding(values: dict[str, Any], network: str, epochs: float) -> Rewinding:
