@@ -131,7 +131,7 @@ def tidy_file(tmp_path):
 def draw(tables, folder, name="rewind_vs_finetune", titles=None, options=None):
     paths = {kind: folder / f"figure.{kind}" for kind in ("pdf", "png", "csv")}
     figure(
-        tables,
+        {"rewinding": tables},
         draw=entry(name).draw,
         settings=entry(name).settings,
         titles=titles or {"s": "A study"},

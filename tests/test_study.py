@@ -3,6 +3,7 @@ import yaml
 
 from pruning.analysis.published import read_cells
 from pruning.errors import PruningError
+from pruning.layout import training_folders
 from pruning.study import find_study, load_study, study_names
 from pruning.workflow import Workflow
 from tests.conftest import REPOSITORY, SCHEMAS
@@ -34,7 +35,7 @@ def test_every_shipped_study_is_valid(name):
     config["study_folder"] = str(STUDIES)
     study = Workflow(config, SCHEMAS).study(name)
     assert study.name == name
-    assert list(study.rewinding.cells())
+    assert list(training_folders(study))[len(study.seeds) :]
 
 
 @pytest.mark.parametrize(
@@ -107,6 +108,21 @@ def test_every_shipped_study_is_valid(name):
             },
             "2 levels of iterative, but lists 1",
         ),
+        ({"at_init__methods": ["snap"]}, "Did you mean 'snip'"),
+        ({"at_init__variants": ["invert"]}, "at_init.variants.0 is 'invert'"),
+        ({"at_init__levels": 2}, "either `levels`"),
+        ({"at_init__densities": None}, "either `levels`"),
+        ({"at_init__densities": [0.5, 0]}, r"0 in at_init.densities.*outside \(0, 1\]"),
+        ({"at_init__densities": [0.1, 0.2]}, "at_init.densities must fall"),
+        ({"at_init__rewind_epoch": None}, "lottery_ticket trains from an early epoch"),
+        ({"at_init__rewind_epoch": 20}, r"rewind_epoch: epoch 20 must lie in \[0, 20\)"),
+        ({"at_init__iterations": {"snpi": 3}}, "at_init.iterations names 'snpi'"),
+        ({"at_init__variants_by_method": {"magnitud": ["shuffled"]}}, "names 'magnitud'"),
+        ({"at_init__later__epochs": [20]}, r"later.epochs: epoch 20 must lie in"),
+        ({"at_init__later__level": 9}, "later.level is 9, but there are 3"),
+        ({"at_init__later__methods": ["lottery_ticket"]}, "always prunes after training"),
+        ({"at_init__later__epochs": [1.23456789]}, "few decimals"),
+        ({"figure": {"at_init_levels": [4]}}, "at_init_levels names level 4, but the study has 3"),
         ({"figure": {"published": "resnet20"}}, "figure.published is 'resnet20'; it must match"),
         ({"algorithm": {"tolerance": -1}}, "algorithm.tolerance is -1; it must be at least 0"),
     ],

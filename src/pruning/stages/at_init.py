@@ -8,7 +8,6 @@ from pruning.models.cost import macs_by_layer, weight_uses
 from pruning.stages.context import StageContext
 from pruning.stages.outputs import (
     MASK_FACTS,
-    facts,
     final_scores,
     resume_file,
     spent,
@@ -64,7 +63,7 @@ def at_init(
     )
     pruned = read_json(Path(mask).with_suffix(".json"))
     summary = {
-        **facts(context, task),
+        **context.facts(task),
         "method": method,
         "variant": variant,
         "level": level,

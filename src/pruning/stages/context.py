@@ -42,6 +42,15 @@ class StageContext:
         task.prunable()  # a wrong network option or exempt layer is known before the training
         return task
 
+    def facts(self, task: Task) -> dict[str, Any]:
+        """What every summary says of the study it belongs to."""
+        return {
+            "network": self.task["network"]["name"],
+            "data": task.data.record,
+            "seed": self.seed,
+            "training_time": task.recipe.epochs,
+        }
+
     def config(self, **stage: Any) -> dict[str, Any]:
         """Everything besides input files that decides a stage's numbers."""
         return {

@@ -7,7 +7,7 @@ from pathlib import Path
 from pruning.files import atomic_path
 from pruning.models.cost import macs_by_layer, weight_uses
 from pruning.stages.context import StageContext
-from pruning.stages.outputs import facts, final_scores, resume_file, spent, write_training
+from pruning.stages.outputs import final_scores, resume_file, spent, write_training
 from pruning.training.checkpoint import save_state
 from pruning.training.dense import train_dense
 
@@ -42,7 +42,7 @@ def dense(
     macs = macs_by_layer(weight_uses(task.build(), task.data.shape), weights, {})
     total = sum(macs.values())
     summary = {
-        **facts(context, task),
+        **context.facts(task),
         "prunable": sum(weights[name].numel() for name in task.prunable()),
         "macs": total,
         "macs_by_layer": macs,

@@ -9,7 +9,6 @@ from typing import Any
 from pruning import masks as masking
 from pruning.files import digest, read_json, sha256, write_json, write_text
 from pruning.models.cost import training_macs
-from pruning.stages.context import StageContext
 from pruning.training.checkpoint import save_state, versions, write_metadata
 from pruning.training.loop import Trained
 from pruning.training.resume import ResumeFile
@@ -67,16 +66,6 @@ def final_scores(trained: Trained) -> dict[str, dict[str, float]]:
     return {
         split: {metric: last[f"{split}_{metric}"] for metric in ("accuracy", "loss")}
         for split in ("validation", "test")
-    }
-
-
-def facts(context: StageContext, task: Task) -> dict[str, Any]:
-    """What every summary says of the study it belongs to."""
-    return {
-        "network": context.task["network"]["name"],
-        "data": task.data.record,
-        "seed": context.seed,
-        "training_time": task.recipe.epochs,
     }
 
 

@@ -7,7 +7,6 @@ from typing import Any
 from pruning import registry
 from pruning.methods.mask_report import report
 from pruning.stages.context import StageContext
-from pruning.stages.outputs import facts
 from pruning.training.checkpoint import load_state, save_masks, write_metadata
 
 log = logging.getLogger("pruning")
@@ -51,6 +50,6 @@ def prune(
         output.with_suffix(".json"),
         config=config,
         parents={"state": state},
-        **facts(context, task),
+        **context.facts(task),
         **found,
     )

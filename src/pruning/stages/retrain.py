@@ -8,7 +8,6 @@ from pruning.methods.rewinding import retrain as retrain_pruned
 from pruning.stages.context import StageContext
 from pruning.stages.outputs import (
     MASK_FACTS,
-    facts,
     final_scores,
     resume_file,
     spent,
@@ -69,7 +68,7 @@ def retrain(
     )
     pruned = read_json(Path(mask).with_suffix(".json"))
     summary = {
-        **facts(context, task),
+        **context.facts(task),
         "method": method,
         "variant": mode,
         "level": level,
