@@ -30,6 +30,7 @@ lint: $(READY)
 
 bench: $(READY)
 	$(BIN)/python benchmarks/epoch_time.py
+	$(BIN)/python benchmarks/scoring_time.py
 
 clean-venv:
 	rm -rf .venv

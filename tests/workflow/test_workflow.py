@@ -25,7 +25,7 @@ def test_a_plan_a_run_and_a_second_run(finished_once, project):
     csv = pd.read_csv(finished_once.root / "plots/tiny/rewind_vs_finetune.csv")
     assert csv["method"].tolist() == ["dense", *2 * ["lr_rewind"], *2 * ["weight_rewind"]]
     assert csv["compression_ratio"].tolist() == [1, 2, 4, 2, 4]
-    tidy = pd.read_csv(finished_once.root / "results/tiny/tidy.csv")
+    tidy = pd.read_csv(finished_once.root / "results/tiny/rewinding.csv")
     steps = tidy.groupby(["method", "level"])["training_steps"].first()
     dense = steps["dense", 0]
     assert dense == int(3 * 1352 / 64)
@@ -140,7 +140,7 @@ LAST = {"collect": 1, "retrain": 1} | DRAWN
     [
         ("plots/tiny/rewind_vs_finetune.png", DRAWN),
         ("plots/tiny/rewind_vs_finetune.csv", DRAWN),
-        ("results/tiny/tidy.csv", {"collect": 1} | DRAWN),
+        ("results/tiny/rewinding.csv", {"collect": 1} | DRAWN),
         (f"{LEVEL1[:-1]}2/metrics.csv", LAST),
         (f"{LEVEL1[:-1]}2/state.json", LAST),
         (f"{LEVEL1[:-1]}2/mask.safetensors", LAST | {"prune": 1}),
