@@ -17,6 +17,7 @@ _PUBLIC = {
     "PruningError": "pruning.errors",
     "RULES": "pruning.methods.retraining_rules",
     "Recipe": "pruning.training.recipe",
+    "Selection": "pruning.methods.selection",
     "State": "pruning.training.state",
     "StepDecay": "pruning.training.schedules",
     "Task": "pruning.training.task",
@@ -30,6 +31,7 @@ _PUBLIC = {
     "save_state": "pruning.training.checkpoint",
     "select": "pruning.masks",
     "train_dense": "pruning.training.dense",
+    "train_pruned": "pruning.methods.at_init",
 }
 
 __all__ = sorted(_PUBLIC)

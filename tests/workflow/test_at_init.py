@@ -1,0 +1,168 @@
+"""Pruning at initialization through Snakemake."""
+
+import json
+
+import pandas as pd
+import pytest
+import torch
+
+from pruning.training.checkpoint import load_masks, load_state
+
+SECTION = """
+at_init:
+  methods: [magnitude, snip, synflow, lottery_ticket, snip_with_norm_scales, synflow_without_masks]
+  variants_by_method:
+    magnitude: [unmodified, shuffled, reinitialized, inverted]
+  densities: [0.5, 0.1]
+  iterations: {synflow: 5}
+  rewind_epoch: 1
+  later: {epochs: [1], level: 2, methods: [snip]}
+"""
+CELLS = 2 * (4 + 5) + 1
+MASKS = 2 * (3 + 5) + 1  # reinitialized networks have the masks of the unmodified variant
+TABLE = "results/small/at_init.csv"
+
+
+@pytest.fixture(scope="module")
+def finished_once(tmp_path_factory):
+    from tests.workflow.conftest import TINY, make_project
+
+    project = make_project(tmp_path_factory.mktemp("at_init") / "project")
+    text = TINY[: TINY.index("rewinding:")].replace(
+        "{name: mlp, options: {widths: [16]}}", "{name: small_cnn}"
+    )
+    (project.root / "config/studies/small.yaml").write_text(text + SECTION)
+    project.snakemake("plots_small")
+    return project
+
+
+@pytest.fixture
+def finished(finished_once, tmp_path):
+    return finished_once.copy(tmp_path / "project")
+
+
+def folder(project, method, variant="unmodified", epoch=0, level=2):
+    return project.root / f"results/small/seed0/at_init/{method}/{variant}/e{epoch}/level{level}"
+
+
+def test_every_cell_has_a_row_and_says_what_it_is(finished_once):
+    table = pd.read_csv(finished_once.root / TABLE)
+    test = table[(table["split"] == "test") & (table["metric"] == "accuracy")]
+    assert len(test) == 1 + CELLS
+    assert (test["method"] == "dense").sum() == 1
+    assert finished_once.plan(target="plots_small") == {}
+    rows = test.set_index(["method", "variant", "pruned_at", "level"]).sort_index()
+    dense, snip = rows.loc["dense"].iloc[0], rows.loc[("snip", "unmodified", 0, 2)]
+    assert (snip["density"], snip["retrain_time"]) == (0.1, 3)
+    assert abs(snip["mask_density"] - 0.1) < 1 / 3592
+    assert 0 < snip["effective_density"] <= snip["mask_density"]
+    assert snip["training_steps"] == dense["training_steps"]
+    later = rows.loc[("snip", "unmodified", 1, 2)]
+    assert later["retrain_time"] == 3
+    steps = dense["training_steps"]
+    assert later["training_steps"] == steps + steps // 3
+    ticket = rows.loc[("lottery_ticket", "unmodified", 3, 2)]
+    assert ticket["retrain_time"] == 2
+    assert ticket["training_steps"] == steps + (steps - steps // 3)
+    assert ticket["training_macs"] > dense["training_macs"]
+
+
+def test_variants_share_what_they_do_not_change(finished_once):
+    masks = {
+        variant: load_masks(folder(finished_once, "magnitude", variant) / "mask.safetensors")
+        for variant in ("unmodified", "shuffled", "inverted")
+    }
+    assert not (folder(finished_once, "magnitude", "reinitialized") / "mask.safetensors").exists()
+    states = {
+        v: load_state(folder(finished_once, "magnitude", v) / "state.safetensors")
+        for v in (*masks, "reinitialized")
+    }
+    for name, mask in masks["unmodified"].items():
+        assert masks["shuffled"][name].sum() == mask.sum()
+        assert torch.equal(states["reinitialized"].masks[name], mask)
+        assert not (states["unmodified"].weights[name][~mask] != 0).any()
+    assert any((masks["shuffled"][n] != m).any() for n, m in masks["unmodified"].items())
+    kept = sum(int((masks["inverted"][n] & m).sum()) for n, m in masks["unmodified"].items())
+    assert kept == 0  # at a density of 0.1 the two ends do not meet
+    assert len(list(finished_once.root.glob("results/small/**/mask.json"))) == MASKS
+
+
+def test_the_faults_are_there_where_they_were_asked_for(finished_once):
+    ranked = load_masks(folder(finished_once, "snip_with_norm_scales") / "mask.safetensors")
+    assert {"norm1.weight", "norm2.weight"} <= ranked.keys()
+    told = json.loads((folder(finished_once, "synflow_without_masks") / "mask.json").read_text())
+    assert (told["density"], told["mask_density"]) == (0.1, 1.0)
+    assert "norm1.weight" not in load_masks(folder(finished_once, "snip") / "mask.safetensors")
+
+
+def test_the_initial_state_does_not_wait_for_the_dense_training(finished):
+    finished.snakemake("--delete-all-output", "plots_small")
+    target = "results/small/seed0/at_init/snip/unmodified/e0/level1/summary.json"
+    assert finished.plan(target=target) == {
+        "prepare_data": 1, "rewind_state": 1, "prune": 1, "at_init": 1}  # fmt: skip
+    before = finished.root / "results/small/seed0/rewind_states/t3.safetensors"
+    finished.snakemake(str(before.relative_to(finished.root)))
+    initial = load_state(before)
+    finished.snakemake("results/small/seed0/dense/summary.json")
+    kept = finished.root / "results/small/seed0/dense/rewind/t3.safetensors"
+    assert kept.read_bytes() == before.read_bytes()
+    assert initial.step == 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "jobs"),
+    [
+        ("methods: [magnitude, snip,", "methods: [magnitude, grasp, snip,",
+         {"prune": 2, "at_init": 2}),
+        ("rewind_epoch: 1\n", "rewind_epoch: 2\n",
+         {"rewind_state": 1, "at_init": 2}),
+        ("densities: [0.5, 0.1]", "densities: [0.5, 0.1, 0.05]",
+         {"prune": MASKS // 2, "at_init": CELLS // 2}),
+        ("iterations: {synflow: 5}", "iterations: {synflow: 6}", {"prune": 2, "at_init": 2}),
+        ("images_per_class", "images_per_class", {}),
+    ],
+)  # fmt: skip
+def test_a_changed_section_repeats_what_it_reaches(finished, old, new, jobs):
+    if old != new:
+        finished.edit("config/studies/small.yaml", old, new)
+    found = finished.plan(target=TABLE)
+    found.pop("collect", None)
+    assert found == jobs
+
+
+def test_deleting_a_mask_cuts_it_again_and_trains_what_had_it(finished):
+    (folder(finished, "magnitude") / "mask.safetensors").unlink()
+    found = finished.plan(target=TABLE)
+    assert found == {"prune": 1, "at_init": 2, "collect": 1}  # unmodified and reinitialized
+    before = finished.files()
+    finished.snakemake("plots_small")
+    assert finished.files() == before
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("results/tiny/at_init_layers.csv", "'tiny' has no `at_init` section"),
+        ("snap/unmodified/e0/level1", "Did you mean 'snip'"),
+        ("snip/unmodifed/e0/level1", "Did you mean 'unmodified'"),
+        ("snip/unmodified/e2/level2", "does not prune by snip (unmodified) at epoch 2"),
+        ("snip/unmodified/e0/level7", "to level 7"),
+    ],
+)
+def test_targets_that_cannot_be_made_say_why(finished_once, target, message):
+    if "/level" in target:
+        target = f"results/small/seed0/at_init/{target}/summary.json"
+    output = finished_once.snakemake("--dry-run", target, check=False)
+    assert message in output
+    assert "Traceback" not in output
+
+
+def test_layer_collapse_is_said_in_the_log(finished):
+    finished.edit("config/studies/small.yaml", "densities: [0.5, 0.1]", "densities: [0.5, 0.002]")
+    chain = "at_init/magnitude/inverted/e0/level2"
+    finished.snakemake(f"results/small/seed0/{chain}/mask.safetensors")
+    log = (finished.root / f"logs/small/seed0/{chain}/prune.log").read_text()
+    told = json.loads((folder(finished, "magnitude", "inverted") / "mask.json").read_text())
+    assert told["collapsed_layers"] == len(told["collapsed"]) > 0
+    assert "layer collapse: nothing is left of" in log
+    assert told["collapsed"][0] in log
