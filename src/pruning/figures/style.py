@@ -26,6 +26,8 @@ from pruning.papers import paper
 COLUMN_WIDTH = 3.35  # inches, one column of a two-column page
 PANEL_HEIGHT = 2.35
 COLUMNS = 3  # panels beside each other
+LEGEND_ROWS = 4  # that a figure has room for; with more it becomes higher
+LEGEND_ROW_HEIGHT = 0.15  # inches
 TITLE_LENGTH = 42  # characters over a panel; longer titles take two lines
 _COLORS = sns.color_palette("colorblind")
 
@@ -55,10 +57,10 @@ METHODS = {
     "reinit": Style("Reinitialization", 3, "v"),
 }
 # Methods that prune at initialization, and what they are measured against: the two that prune after
-# training (dashed) and random pruning (grey).
+# training (broken lines) and random pruning (grey).
 AT_INIT = {
     "lottery_ticket": Style("Lottery ticket", "0.1", "H", "--"),
-    "magnitude_after_training": Style("Magnitude after training", "0.4", "8", "--"),
+    "magnitude_after_training": Style("Magnitude after training", "0.4", "8", (0, (4, 1, 1, 1))),
     "magnitude": Style("Magnitude", 0, "o"),
     "snip": Style("SNIP", 1, "s"),
     "grasp": Style("GraSP", 2, "^"),
@@ -84,6 +86,7 @@ NETWORKS = {
     "vgg16": "VGG-16",
     "gnmt": "GNMT",
 }
+DATASETS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "tiny_imagenet": "TinyImageNet"}
 _SPARE_MARKERS = "PX*<>hdp"
 
 
@@ -106,8 +109,7 @@ def variant_style(look: Style, variant: str) -> Style:
     """How a variant of a method is drawn among other methods: as the method, with another line."""
     if variant == "unmodified":
         return look
-    of = VARIANTS[variant]
-    return replace(look, label=f"{look.label}, {of.label.lower()}", line=of.line)
+    return replace(look, label=f"{look.label}, {variant}", line=VARIANTS[variant].line)
 
 
 def order(methods: list[str]) -> list[str]:
@@ -159,11 +161,17 @@ def compression_axis(axes: Axes, densities: list[float]) -> None:
 
 def sparsity_axis(axes: Axes, densities: list[float]) -> None:
     """The same axis as :func:`compression_axis`, labelled by the percentage that is gone."""
-    _density_axis(axes, densities, lambda density, span: percent_removed(density))
+    _density_axis(axes, densities, lambda density, span: percent_removed(density), apart=0.095)
     axes.set_xlabel("Sparsity (%)")
 
 
-def _density_axis(axes: Axes, densities: list[float], text: Callable[[float, float], str]) -> None:
+def _density_axis(
+    axes: Axes,
+    densities: list[float],
+    text: Callable[[float, float], str],
+    apart: float = 0.115,
+) -> None:
+    """``apart`` is the least distance of two labels, in parts of the axis."""
     densities = sorted(set(densities), reverse=True)
     axes.set_xscale("log")
     span = max(densities) / min(densities) if len(densities) > 1 else 4.0
@@ -172,7 +180,7 @@ def _density_axis(axes: Axes, densities: list[float], text: Callable[[float, flo
     axes.xaxis.set_minor_locator(NullLocator())
     shown, last = set(), 0.0
     for density in reversed(densities):  # the sparsest first, then those that are far enough
-        if density >= last * span**0.115:
+        if density >= last * span**apart:
             shown.add(density)
             last = density
     axes.set_xticklabels([text(d, span) if d in shown else "" for d in densities])
@@ -194,10 +202,31 @@ def reference_line(axes: Axes, value: float = 0, label: str | None = "Dense") ->
     axes.axhline(value, color="0.45", linewidth=0.9, linestyle=(0, (4, 2)), label=label, zorder=1)
 
 
-def dense_band(axes: Axes, low: float, high: float) -> None:
+def dense_band(axes: Axes, low: float, high: float, mean: float = 0) -> None:
     """The mean and the spread of the dense networks."""
     axes.axhspan(low, high, color="0.88", linewidth=0, zorder=0)
-    reference_line(axes)
+    reference_line(axes, mean)
+
+
+def arrowheads(
+    axes: Axes, x: Any, rows: Sequence[int], look: Style, *, hollow: bool = False
+) -> None:
+    """Small arrowheads at the lower edge, for points that are below it.
+
+    Such points are far from all others: an axis that held them would hide the rest. Where several
+    curves have one, they stand in ``rows`` above each other.
+    """
+    shape = {"marker": "v", "markersize": 3.2, "linestyle": "none", "markeredgewidth": 0.6}
+    axes.plot(
+        x,
+        [0.025 + 0.05 * row for row in rows],
+        transform=axes.get_xaxis_transform(),
+        color=color(look),
+        markerfacecolor="white" if hollow else color(look),
+        zorder=4,
+        **shape,
+    )
+    axes.plot([], [], color="0.35", label="Below the axis", **shape)
 
 
 def curve(
@@ -251,16 +280,33 @@ def literature_markers(sources: list[str]) -> dict[str, str]:
     return dict(zip(sources, "*Xdph<>" * len(sources), strict=False))
 
 
-def legend(figure: Figure, axes: Iterable[Axes]) -> None:
-    """One legend below all panels, each entry once."""
+def legend(figure: Figure, axes: Iterable[Axes], *, dashes: bool = False) -> None:
+    """One legend below all panels, each entry once; longer handles where ``dashes`` matter."""
     entries: dict[str, Any] = {}
     for panel in axes:
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
             entries.setdefault(label, handle)
-    longest = max(map(len, entries), default=0)
-    entry_width = 0.45 + 0.055 * longest  # inches, at the legend's size
-    columns = max(1, min(len(entries), int(figure.get_size_inches()[0] / entry_width)))
-    figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=columns)
+    width, height = figure.get_size_inches()
+    handle = 0.55 if dashes else 0.45
+    widths = [handle + 0.055 * len(label) for label in entries]  # inches, at the legend's size
+    columns = max(1, min(len(widths), int(width / max(widths, default=width))))
+    while len(widths) > LEGEND_ROWS * columns and _legend_width(widths, columns + 1) <= width:
+        columns += 1
+    more = -(-len(widths) // columns) - LEGEND_ROWS
+    if more > 0:  # the panels keep their height
+        figure.set_size_inches(width, height + LEGEND_ROW_HEIGHT * more)
+    handles = {"handlelength": 2.6} if dashes else {}
+    figure.legend(
+        entries.values(), entries.keys(), loc="outside lower center", ncols=columns, **handles
+    )
+
+
+def _legend_width(widths: Sequence[float], columns: int) -> float:
+    """Inches that so many columns take, filled one after another as matplotlib does."""
+    rows, longer = divmod(len(widths), columns)
+    ends = [(c + 1) * rows + min(c + 1, longer) for c in range(columns)]
+    starts = [0, *ends[:-1]]
+    return sum(max(widths[a:b]) for a, b in zip(starts, ends, strict=True) if b > a)
 
 
 def grid(rows: int, columns: int) -> tuple[Figure, list[list[Axes]]]:
