@@ -115,7 +115,7 @@ def test_published_networks_and_papers_are_named_where_there_are_none():
     assert set(network_cells("renda2020:gnmt", RESOURCES)["unit"]) == {"BLEU"}
     with pytest.raises(PruningError, match="Did you mean 'resnet56'"):
         network_cells("renda2020:resnet57", RESOURCES)
-    with pytest.raises(PruningError, match="Published results there are: renda2020"):
+    with pytest.raises(PruningError, match="Published results there are: .*renda2020"):
         network_cells("frankle2021:vgg16", RESOURCES)
 
 

@@ -42,7 +42,6 @@ COLUMNS = (
     "max",
     "n",
 )
-TITLE_LENGTH = 42  # characters over a panel; longer titles take two lines
 LEVELS_BESIDE = 5  # panels of accuracy against retrain time in a row
 COST_COLUMNS = ("speedup", "speedup_min", "speedup_max", "relative_to_fine_tune")
 
@@ -274,27 +273,8 @@ def _lines(
         bars = None
         if ends is not None:
             bars = [line[value] - line[ends[0]], line[ends[1]] - line[value]]
-        axes.errorbar(
-            _dodged(line[x], place, len(present), x),
-            line[value],
-            yerr=bars,
-            label=look.label,
-            color=style.color(look),
-            marker=look.marker,
-            markeredgecolor="white",
-            markeredgewidth=0.4,
-            elinewidth=0.8,
-            capsize=1.5,
-            capthick=0.8,
-        )
-
-
-def _dodged(values: pd.Series, place: int, count: int, x: str) -> pd.Series:
-    """A small shift, in parts of the axis, that keeps the bars of different methods apart."""
-    shift = 0.006 * (place - (count - 1) / 2)
-    if x == "density":
-        return values * (values.max() / values.min()) ** -shift
-    return values + shift * values.max()
+        at = style.dodged(line[x], place, len(present), log=x == "density")
+        style.curve(axes, at, line[value], look, bars)
 
 
 def _published_lines(
@@ -361,8 +341,7 @@ def _score_label(unit: str) -> str:
 def _title(
     context: Context, study: str, mode: str, n: int | None = None, dense: int | None = None
 ) -> str:
-    study, mode = context.title(study), MODES.get(mode, mode)
+    mode = MODES.get(mode, mode)
     if n is not None:
         mode += f" (n={n})" if n == dense else f" (n={n}, dense {dense})"
-    separator = ", " if len(study) + len(mode) < TITLE_LENGTH else "\n"
-    return f"{study}{separator}{mode}"
+    return style.title(context.title(study), mode)

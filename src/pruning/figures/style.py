@@ -2,8 +2,8 @@
 
 import io
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,10 @@ import matplotlib
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
+import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
@@ -24,6 +26,9 @@ from pruning.papers import paper
 COLUMN_WIDTH = 3.35  # inches, one column of a two-column page
 PANEL_HEIGHT = 2.35
 COLUMNS = 3  # panels beside each other
+LEGEND_ROWS = 4  # that a figure has room for; with more it becomes higher
+LEGEND_ROW_HEIGHT = 0.15  # inches
+TITLE_LENGTH = 42  # characters over a panel; longer titles take two lines
 _COLORS = sns.color_palette("colorblind")
 
 
@@ -33,13 +38,15 @@ class Style:
 
     Attributes:
         label: in legends.
-        color: index into seaborn's colour-blind-safe palette.
+        color: index into seaborn's colour-blind-safe palette, or a colour of matplotlib's.
         marker: matplotlib's; differs per method, so that colour is never the only difference.
+        line: matplotlib's line style.
     """
 
     label: str
-    color: int
+    color: int | str
     marker: str
+    line: Any = "-"
 
 
 METHODS = {
@@ -49,6 +56,26 @@ METHODS = {
     "low_lr_weight_rewind": Style("Low-LR weight rewinding", 4, "D"),
     "reinit": Style("Reinitialization", 3, "v"),
 }
+# Methods that prune at initialization, and what they are measured against: the two that prune after
+# training (broken lines) and random pruning (grey).
+AT_INIT = {
+    "lottery_ticket": Style("Lottery ticket", "0.1", "H", "--"),
+    "magnitude_after_training": Style("Magnitude after training", "0.4", "8", (0, (4, 1, 1, 1))),
+    "magnitude": Style("Magnitude", 0, "o"),
+    "snip": Style("SNIP", 1, "s"),
+    "grasp": Style("GraSP", 2, "^"),
+    "grasp_abs": Style("GraSP, absolute", "#01503a", "<"),
+    "synflow": Style("SynFlow", 4, "D"),
+    "random": Style("Random", 7, "v"),
+}
+# What was done to a mask, where colour tells that. Where colour tells the method, the line does.
+VARIANTS = {
+    "unmodified": Style("Unmodified", "0.15", "o", "-"),
+    "shuffled": Style("Shuffled layerwise", 9, "s", (0, (4, 1.5))),
+    "reinitialized": Style("Reinitialized", 5, "^", (0, (1, 1.2))),
+    "inverted": Style("Inverted", 3, "v", (0, (4, 1.2, 1, 1.2))),
+}
+_KNOWN = METHODS | AT_INIT
 NETWORKS = {
     "resnet18": "ResNet-18",
     "resnet20": "ResNet-20",
@@ -59,30 +86,40 @@ NETWORKS = {
     "vgg16": "VGG-16",
     "gnmt": "GNMT",
 }
+DATASETS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "tiny_imagenet": "TinyImageNet"}
 _SPARE_MARKERS = "PX*<>hdp"
 
 
 def method_style(method: str, methods: list[str]) -> Style:
-    """The style of a method; one without gets a free colour by its place in ``methods``."""
-    if method in METHODS:
-        return METHODS[method]
-    others = [m for m in methods if m not in METHODS]
-    place = others.index(method)
+    """The style of a method; one without gets a free look by its place in ``methods``."""
+    if method in _KNOWN:
+        return _KNOWN[method]
+    taken = [_KNOWN[m] for m in methods if m in _KNOWN]
+    colors = [c for c in range(5, 10) if c not in {look.color for look in taken}]
+    markers = [m for m in _SPARE_MARKERS if m not in {look.marker for look in taken}]
+    place = [m for m in methods if m not in _KNOWN].index(method)
     return Style(
         method.replace("_", " ").capitalize(),
-        5 + place % 5,
-        _SPARE_MARKERS[place % len(_SPARE_MARKERS)],
+        colors[place % len(colors)],
+        markers[place % len(markers)],
     )
 
 
+def variant_style(look: Style, variant: str) -> Style:
+    """How a variant of a method is drawn among other methods: as the method, with another line."""
+    if variant == "unmodified":
+        return look
+    return replace(look, label=f"{look.label}, {variant}", line=VARIANTS[variant].line)
+
+
 def order(methods: list[str]) -> list[str]:
-    """Legend order: as in :data:`METHODS`, then others by name."""
-    return [m for m in METHODS if m in methods] + sorted(m for m in methods if m not in METHODS)
+    """Legend order: as in :data:`METHODS` and :data:`AT_INIT`, then others by name."""
+    return [m for m in _KNOWN if m in methods] + sorted(m for m in methods if m not in _KNOWN)
 
 
 def color(style: Style) -> tuple[float, float, float]:
     """The colour of a style as RGB."""
-    return _COLORS[style.color]
+    return to_rgb(style.color if isinstance(style.color, str) else _COLORS[style.color])
 
 
 def use() -> None:
@@ -118,6 +155,23 @@ def compression_axis(axes: Axes, densities: list[float]) -> None:
 
     The axis is the density, so distances are as in the paper; labels read as compression.
     """
+    _density_axis(axes, densities, lambda density, span: ratio(1 / density, span))
+    axes.set_xlabel("Compression ratio")
+
+
+def sparsity_axis(axes: Axes, densities: list[float]) -> None:
+    """The same axis as :func:`compression_axis`, labelled by the percentage that is gone."""
+    _density_axis(axes, densities, lambda density, span: percent_removed(density), apart=0.095)
+    axes.set_xlabel("Sparsity (%)")
+
+
+def _density_axis(
+    axes: Axes,
+    densities: list[float],
+    text: Callable[[float, float], str],
+    apart: float = 0.115,
+) -> None:
+    """``apart`` is the least distance of two labels, in parts of the axis."""
     densities = sorted(set(densities), reverse=True)
     axes.set_xscale("log")
     span = max(densities) / min(densities) if len(densities) > 1 else 4.0
@@ -126,11 +180,16 @@ def compression_axis(axes: Axes, densities: list[float]) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
     shown, last = set(), 0.0
     for density in reversed(densities):  # the sparsest first, then those that are far enough
-        if density >= last * span**0.115:
+        if density >= last * span**apart:
             shown.add(density)
             last = density
-    axes.set_xticklabels([ratio(1 / d, span) if d in shown else "" for d in densities])
-    axes.set_xlabel("Compression ratio")
+    axes.set_xticklabels([text(d, span) if d in shown else "" for d in densities])
+
+
+def percent_removed(density: float) -> str:
+    """A sparsity for people, in percent: 36, 48.8, 99.9, 99.99; finer the closer it is to 100."""
+    places = max(1, math.ceil(round(-math.log10(density), 9)) - 2)
+    return f"{100 * (1 - density):.{places}f}".rstrip("0").rstrip(".")
 
 
 def ratio(value: float, span: float = math.inf) -> str:
@@ -143,10 +202,71 @@ def reference_line(axes: Axes, value: float = 0, label: str | None = "Dense") ->
     axes.axhline(value, color="0.45", linewidth=0.9, linestyle=(0, (4, 2)), label=label, zorder=1)
 
 
-def dense_band(axes: Axes, low: float, high: float) -> None:
+def dense_band(axes: Axes, low: float, high: float, mean: float = 0) -> None:
     """The mean and the spread of the dense networks."""
     axes.axhspan(low, high, color="0.88", linewidth=0, zorder=0)
-    reference_line(axes)
+    reference_line(axes, mean)
+
+
+def arrowheads(
+    axes: Axes, x: Any, rows: Sequence[int], look: Style, *, hollow: bool = False
+) -> None:
+    """Small arrowheads at the lower edge, for points that are below it.
+
+    Such points are far from all others: an axis that held them would hide the rest. Where several
+    curves have one, they stand in ``rows`` above each other.
+    """
+    shape = {"marker": "v", "markersize": 3.2, "linestyle": "none", "markeredgewidth": 0.6}
+    axes.plot(
+        x,
+        [0.025 + 0.05 * row for row in rows],
+        transform=axes.get_xaxis_transform(),
+        color=color(look),
+        markerfacecolor="white" if hollow else color(look),
+        zorder=4,
+        **shape,
+    )
+    axes.plot([], [], color="0.35", label="Below the axis", **shape)
+
+
+def curve(
+    axes: Axes, x: Any, y: Any, look: Style, bars: Sequence[Any] | None = None, **more: Any
+) -> None:
+    """A line with a marker at each point and, where given, thin error bars.
+
+    Args:
+        axes: where.
+        x, y: the points.
+        look: label, colour, marker and line.
+        bars: lengths of the bars, one for both sides or a pair.
+        **more: what to draw differently, as matplotlib's ``errorbar`` takes it.
+    """
+    usual = {
+        "label": look.label,
+        "color": color(look),
+        "marker": look.marker,
+        "linestyle": look.line,
+        "markeredgecolor": "white",
+        "markeredgewidth": 0.4,
+        "elinewidth": 0.8,
+        "capsize": 1.5,
+        "capthick": 0.8,
+    }
+    axes.errorbar(x, y, yerr=bars, **usual | more)
+
+
+def dodged(values: pd.Series, place: int, count: int, *, log: bool) -> pd.Series:
+    """A small shift, in parts of the axis, that keeps the bars of different curves apart."""
+    shift = 0.006 * (place - (count - 1) / 2)
+    if log:
+        return values * (values.max() / values.min()) ** -shift
+    return values + shift * values.max()
+
+
+def title(study: str, what: str) -> str:
+    """A panel's title: one line where it fits, else two."""
+    separator = ", " if len(study) + len(what) < TITLE_LENGTH else "\n"
+    return f"{study}{separator}{what}"
 
 
 def published_name(reference: str) -> str:
@@ -160,16 +280,33 @@ def literature_markers(sources: list[str]) -> dict[str, str]:
     return dict(zip(sources, "*Xdph<>" * len(sources), strict=False))
 
 
-def legend(figure: Figure, axes: Iterable[Axes]) -> None:
-    """One legend below all panels, each entry once."""
+def legend(figure: Figure, axes: Iterable[Axes], *, dashes: bool = False) -> None:
+    """One legend below all panels, each entry once; longer handles where ``dashes`` matter."""
     entries: dict[str, Any] = {}
     for panel in axes:
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
             entries.setdefault(label, handle)
-    longest = max(map(len, entries), default=0)
-    entry_width = 0.45 + 0.055 * longest  # inches, at the legend's size
-    columns = max(1, min(len(entries), int(figure.get_size_inches()[0] / entry_width)))
-    figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=columns)
+    width, height = figure.get_size_inches()
+    handle = 0.55 if dashes else 0.45
+    widths = [handle + 0.055 * len(label) for label in entries]  # inches, at the legend's size
+    columns = max(1, min(len(widths), int(width / max(widths, default=width))))
+    while len(widths) > LEGEND_ROWS * columns and _legend_width(widths, columns + 1) <= width:
+        columns += 1
+    more = -(-len(widths) // columns) - LEGEND_ROWS
+    if more > 0:  # the panels keep their height
+        figure.set_size_inches(width, height + LEGEND_ROW_HEIGHT * more)
+    handles = {"handlelength": 2.6} if dashes else {}
+    figure.legend(
+        entries.values(), entries.keys(), loc="outside lower center", ncols=columns, **handles
+    )
+
+
+def _legend_width(widths: Sequence[float], columns: int) -> float:
+    """Inches that so many columns take, filled one after another as matplotlib does."""
+    rows, longer = divmod(len(widths), columns)
+    ends = [(c + 1) * rows + min(c + 1, longer) for c in range(columns)]
+    starts = [0, *ends[:-1]]
+    return sum(max(widths[a:b]) for a, b in zip(starts, ends, strict=True) if b > a)
 
 
 def grid(rows: int, columns: int) -> tuple[Figure, list[list[Axes]]]:

@@ -1,0 +1,134 @@
+"""Curves of means over replicates with bars of one standard deviation, and what goes with them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from pruning.figures import style
+from pruning.figures.context import Context
+from pruning.figures.style import Style
+
+COLUMNS = (
+    "source",
+    "study",
+    "method",
+    "variant",
+    "pruned_at",
+    "level",
+    "density",
+    "sparsity",
+    "mean",
+    "std",
+    "n",
+)
+
+
+COLLAPSED = 0.5  # of the dense accuracy: what is below sets no end of an axis
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """What one line shows.
+
+    Attributes:
+        look: of the line.
+        rows: a point each, with ``mean``, ``std`` and ``n``; without ``std`` there are no bars.
+        thin: something to compare with, in the background and without bars.
+        main: whether the ends of the axis are set by it. Others may leave the frame.
+        open: whether its markers are not filled.
+    """
+
+    look: Style
+    rows: pd.DataFrame
+    thin: bool = False
+    main: bool = True
+    open: bool = False
+
+    @property
+    def shown(self) -> pd.DataFrame:
+        """The numbers that are drawn."""
+        return self.rows.assign(std=float("nan")) if self.thin else self.rows
+
+
+def draw(axes: Axes, curves: Sequence[Curve], x: str) -> list[pd.Series]:
+    """Draw curves against a column; the positions of their points, a little shifted, come back."""
+    log = x == "density"
+    thick = [curve for curve in curves if not curve.thin]
+    positions = []
+    for curve in curves:
+        rows = curve.rows.sort_values(x, ascending=not log)
+        at = rows[x]
+        if curve.thin:
+            look = {"linewidth": 0.8, "markersize": 2.4, "alpha": 0.75, "zorder": 1.5}
+            style.curve(axes, at, rows["mean"], curve.look, **look)
+        else:
+            at = style.dodged(at, thick.index(curve), len(thick), log=log)
+            bars = None if rows["std"].isna().all() else rows["std"]
+            face = {"markerfacecolor": "white", "markeredgewidth": 0.8}
+            edge = {"markeredgecolor": style.color(curve.look)}
+            style.curve(
+                axes, at, rows["mean"], curve.look, bars, **(face | edge if curve.open else {})
+            )
+        positions.append(at)
+    return positions
+
+
+def limit(
+    axes: Axes,
+    curves: Iterable[Curve],
+    dense: pd.DataFrame,
+    ylim: Sequence[float] | None,
+) -> None:
+    """The ends of the value axis: as asked for, or around main curves and dense networks.
+
+    Points at which training collapsed leave the frame: an axis down to them would show nothing
+    else.
+    """
+    if ylim is None:
+        curves = list(curves)
+        main = [curve for curve in curves if curve.main] or curves
+        tables = [dense, *(curve.shown for curve in main)]
+        rows = pd.concat([table for table in tables if len(table)])
+        far = COLLAPSED * dense["mean"].max() if len(dense) else rows["mean"].min()
+        near = rows[rows["mean"] >= far]
+        spread = near["std"].fillna(0)
+        low = max(far, (near["mean"] - spread).min())
+        high = (near["mean"] + spread).max()
+        margin = 0.06 * max(high - low, 0.5)
+        ylim = (low - margin, high + margin)
+    axes.set_ylim(*ylim)
+
+
+def dense_band(axes: Axes, dense: pd.DataFrame) -> None:
+    """Mean and standard deviation of the dense networks, where there are any."""
+    for row in dense.itertuples():
+        spread = 0.0 if pd.isna(row.std) else row.std
+        style.dense_band(axes, row.mean - spread, row.mean + spread, row.mean)
+
+
+def counts(rows: pd.DataFrame, dense: pd.DataFrame | None = None) -> str:
+    """How many replicates there are: ``n=3``, ``n=2-3``, ``n=3, dense 5``."""
+    low, high = rows["n"].min(), rows["n"].max()
+    text = f"n={low}" if low == high else f"n={low}-{high}"
+    if dense is not None and len(dense) and not (low == high == dense["n"].iloc[0]):
+        text += f", dense {dense['n'].iloc[0]}"
+    return text
+
+
+def studies(table: pd.DataFrame, context: Context) -> list[str]:
+    """Studies as they are listed, then others by name."""
+    found = set(table["study"])
+    return [s for s in context.titles if s in found] + sorted(found - set(context.titles))
+
+
+def written(tables: Iterable[pd.DataFrame], more: Sequence[str] = ()) -> pd.DataFrame:
+    """The numbers of a figure in one table."""
+    table = pd.concat([table for table in tables if len(table)])
+    if "source" not in table:
+        table["source"] = "study"
+    table["source"] = table["source"].fillna("study")
+    table["sparsity"] = (100 * (1 - table["density"])).round(6)
+    columns = [*COLUMNS[:-3], *more, *COLUMNS[-3:]]
+    return table.reindex(columns=columns).drop_duplicates(ignore_index=True)
