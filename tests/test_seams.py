@@ -145,7 +145,8 @@ def test_a_collected_row_field_by_field(tmp_path):
     assert row == {
         "study": "s", "network": "mlp", "dataset": "digits", "seed": 4, "method": "lr_rewind",
         "variant": "one_shot", "level": 2, "density": 0.25, "mask_density": 0.3,
-        "effective_density": 0.2, "collapsed_layers": 1, "pruned_at": 4.5, "retrain_time": 3.0, "training_time": 9.0, "split": "validation", "metric": "accuracy",
+        "effective_density": 0.2, "collapsed_layers": 1, "pruned_at": 4.5, "retrain_time": 3.0,
+        "training_time": 9.0, "split": "validation", "metric": "accuracy",
         "value": 0.5, "macs": 11, "training_steps": 7, "training_macs": 77, "seconds": 2.5,
     }  # fmt: skip
 

@@ -10,6 +10,10 @@ from pruning.errors import unknown
 CODE_VERSION_SKIP = "a table of names"
 
 
+REWINDING = "Comparing rewinding and fine-tuning"
+AT_INIT = "Pruning at initialization"
+
+
 @dataclass(frozen=True)
 class Paper:
     """A paper's published results.
@@ -21,7 +25,9 @@ class Paper:
         titles: of its studies, by name, in the order of figures.
         options: per study, what a study file's ``figure`` section may say.
         last_drop: per study, the retrain time in epochs up to which the learning rate is at its
-            last value throughout.
+            last value throughout; empty where the claims about retraining do not apply.
+        category: of the figures it has.
+        figures: their names, where it has not all of the category.
     """
 
     title: str
@@ -30,6 +36,8 @@ class Paper:
     titles: Mapping[str, str]
     options: Mapping[str, Mapping[str, Any]]
     last_drop: Mapping[str, float]
+    category: str = REWINDING
+    figures: tuple[str, ...] | None = None
 
 
 _VISION = {"ylim": [-3, 1], "retrain_levels": [1, 5, 10]}
@@ -64,6 +72,16 @@ PAPERS = {
             "renda2020_resnet50": 10,
         },
     ),
+    "comp6258": Paper(
+        title="COMP6258 reproduction of Frankle et al. (ICLR 2021), published results",
+        label="COMP6258",
+        reader="pruning.analysis.published_comp6258:tidy_table",
+        titles={"comp6258_vgg16": "VGG-16, CIFAR-10, as reported"},
+        options={},
+        last_drop={},
+        category=AT_INIT,
+        figures=("at_init_ablations",),
+    ),
 }
 
 
@@ -74,6 +92,9 @@ def check_reference(reference: str) -> None:
         PruningError: the paper or the network is unknown.
     """
     name, _, network = reference.partition(":")
+    if paper(name).category != REWINDING:
+        known = [key for key in PAPERS if PAPERS[key].category == REWINDING]
+        raise unknown("paper about retraining", name, known)
     known = [study.removeprefix(f"{name}_") for study in paper(name).titles]
     if network not in known:
         raise unknown(f"network of {name}", network, known)

@@ -13,6 +13,11 @@ from pruning.study import Study
 from pruning.workflow import Workflow, for_rules, ordered
 
 PUBLISHED = "resources/published"
+# Options of a study's figures that lay published numbers over them, and the file these are in.
+OVERLAYS = {
+    "published": lambda reference: reference.partition(":")[0],
+    "at_init_published": lambda reference: "at_init",
+}
 
 
 class Products:
@@ -77,7 +82,12 @@ class Products:
             options = []
         else:
             options = [study.figure for study in self._enabled_with(wildcards.figure)]
-        names = {o["published"].partition(":")[0] for o in options if "published" in o}
+        names = {
+            OVERLAYS[key](option[key])
+            for option in options
+            for key in figure.overlays
+            if key in option
+        }
         if figure.settings.get("literature"):
             names |= {"renda2020_literature"}
         return [f"{PUBLISHED}/{name}.csv" for name in sorted(names)]
@@ -199,9 +209,12 @@ class Products:
     @for_rules
     def of_paper(self, name: str) -> list[str]:
         """Every figure of a paper, from its published results, and its claims."""
-        folder = layout.published_folder(name)
-        figures = [f"{folder}/{figure}.pdf" for figure in FIGURES]
-        return [*figures, layout.claims_files(folder)[0]]
+        source, folder = paper(name), layout.published_folder(name)
+        names = source.figures
+        if names is None:
+            names = [figure for figure in FIGURES if FIGURES[figure].category == source.category]
+        claims = layout.claims_files(folder)[:1] if source.last_drop else ()
+        return [*(f"{folder}/{figure}.pdf" for figure in names), *claims]
 
 
 def _flat(tables: Mapping[str, list[str]]) -> list[str]:

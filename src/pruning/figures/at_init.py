@@ -339,6 +339,7 @@ def _published(mine: pd.DataFrame, context: Context) -> pd.DataFrame:
         & table["variant"].isin(mine["variant"])
         & table["density"].between(mine["density"].min() * 0.98, mine["density"].max() * 1.02)
     ]
+    table = table.dropna(subset="accuracy")  # some were reported and are not what they say
     return table.drop(columns="note").rename(columns={"accuracy": "mean"}).assign(study=study)
 
 

@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pruning.errors import unknown
+from pruning.papers import AT_INIT, REWINDING
 from pruning.study import STRUCTURED, Study
 
 # A new line changes no other figure; the line a figure uses is among its parameters.
 CODE_VERSION_SKIP = "a table of names"
-
-REWINDING = "Comparing rewinding and fine-tuning"
 
 
 @dataclass(frozen=True)
@@ -28,6 +27,7 @@ class Entry:
         needs: whether a study has what it shows.
         settings: what the function is told.
         tables: what it draws from, see :mod:`pruning.analysis.tables`.
+        overlays: options of a study's ``figure`` section that lay published numbers over it.
     """
 
     draw: str
@@ -36,6 +36,7 @@ class Entry:
     needs: Callable[[Study], bool]
     settings: Mapping[str, Any] = field(default_factory=dict)
     tables: tuple[str, ...] = ("rewinding",)
+    overlays: tuple[str, ...] = ("published",)
 
 
 def _has(modes: tuple[str, ...] = ("",), methods: tuple[str, ...] = ()) -> Callable[[Study], bool]:
@@ -49,6 +50,30 @@ def _has(modes: tuple[str, ...] = ("",), methods: tuple[str, ...] = ()) -> Calla
         )
 
     return needs
+
+
+def _prunes(
+    methods: tuple[str, ...] = (), variants: tuple[str, ...] = (), later: bool = False
+) -> Callable[[Study], bool]:
+    """Whether a study prunes at initialization by one of these methods and variants."""
+
+    def needs(study: Study) -> bool:
+        cells = study.at_init.cells if study.at_init else ()
+        found = [
+            cell
+            for cell in cells
+            if (not methods or cell.method in methods)
+            and (not variants or cell.variant in variants)
+        ]
+        epochs = {cell.epoch for cell in found if cell.epoch < study.task["recipe"]["epochs"]}
+        return len(epochs) > 1 if later else bool(found)
+
+    return needs
+
+
+def _improves(study: Study) -> bool:
+    """Whether a study has one of the two improvements of Frankle et al. (2021)."""
+    return _prunes(("grasp_abs",))(study) or _prunes(("synflow",), ("shuffled",))(study)
 
 
 _COMPRESSION = "pruning.figures.rewinding:accuracy_vs_compression"
@@ -141,6 +166,102 @@ FIGURES: dict[str, Entry] = {
         + _PAPER,
         _has(("iterative",), _CORE),
         {"methods": _CORE, "modes": ["iterative"]},
+    ),
+}
+
+_AT_INIT = "pruning.figures.at_init:"
+_MASKS = "pruning.figures.at_init_masks:"
+_MEANS = (
+    "Points are means over replicates, bars one standard deviation to each side; the dashed line "
+    "and the grey band are the dense networks. Arrowheads at the lower edge are points below the axis."
+)
+_FRANKLE = " Methods and terms are those of Frankle, Dziugaite, Roy and Carbin (ICLR 2021)."
+_FAULTS = (
+    "magnitude_with_norm_scales",
+    "snip_with_norm_scales",
+    "grasp_with_norm_scales",
+    "synflow_without_masks",
+)
+
+FIGURES |= {
+    "at_init_accuracy": Entry(
+        f"{_AT_INIT}accuracy_vs_sparsity",
+        AT_INIT,
+        "Test accuracy by sparsity of networks that were pruned once, before training. "
+        + _MEANS
+        + " Broken black and grey lines prune after training, which is what the others are "
+        "measured by." + _FRANKLE,
+        _prunes(),
+        tables=("at_init",),
+        overlays=(),
+    ),
+    "at_init_ablations": Entry(
+        f"{_AT_INIT}ablations",
+        AT_INIT,
+        "What becomes of each method when its masks are shuffled within layers, its weights are "
+        "drawn anew or its ranking is inverted. "
+        + _MEANS
+        + " Thin dashed lines and hollow arrowheads are published; in the COMP6258 reproduction "
+        "SynFlow pruned nothing and the other methods ranked batch-norm scales too." + _FRANKLE,
+        _prunes(variants=("shuffled", "reinitialized", "inverted")),
+        tables=("at_init",),
+        overlays=("at_init_published",),
+    ),
+    "at_init_improved": Entry(
+        f"{_AT_INIT}improved",
+        AT_INIT,
+        "GraSP beside GraSP by absolute score, SynFlow beside shuffled SynFlow; magnitude and "
+        "random pruning thin. " + _MEANS + _FRANKLE,
+        _improves,
+        tables=("at_init",),
+        overlays=(),
+    ),
+    "at_init_layers": Entry(
+        f"{_MASKS}layers",
+        AT_INIT,
+        "Share of its weights that each layer keeps, means over replicates. Open markers at the "
+        "lower edge are layers that are empty in all of them." + _FRANKLE,
+        _prunes(),
+        tables=("at_init_layers",),
+        overlays=(),
+    ),
+    "at_init_neurons": Entry(
+        f"{_MASKS}neurons",
+        AT_INIT,
+        "Share of output channels at least as sparse as x, means over replicates; dashed: masks "
+        "shuffled within layers. What is left at 100 % are channels without any weight." + _FRANKLE,
+        _prunes(),
+        tables=("at_init_channels",),
+        overlays=(),
+    ),
+    "at_init_when": Entry(
+        f"{_AT_INIT}when",
+        AT_INIT,
+        "Test accuracy by the epoch of the dense training whose weights were pruned, at one "
+        "sparsity; the schedule begins anew from there. " + _MEANS + _FRANKLE,
+        _prunes(later=True),
+        tables=("at_init",),
+        overlays=(),
+    ),
+    "at_init_effective": Entry(
+        f"{_AT_INIT}effective",
+        AT_INIT,
+        "Kept weights on a path from input to output, in percent of those that were to be kept. "
+        "Open markers: in at least one replicate a layer is empty." + _FRANKLE,
+        _prunes(),
+        tables=("at_init",),
+        overlays=(),
+    ),
+    "at_init_reproduction_errors": Entry(
+        "pruning.figures.at_init_errors:reproduction_errors",
+        AT_INIT,
+        "Two faults of a reproduction, repeated on purpose (dashed, open markers). (a) Batch-norm "
+        "scales that remain where they are ranked with the kernels; accuracy with and without that "
+        "fault of (b) inverted masks and (c) GraSP; SynFlow with and without masks: (d) weights "
+        "really removed, (e) accuracy. " + _MEANS + _FRANKLE,
+        _prunes(_FAULTS),
+        tables=("at_init", "at_init_layers"),
+        overlays=(),
     ),
 }
 
