@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pruning.layout import FAMILIES, TIDY
 from tests.conftest import REPOSITORY
 
 TINY = """
@@ -80,7 +81,8 @@ class Project:
 
     def files(self, *ignored):
         """Bytes of everything under results and plots that repeats from run to run."""
-        unlike = {"timing.json", "tidy.csv", "state.json", "mask.json", *ignored}
+        tables = {f"{name}.csv" for name in (*FAMILIES, TIDY)}  # have seconds
+        unlike = {"timing.json", "state.json", "mask.json", *tables, *ignored}
         return {
             str(path.relative_to(self.root)): path.read_bytes()
             for folder in ("results", "plots")

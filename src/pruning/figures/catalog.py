@@ -173,7 +173,7 @@ _AT_INIT = "pruning.figures.at_init:"
 _MASKS = "pruning.figures.at_init_masks:"
 _MEANS = (
     "Points are means over replicates, bars one standard deviation to each side; the dashed line "
-    "and the grey band are the dense networks. Arrowheads at the lower edge are points below the axis."
+    "and the grey band are the dense networks. Arrowheads at the lower edge are points below it."
 )
 _FRANKLE = " Methods and terms are those of Frankle, Dziugaite, Roy and Carbin (ICLR 2021)."
 _FAULTS = (
