@@ -265,6 +265,9 @@ def test_one_fixed_retrain_time_per_method(grid_file, drawn):
 def test_the_proposed_algorithm_stands_beside_the_literature(grid_file, drawn):
     renamed = pd.read_csv(grid_file).assign(network="resnet56")
     write_table(renamed, grid_file)
+    _, other_data = drawn([grid_file], "algorithm_vs_literature")
+    assert "literature" not in set(other_data["method"])
+    write_table(renamed.assign(dataset="cifar10"), grid_file)
     figure, csv = drawn([grid_file], "algorithm_vs_literature")
     points = csv[csv["method"] == "literature"]
     assert sorted(points["density"]) == [0.03, 0.05, 0.1, 0.1497]

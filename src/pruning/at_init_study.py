@@ -55,7 +55,7 @@ class AtInit:
             "kind": "weights",
             "density": self.densities[level - 1],
             "score": row.score,
-            "scope": "global",
+            "scope": row.scope,
             "iterations": self.iterations.get(method_name, row.iterations),
             "keep": ablation.keep,
             "ranked": row.ranked,

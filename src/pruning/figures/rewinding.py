@@ -228,13 +228,15 @@ def _literature(here: pd.DataFrame, context: Context) -> pd.DataFrame:
     if not context.settings.get("literature"):
         return here.iloc[:0]
     points = read_literature("renda2020", context.resources)
-    network = here["network"].iloc[0]
     reference = context.option(here["study"].iloc[0], "published")
-    if reference is not None:
-        network = reference.partition(":")[2]
+    if reference is not None:  # the study says what it is to be compared with
+        mine = points["network"] == reference.partition(":")[2]
+    else:
+        network, dataset = here[["network", "dataset"]].iloc[0]
+        mine = (points["network"] == network) & (points["dataset"] == dataset)
     sources = list(dict.fromkeys(points["source"]))
     points = points.assign(marker=points["source"].map(style.literature_markers(sources)))
-    points = points[(points["network"] == network) & (points["variant"] == here["variant"].iloc[0])]
+    points = points[mine & (points["variant"] == here["variant"].iloc[0])]
     spread = points["spread"].fillna(0)
     return points.assign(
         study=here["study"].iloc[0],

@@ -29,7 +29,7 @@ class Method:
         schedule: ``whole``: the learning rate's schedule begins anew and training takes T epochs;
             ``rest``: it goes on where the trained weights are from.
         iterations: rounds of scoring and pruning.
-        ranked: see :class:`pruning.methods.selection.Selection`.
+        scope, ranked: see :class:`pruning.methods.selection.Selection`.
         score_options: what the score takes besides.
     """
 
@@ -38,6 +38,7 @@ class Method:
     trained: Literal["scored", "rewind"] = "scored"
     schedule: Literal["whole", "rest"] = "whole"
     iterations: int = 1
+    scope: str = "global"
     ranked: str = "kernels"
     score_options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -61,6 +62,7 @@ WITH_SCALES = "kernels_and_norm_scales"
 
 METHODS = {
     "random": Method("random"),
+    "random_layerwise": Method("random", scope="layerwise"),
     "magnitude": Method("magnitude"),
     "snip": Method("snip"),
     "grasp": Method("grasp"),
