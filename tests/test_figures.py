@@ -352,6 +352,14 @@ def test_figures_are_listed_for_the_studies_that_have_them():
     assert "speedup" in names
     assert "rewind_vs_finetune_structured" not in names
     assert set(names) < set(FIGURES)
+    assert {"at_init_accuracy", "at_init_ablations", "at_init_when"} < set(names)
+    assert "at_init_reproduction_errors" not in names
+    at_init = digits.at_init
+    at_once = dataclasses.replace(at_init, cells=tuple(c for c in at_init.cells if not c.epoch))
+    few = figures_of(dataclasses.replace(digits, rewinding=None, at_init=at_once))
+    assert "at_init_accuracy" in few
+    assert "at_init_when" not in few
+    digits = dataclasses.replace(digits, at_init=None)
     rewinding = digits.rewinding
     mode = dataclasses.replace(rewinding.modes["iterative"], times={"reinit": (20,)})
     other = dataclasses.replace(rewinding, modes={"iterative": mode})
