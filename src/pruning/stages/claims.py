@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from pruning.analysis.cells import cells
-from pruning.analysis.claims import write_claims
-from pruning.analysis.published import read_literature
+from pruning.analysis.claims_page import write_claims
+from pruning.analysis.evidence_renda2020 import RENDA2020, evidence
 from pruning.analysis.tidy import read_table
 
 
@@ -30,6 +29,5 @@ def claims(
     Raises:
         PruningError: a table is missing or not tidy.
     """
-    points = read_literature("renda2020", Path(literature).parent)
-    table = cells(read_table(table))
-    write_claims(table, title, csv=csv, page=page, literature=points, last_drop=last_drop)
+    found = evidence(read_table(table), Path(literature).parent, last_drop=last_drop)
+    write_claims(RENDA2020, found, title, csv=csv, page=page)
