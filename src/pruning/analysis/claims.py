@@ -65,6 +65,10 @@ class Claim:
         """Which rows of the layout the claim is about."""
         return table["unit"] == self.unit
 
+    def noise(self, table: pd.DataFrame) -> pd.Series:
+        """What chance may do to the margin of each row, where the layout knows; 0 if not."""
+        return pd.Series(0.0, table.index)
+
 
 @dataclass(frozen=True)
 class ClaimSet:
@@ -72,20 +76,27 @@ class ClaimSet:
 
     Attributes:
         claims: in the order of the page.
+        evidence: what layouts are made from, by a function of a tidy table, the folder of
+            published numbers, and keywords.
         layouts: by name, from the evidence to a table with one row per cell, what is compared side
             by side, and the columns ``dataset`` and ``unit``.
         cell: columns of the layouts that say which cell a row is.
         tolerance: what chance may do to a margin, by unit.
         tolerance_by_dataset: the same in percentage points, where that is less.
         reading: how to read the page; ``{tolerance}`` and ``{mostly}`` are filled in.
+        columns: of the page's table, see :data:`pruning.analysis.claims_page.COLUMNS`.
+        appendix: more of the page, in Markdown, from this and the evidence.
     """
 
     claims: tuple[Claim, ...]
+    evidence: Callable[..., Any]
     layouts: Mapping[str, Callable[[Any], pd.DataFrame]]
     cell: tuple[str, ...]
     tolerance: Mapping[str, float]
     reading: str
     tolerance_by_dataset: Mapping[str, float] = field(default_factory=dict)
+    columns: tuple[str, ...] = ("claim", "statement", "satisfied", "worst margin", "verdict")
+    appendix: Callable[["ClaimSet", Any], str] | None = None
 
     @property
     def margin_columns(self) -> list[str]:
@@ -119,7 +130,8 @@ class ClaimSet:
             The columns :data:`COLUMNS`, one row per claim whether or not it can be tested.
             ``worst_margin`` is the smallest margin, in ``unit``; ``within_tolerance`` counts the
             cells that satisfy the claim or miss it by no more than ``tolerance``, or than that of
-            their data set where it is less; ``verdict`` is
+            their data set where it is less, or than their own noise where it is more; ``verdict``
+            is
 
             * "holds": in every cell,
             * "holds within noise": in every cell, granted the tolerance,
@@ -171,7 +183,8 @@ class ClaimSet:
     def _allowance(self, claim: Claim, table: pd.DataFrame) -> pd.Series:
         tolerance = self._tolerance(claim)
         special = table["dataset"].map(dict(self.tolerance_by_dataset)).astype(float)
-        return special.fillna(tolerance).clip(upper=tolerance)
+        general = special.fillna(tolerance).clip(upper=tolerance)
+        return np.maximum(general, claim.noise(table))
 
 
 def _verdict(satisfied: int, within: int, cells: int, descriptive: bool) -> str:

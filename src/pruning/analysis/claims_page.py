@@ -1,6 +1,6 @@
 """Counted claims as files: a table, and a page in Markdown."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,27 @@ import pandas as pd
 from pruning.analysis.claims import MOSTLY, ClaimSet
 from pruning.analysis.tidy import write_table
 from pruning.files import write_text
+
+Row = Mapping[str, Any]
+
+
+def _share(column: str) -> Callable[[Row], str]:
+    return lambda row: f"{row[column]} of {row['cells']}" if row["cells"] else "-"
+
+
+def _worst(row: Row) -> str:
+    return f"{row['worst_margin']:+.2f} {row['unit']}" if row["cells"] else "-"
+
+
+# What a page can show of a claim's counts, by the heading of the column.
+COLUMNS: dict[str, Callable[[Row], str]] = {
+    "claim": lambda row: row["claim"],
+    "statement": lambda row: row["statement"],
+    "satisfied": _share("satisfied"),
+    "within noise": _share("within_tolerance"),
+    "worst margin": _worst,
+    "verdict": lambda row: row["verdict"],
+}
 
 
 def write_claims(
@@ -28,7 +49,8 @@ def write_claims(
     """
     table = claims.counts(evidence)
     write_table(table, csv)
-    write_text(page, claims_page(claims, table, title))
+    more = claims.appendix(claims, evidence) if claims.appendix else ""
+    write_text(page, claims_page(claims, table, title) + more)
 
 
 def claims_page(claims: ClaimSet, table: pd.DataFrame, title: str) -> str:
@@ -43,21 +65,22 @@ def claims_page(claims: ClaimSet, table: pd.DataFrame, title: str) -> str:
         Title, how to read it, and a table with one row per claim.
     """
     tolerance = _tolerances(table, claims.tolerance_by_dataset)
+    rows = [[COLUMNS[c](row) for c in claims.columns] for row in table.to_dict("records")]
     lines = [
         f"# {title}",
         "",
         claims.reading.format(tolerance=tolerance, mostly=f"{100 * MOSTLY:.0f}"),
         "",
-        "| claim | statement | satisfied | worst margin | verdict |",
-        "|---|---|---|---|---|",
+        *table_of(claims.columns, rows),
     ]
-    for row in table.to_dict("records"):
-        tested = row["cells"] > 0
-        satisfied = f"{row['satisfied']} of {row['cells']}" if tested else "-"
-        margin = f"{row['worst_margin']:+.2f} {row['unit']}" if tested else "-"
-        entries = (row["claim"], row["statement"], satisfied, margin, row["verdict"])
-        lines.append(f"| {' | '.join(entries)} |")
     return "\n".join(lines) + "\n"
+
+
+def table_of(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
+    """Lines of a table in Markdown."""
+    columns = list(columns)
+    head = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
+    return head + [f"| {' | '.join(row)} |" for row in rows]
 
 
 def _tolerances(table: pd.DataFrame, by_dataset: Mapping[str, float]) -> str:
