@@ -6,18 +6,10 @@ import pandas as pd
 import pytest
 
 from pruning.analysis.cells import COLUMNS as CELL_COLUMNS
-from pruning.analysis.claims import (
-    COLUMNS,
-    LAYOUTS,
-    MARGINS,
-    Evidence,
-    claims,
-    count,
-    margins,
-    write_claims,
-)
-from pruning.analysis.claims_page import claims_page
+from pruning.analysis.claims import COLUMNS
+from pruning.analysis.claims_page import claims_page, write_claims
 from pruning.analysis.claims_renda2020 import CLAIMS
+from pruning.analysis.evidence_renda2020 import LAYOUTS, RENDA2020, Evidence
 from pruning.analysis.published import LITERATURE, read_cells, read_literature
 from pruning.analysis.tidy import read_table
 from tests.conftest import REPOSITORY
@@ -27,6 +19,14 @@ LAST_DROP = {f"renda2020_{n}": 46 for n in CIFAR} | {
     f"renda2020_{n}": 10 for n in ("resnet34", "resnet50")
 }
 PUBLISHED = REPOSITORY / "resources" / "published"
+
+
+def claims(cells, literature=None, last_drop=None):
+    return RENDA2020.counts(Evidence.of(cells, literature, last_drop))
+
+
+def margins(cells, literature=None, last_drop=None):
+    return RENDA2020.margins(Evidence.of(cells, literature, last_drop))
 
 
 # ----- on the published cells
@@ -241,7 +241,7 @@ def points(rows, variant="iterative", dataset="digits"):
 def row(claim, rows, literature=None, last_drop=None):
     """The claim's row, of it alone: all of them take a third of a second."""
     (one,) = (c for c in CLAIMS if c.name == claim)
-    return count(one, Evidence.of(table(*rows), literature, last_drop))
+    return RENDA2020.count(one, Evidence.of(table(*rows), literature, last_drop))
 
 
 def pair(better, worse, gap, **where):
@@ -645,7 +645,7 @@ def test_whatever_is_missing_every_claim_has_a_row(cells, literature):
         got = claims(some, literature, LAST_DROP)
         assert list(got["claim"]) == list(COUNTS)
         assert set(got["verdict"]) == {"no cells"}
-        assert list(margins(some).columns) == list(MARGINS)
+        assert list(margins(some).columns) == RENDA2020.margin_columns
     assert set(claims(cells).set_index("claim").loc[["9a", "9b", "11a", "11b"], "cells"]) == {0}
 
 
@@ -655,7 +655,7 @@ def test_whatever_is_missing_every_claim_has_a_row(cells, literature):
 def test_the_page():
     rows = [*pair(LR, TUNE, 1.25), *pair(LR, TUNE, -0.125, level=6)]
     counted = claims(table(*rows))
-    page = claims_page(counted, "Claims, digits")
+    page = claims_page(RENDA2020, counted, "Claims, digits")
     lines = page.splitlines()
     assert lines[0] == "# Claims, digits"
     assert "0.3 pp, 0.3 BLEU, 0.3 rank correlation (imagenet: 0.2 pp)" in lines[2]
@@ -668,7 +668,7 @@ def test_the_page():
     assert body[0].endswith("| 1 of 2 | -0.12 pp | holds within noise |")
     assert body[1].endswith("| - | - | no cells |")
     assert all(line.count("|") == 6 for line in body)
-    better = claims_page(claims(table(*rows[:2])), "t")
+    better = claims_page(RENDA2020, claims(table(*rows[:2])), "t")
     assert "| 1 of 1 | +1.25 pp | holds |" in better
     assert page.endswith("|\n")
 
@@ -681,11 +681,10 @@ def test_both_files_are_written(tmp_path):
     ]
     csv, page = tmp_path / "out" / "claims.csv", tmp_path / "out" / "claims.md"
     literature = points([("net", 0.8**5.5, 1.0, "pp")])
-    write_claims(
-        table(*rows), "Title", csv=csv, page=page, literature=literature, last_drop={"s": 10}
-    )
+    evidence = Evidence.of(table(*rows), literature, {"s": 10})
+    write_claims(RENDA2020, evidence, "Title", csv=csv, page=page)
     expected = claims(table(*rows), literature, {"s": 10})
     got = read_table(csv, COLUMNS)
     pd.testing.assert_frame_equal(got, expected)
     assert list(got.loc[got["claim"].isin(["9a", "11a"]), "cells"]) == [1, 1]
-    assert page.read_text() == claims_page(expected, "Title")
+    assert page.read_text() == claims_page(RENDA2020, expected, "Title")

@@ -275,9 +275,9 @@ def published_folder(paper: str, network: str | None = None) -> str:
     return f"plots/published/{paper}" if network is None else f"plots/published/{paper}/{network}"
 
 
-def claims_files(folder: str) -> tuple[str, ...]:
-    """The claims of a study or paper: the table and the page."""
-    return f"{folder}/claims.csv", f"{folder}/claims.md"
+def claims_files(folder: str, name: str = "claims") -> tuple[str, ...]:
+    """A page of claims of a study or paper: the table and the page."""
+    return f"{folder}/{name}.csv", f"{folder}/{name}.md"
 
 
 def figure_files(stem: str) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import Any
 from safetensors import safe_open
 
 from pruning import layout
+from pruning.analysis.claims_catalog import CLAIMS, claims_of
 from pruning.data.store import read_header
 from pruning.errors import PruningError
 from pruning.figures.catalog import entry, figures_of
@@ -114,7 +115,9 @@ def jobs(study: Study) -> dict[str, int]:
     """Jobs of ``snakemake plots_<study>`` by rule, when nothing has been done yet."""
     files = layout.training_files(study)
     figures = figures_of(study)
+    claims = claims_of(study)
     tables = {layout.TIDY, *(name for figure in figures for name in entry(figure).tables)}
+    tables |= {CLAIMS[page].table for page in claims}
     counts = {
         "prepare_data": 1,
         "dense": len(study.seeds),
@@ -125,8 +128,8 @@ def jobs(study: Study) -> dict[str, int]:
         "collect": len({name for name in tables if name not in MASK_TABLES}),
         "collect_masks": int(any(name in MASK_TABLES for name in tables)),
         "figure": len(figures),
-        "claims": int(study.rewinding is not None),
-        f"plots_{study.name}": int(bool(figures)),
+        "claims": len(claims),
+        f"plots_{study.name}": int(bool(figures or claims)),
     }
     return {name: count for name, count in counts.items() if count}
 

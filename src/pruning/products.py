@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from pruning import layout
+from pruning.analysis.claims_catalog import claims_of
+from pruning.analysis.claims_catalog import entry as claims_entry
 from pruning.code_version import code_version
 from pruning.errors import PruningError
 from pruning.figures.catalog import FIGURES, entry, figures_of
@@ -147,15 +149,26 @@ class Products:
 
     @for_rules
     def study_claims(self, wildcards: Any) -> dict[str, Any]:
-        """Parameters of ``plots/<study>/claims.csv``."""
-        study = self.workflow.study(wildcards.study)
-        if study.rewinding is None:
-            raise PruningError(f"Study {study.name!r} has no `rewinding` section to judge.")
-        recipe = study.task["recipe"]
-        milestones = recipe["schedule"]["milestones"]
-        last = recipe["epochs"] - max(milestones) if milestones else recipe["epochs"]
-        watched = (layout.table(study.name, "rewinding"),)
-        return self._judging(study.title, {study.name: last}, f"plots/{study.name}", watched)
+        """Parameters of ``plots/<study>/<claims>.csv``."""
+        study, name = self.workflow.study(wildcards.study), wildcards.claims
+        page = claims_entry(name)
+        if not page.needs(study):
+            known = ", ".join(claims_of(study)) or "none"
+            raise PruningError(
+                f"Study {study.name!r} has not what {name} are about. Its claims: {known}."
+            )
+        watched = (layout.table(study.name, page.table),)
+        return self._judging(name, study.title, page.options(study), f"plots/{study.name}", watched)
+
+    @for_rules
+    def study_claims_input(self, wildcards: Any) -> str:
+        """The study's table that the claims are counted over."""
+        return layout.table(wildcards.study, claims_entry(wildcards.claims).table)
+
+    @for_rules
+    def claims_published(self, wildcards: Any) -> list[str]:
+        """Files of published numbers that claims take."""
+        return [f"{PUBLISHED}/{file}" for file in claims_entry(wildcards.claims).published]
 
     @for_rules
     def paper_claims(self, wildcards: Any) -> dict[str, Any]:
@@ -163,16 +176,26 @@ class Products:
         source = paper(wildcards.paper)
         watched = (layout.published_tidy(wildcards.paper),)
         folder = layout.published_folder(wildcards.paper)
-        return self._judging(source.title, source.last_drop, folder, watched)
+        options = {"last_drop": source.last_drop}
+        return self._judging("claims", source.title, options, folder, watched)
 
     def _judging(
-        self, title: str, last_drop: Mapping[str, float], folder: str, watched: tuple[str, ...]
+        self,
+        name: str,
+        title: str,
+        options: Mapping[str, Any],
+        folder: str,
+        watched: tuple[str, ...],
     ) -> dict[str, Any]:
-        first, *others = layout.claims_files(folder)
+        page = claims_entry(name)
+        first, *others = layout.claims_files(folder, name)
         return {
-            "code_version": code_version("pruning.stages.claims"),
-            "last_drop": ordered(last_drop),
+            "caption": page.caption,
+            "claims": page.claims,
+            "code_version": code_version("pruning.stages.claims", page.claims),
+            "options": ordered(options),
             "repairs": self.workflow.repairs(first, (*others, *watched)),
+            "resources": PUBLISHED,
             "title": title,
         }
 
@@ -201,8 +224,8 @@ class Products:
         """Every figure of a study, its claims, and the table of everything."""
         study = self.workflow.study(name)
         figures = [f"plots/{name}/{figure}.pdf" for figure in figures_of(study)]
-        claims = layout.claims_files(f"plots/{name}")[:1] if study.rewinding else ()
-        if not figures:
+        claims = [layout.claims_files(f"plots/{name}", page)[0] for page in claims_of(study)]
+        if not figures and not claims:
             raise PruningError(f"Study {name!r} has no figures: it compares nothing.")
         return [*figures, *claims, layout.table(name, layout.TIDY)]
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from pruning.training.checkpoint import load_masks, load_state
+from tests.workflow.test_rewinding_paper import planned
 
 SECTION = """
 at_init:
@@ -65,6 +66,30 @@ def test_every_cell_has_a_row_and_says_what_it_is(finished_once):
     assert ticket["retrain_time"] == 2
     assert ticket["training_steps"] == steps + (steps - first_epoch)
     assert ticket["training_macs"] > dense["training_macs"]
+
+
+def test_the_claims_are_counted(finished_once):
+    counted = pd.read_csv(finished_once.root / "plots/small/at_init_claims.csv")
+    cells = counted.set_index("claim")["cells"]
+    assert cells[["8a", "8e", "9e", "9j", "10a", "11f"]].to_dict() == {
+        "8a": 2, "8e": 2, "9e": 0, "9j": 2, "10a": 2, "11f": 1}  # fmt: skip
+    page = (finished_once.root / "plots/small/at_init_claims.md").read_text()
+    assert page.startswith("# Tiny\n")
+    assert not (finished_once.root / "plots/small/claims.md").exists()
+    output = finished_once.snakemake("--dry-run", "plots/small/claims.md", check=False)
+    assert "'small' has not what claims are about. Its claims: at_init_claims." in output
+    output = finished_once.snakemake("--dry-run", "plots/tiny/at_init_claims.csv", check=False)
+    assert "'tiny' has not what at_init_claims are about. Its claims: claims." in output
+
+
+def test_a_study_of_both_parts_has_both_pages_and_a_plan_counts_them(finished):
+    tiny = finished.root / "config/studies/tiny.yaml"
+    small = finished.root / "config/studies/small.yaml"
+    text = tiny.read_text()
+    small.write_text(small.read_text() + text[text.index("rewinding:") :])
+    jobs = finished.plan("--forceall", target="plots_small")
+    assert jobs["claims"] == 2
+    assert jobs == planned(finished, "small")
 
 
 def test_variants_share_what_they_do_not_change(finished_once):

@@ -39,9 +39,9 @@ def pruning(project, *arguments):
     return run.stdout
 
 
-def planned(project):
+def planned(project, study="tiny"):
     """Jobs by rule, as ``pruning plan`` prints them."""
-    found = re.findall(r"^  (\w+) +([\d,]+) jobs", pruning(project, "plan", "tiny"), re.MULTILINE)
+    found = re.findall(r"^  (\w+) +([\d,]+) jobs", pruning(project, "plan", study), re.MULTILINE)
     jobs = {name: int(count.replace(",", "")) for name, count in found}
     total = jobs.pop("total")
     assert total == sum(jobs.values())

@@ -3,6 +3,7 @@ import os
 from snakemake.utils import validate
 
 from pruning import layout, papers, study, warm
+from pruning.analysis import claims_catalog
 from pruning.figures import catalog
 from pruning.products import Products
 from pruning.workflow import Workflow, for_rules
@@ -21,9 +22,10 @@ products = Products(plan)
 wildcard_constraints:
     chain="one_shot|structured_[a-z0-9]+|(iterative|algorithm_1)/[a-z0-9_]+/t[0-9.]+"
     "|at_init/[a-z0-9_]+/[a-z]+/e[0-9.]+",
+    claims="|".join(claims_catalog.CLAIMS),
     dataset="[A-Za-z0-9_]+",
     epoch="[0-9]+([.][0-9]+)?",
-    figure="(?!claims[.])[a-z0-9_]+",
+    figure=f"(?!({'|'.join(claims_catalog.CLAIMS)})[.])[a-z0-9_]+",
     level="[1-9][0-9]*",
     method="[a-z0-9_]+",
     mode="iterative|algorithm_1|one_shot|structured_[a-z0-9]+",

@@ -59,20 +59,20 @@ use rule figure as figure_of_enabled with:
 
 rule claims:
     input:
-        table="results/{study}/rewinding.csv",
-        literature="resources/published/renda2020_literature.csv",
+        table=products.study_claims_input,
+        published=products.claims_published,
     output:
-        csv="plots/{study}/claims.csv",
+        csv="plots/{study}/{claims}.csv",
         page=report(
-            "plots/{study}/claims.md",
+            "plots/{study}/{claims}.md",
             caption="../report/claims.rst",
-            category=catalog.REWINDING,
-            labels={"figure": "claims", "study": "{study}"},
+            category=lambda wildcards: claims_catalog.entry(wildcards.claims).category,
+            labels={"figure": "{claims}", "study": "{study}"},
         ),
     log:
-        "logs/plots/{study}/claims.log",
+        "logs/plots/{study}/{claims}.log",
     benchmark:
-        "logs/plots/{study}/claims.benchmark.tsv"
+        "logs/plots/{study}/{claims}.benchmark.tsv"
     params:
         claims=products.study_claims,
     script:

@@ -52,7 +52,7 @@ use rule published_figure as published_network_figure with:
 use rule claims as published_claims with:
     input:
         table="results/published/{paper}/tidy.csv",
-        literature="resources/published/renda2020_literature.csv",
+        published="resources/published/renda2020_literature.csv",
     output:
         csv="plots/published/{paper}/claims.csv",
         page=report(

@@ -7,9 +7,10 @@ with job(snakemake.log[0]):
     told, output = snakemake.params.claims, snakemake.output
     claims(
         snakemake.input.table,
-        snakemake.input.literature,
+        claims=told["claims"],
         title=told["title"],
-        last_drop=told["last_drop"],
+        options=told["options"],
+        resources=told["resources"],
         csv=output.csv,
         page=output.page,
     )

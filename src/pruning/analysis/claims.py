@@ -1,35 +1,21 @@
-"""Claims of Renda et al. (2020), tested cell by cell.
+"""Claims of papers, tested cell by cell.
 
-A claim (:mod:`pruning.analysis.claims_renda2020`) holds a *value* of every cell it is about, like
-the change under learning-rate rewinding minus that under fine-tuning, against limits. The distance
-to the nearer limit is the cell's *margin*: zero or more is satisfied. Claims are counted over all
-studies of a table together; a claim that there is nothing to test with says so.
+A claim holds a *value* of every cell it is about, like the change under learning-rate rewinding
+minus that under fine-tuning, against limits. The distance to the nearer limit is the cell's
+*margin*: zero or more is satisfied. Claims are counted over all studies of a table together; a
+claim that there is nothing to test with says so.
+
+What a paper claims is a table of its own (:mod:`pruning.analysis.claims_renda2020`), and so is how
+its cells are laid out (:mod:`pruning.analysis.evidence_renda2020`).
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
-
-from pruning.analysis.cells import SAFE_ZONE, best_validated, in_safe_zone, pruned, single_rule
-from pruning.analysis.claims_page import claims_page
-from pruning.analysis.claims_renda2020 import (
-    CLAIMS,
-    MODES,
-    MOSTLY,
-    RANK,
-    TOLERANCE,
-    TOLERANCE_BY_DATASET,
-    Claim,
-)
-from pruning.analysis.published import LITERATURE
-from pruning.analysis.tidy import write_table
-from pruning.files import write_text
 
 COLUMNS = (
     "claim",
@@ -42,187 +28,163 @@ COLUMNS = (
     "within_tolerance",
     "verdict",
 )
-MARGINS = (
-    "claim",
-    "study",
-    "network",
-    "dataset",
-    "variant",
-    "level",
-    "retrain_time",
-    "value",
-    "margin",
-)
 
-METHODS = ("lr_rewind", "weight_rewind", "fine_tune", "low_lr_weight_rewind", "reinit")
-
-SLACK = 0.01  # of a compression ratio: published densities are rounded, 9.31x is within "9.3x"
-SAME_DENSITY = 0.005  # relative: densities of one-shot pruning are published in whole 0.01 %
-FEWEST_TIMES = 3  # over two, a rank correlation is 1 or -1 whatever happens
-
-SETTING = ("study", "network", "variant", "level")
+MOSTLY = 0.8
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """What claims are tested on.
+class Claim:
+    """One claim, and which rows of which table it is about.
 
     Attributes:
-        cells: without the dense networks.
-        literature: results of other papers, :data:`pruning.analysis.published.LITERATURE`.
-        last_drop: by study the retrain time up to which the learning rate is at its last value.
+        name: number in the reference and a letter, like ``1a``.
+        statement: one sentence.
+        layout: how the evidence is laid out, a name of :attr:`ClaimSet.layouts`.
+        first: column with the value; ``second`` is subtracted where there is one.
+        least: the smallest value that satisfies the claim.
+        most: the largest.
+        unit: of the value; cells in other units are left out.
+        tolerance: what chance may do to a margin, None for :attr:`ClaimSet.tolerance`. It is 0
+            where the limit itself is a tolerance: another would be stacked on it.
+        descriptive: the paper does not claim this, its cells are divided about it too. What tells
+            is the share of cells that satisfy it, against that of the published cells.
     """
 
-    cells: pd.DataFrame
-    literature: pd.DataFrame
-    last_drop: Mapping[str, float]
+    name: str
+    statement: str
+    layout: str
+    first: str
+    second: str | None = None
+    least: float = 0.0
+    most: float = math.inf
+    unit: str = "pp"
+    tolerance: float | None = None
+    descriptive: bool = False
 
-    @classmethod
-    def of(
-        cls,
-        cells: pd.DataFrame,
-        literature: pd.DataFrame | None = None,
-        last_drop: Mapping[str, float] | None = None,
-    ) -> "Evidence":
-        """What there is, in the form that claims expect.
+    def selects(self, table: pd.DataFrame) -> pd.Series:
+        """Which rows of the layout the claim is about."""
+        return table["unit"] == self.unit
+
+    def noise(self, table: pd.DataFrame) -> pd.Series:
+        """What chance may do to the margin of each row, where the layout knows; 0 if not."""
+        return pd.Series(0.0, table.index)
+
+
+@dataclass(frozen=True)
+class ClaimSet:
+    """What a paper claims, and how it is tested.
+
+    Attributes:
+        claims: in the order of the page.
+        evidence: what layouts are made from, by a function of a tidy table, the folder of
+            published numbers, and keywords.
+        layouts: by name, from the evidence to a table with one row per cell, what is compared side
+            by side, and the columns ``dataset`` and ``unit``.
+        cell: columns of the layouts that say which cell a row is.
+        tolerance: what chance may do to a margin, by unit.
+        tolerance_by_dataset: the same in percentage points, where that is less.
+        reading: how to read the page; ``{tolerance}`` and ``{mostly}`` are filled in.
+        columns: of the page's table, see :data:`pruning.analysis.claims_page.COLUMNS`.
+        appendix: more of the page, in Markdown, from this and the evidence.
+    """
+
+    claims: tuple[Claim, ...]
+    evidence: Callable[..., Any]
+    layouts: Mapping[str, Callable[[Any], pd.DataFrame]]
+    cell: tuple[str, ...]
+    tolerance: Mapping[str, float]
+    reading: str
+    tolerance_by_dataset: Mapping[str, float] = field(default_factory=dict)
+    columns: tuple[str, ...] = ("claim", "statement", "satisfied", "worst margin", "verdict")
+    appendix: Callable[["ClaimSet", Any], str] | None = None
+
+    @property
+    def margin_columns(self) -> list[str]:
+        """Columns of :meth:`margins`."""
+        return ["claim", *self.cell, "value", "margin", "allowance"]
+
+    def margins(self, evidence: Any) -> pd.DataFrame:
+        """The cells behind every claim.
 
         Args:
-            cells: of one or more studies, see :func:`pruning.analysis.cells.cells`.
-            literature: results of other papers, see
-                :func:`pruning.analysis.published.read_literature`; without them claim 11 has no
-                cells.
-            last_drop: by study the longest retrain time that lies wholly after the last drop of
-                the learning rate, so that rewinding the rate changes nothing: 46 epochs for CIFAR,
-                10 for ImageNet. Without it claim 9 has no cells.
+            evidence: what the layouts are made from.
+
+        Returns:
+            The columns :attr:`margin_columns`: the value that a claim is about, its distance to
+            the limit, zero or more where the claim is satisfied, and what chance may do to it.
+            Columns of the cell are empty where a claim sums up over them.
         """
-        if literature is None:
-            literature = pd.DataFrame(columns=list(LITERATURE))
-        # Tables of several studies may come with an index that repeats.
-        return cls(pruned(cells).reset_index(drop=True), literature, last_drop or {})
+        tables = [self.margins_of(claim, evidence) for claim in self.claims]
+        found = [table for table in tables if not table.empty]
+        if not found:
+            return pd.DataFrame(columns=self.margin_columns)
+        return pd.concat(found, ignore_index=True)
 
+    def counts(self, evidence: Any) -> pd.DataFrame:
+        """Count for every claim the cells that satisfy it.
 
-def margins(
-    cells: pd.DataFrame,
-    literature: pd.DataFrame | None = None,
-    last_drop: Mapping[str, float] | None = None,
-) -> pd.DataFrame:
-    """The cells behind every claim.
+        Args:
+            evidence: what the layouts are made from.
 
-    Args:
-        cells, literature, last_drop: as for :meth:`Evidence.of`.
+        Returns:
+            The columns :data:`COLUMNS`, one row per claim whether or not it can be tested.
+            ``worst_margin`` is the smallest margin, in ``unit``; ``within_tolerance`` counts the
+            cells that satisfy the claim or miss it by no more than ``tolerance``, or than that of
+            their data set where it is less, or than their own noise where it is more; ``verdict``
+            is
 
-    Returns:
-        The columns :data:`MARGINS`: the value that a claim is about and its distance to the limit,
-        zero or more where the claim is satisfied. ``level`` and ``retrain_time`` are empty where a
-        claim sums up over them.
-    """
-    evidence = Evidence.of(cells, literature, last_drop)
-    tables = [claim_margins(claim, evidence) for claim in CLAIMS]
-    found = [table for table in tables if not table.empty]
-    return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=list(MARGINS))
+            * "holds": in every cell,
+            * "holds within noise": in every cell, granted the tolerance,
+            * "mostly": in at least 80 % of the cells,
+            * "fails": in fewer,
+            * "describes": no claim but a share of cells, to compare with that of the published
+              ones,
+            * "no cells": there is nothing to test it on.
+        """
+        rows = [self.count(claim, evidence) for claim in self.claims]
+        return pd.DataFrame(rows, columns=list(COLUMNS))
 
+    def margins_of(self, claim: Claim, evidence: Any) -> pd.DataFrame:
+        """Value and margin of every cell that a claim is about, as in :meth:`margins`."""
+        table = self.layouts[claim.layout](evidence)
+        table = table[claim.selects(table)]
+        value = table[claim.first]
+        if claim.second is not None:
+            value = value - table[claim.second]
+        value = value.astype(float)
+        # Beyond six places there is only rounding noise, which must not decide about a tie.
+        margin = np.minimum(value - claim.least, claim.most - value).round(6) + 0.0
+        table = table.assign(
+            claim=claim.name, value=value, margin=margin, allowance=self._allowance(claim, table)
+        )
+        return table[table["margin"].notna()].reindex(columns=self.margin_columns)
 
-def claims(
-    cells: pd.DataFrame,
-    literature: pd.DataFrame | None = None,
-    last_drop: Mapping[str, float] | None = None,
-) -> pd.DataFrame:
-    """Count for every claim the cells that satisfy it.
+    def count(self, claim: Claim, evidence: Any) -> dict[str, Any]:
+        """A claim's row of :meth:`counts`."""
+        table = self.margins_of(claim, evidence)
+        margin = table["margin"]
+        satisfied = int((margin >= 0).sum())
+        within = int((margin >= -table["allowance"]).sum())
+        return {
+            "claim": claim.name,
+            "statement": claim.statement,
+            "satisfied": satisfied,
+            "cells": len(margin),
+            "worst_margin": float(margin.min()) if len(margin) else math.nan,
+            "unit": claim.unit,
+            "tolerance": self._tolerance(claim),
+            "within_tolerance": within,
+            "verdict": _verdict(satisfied, within, len(margin), claim.descriptive),
+        }
 
-    Args:
-        cells, literature, last_drop: as for :meth:`Evidence.of`.
+    def _tolerance(self, claim: Claim) -> float:
+        return float(self.tolerance[claim.unit] if claim.tolerance is None else claim.tolerance)
 
-    Returns:
-        The columns :data:`COLUMNS`, one row per claim whether or not it can be tested.
-        ``worst_margin`` is the smallest margin, in ``unit``; ``within_tolerance`` counts the cells
-        that satisfy the claim or miss it by no more than ``tolerance``, or than that of their data
-        set where it is less (ImageNet); ``verdict`` is
-
-        * "holds": in every cell,
-        * "holds within noise": in every cell, granted the tolerance,
-        * "mostly": in at least 80 % of the cells,
-        * "fails": in fewer,
-        * "describes": no claim but a share of cells, to compare with that of the published ones,
-        * "no cells": there is nothing to test it on.
-    """
-    evidence = Evidence.of(cells, literature, last_drop)
-    return pd.DataFrame([count(claim, evidence) for claim in CLAIMS], columns=list(COLUMNS))
-
-
-def write_claims(
-    cells: pd.DataFrame,
-    title: str,
-    *,
-    csv: Path | str,
-    page: Path | str,
-    literature: pd.DataFrame | None = None,
-    last_drop: Mapping[str, float] | None = None,
-) -> None:
-    """Test the claims and write the counts as CSV and as a page in Markdown.
-
-    Args:
-        cells, literature, last_drop: as for :meth:`Evidence.of`.
-        title: of the page.
-        csv: file for the table.
-        page: file for the page.
-
-    Raises:
-        PruningError: a file cannot be written.
-    """
-    table = claims(cells, literature, last_drop)
-    write_table(table, csv)
-    write_text(page, claims_page(table, title))
-
-
-# ----- one claim
-
-
-def claim_margins(claim: Claim, evidence: Evidence) -> pd.DataFrame:
-    """Value and margin of every cell that a claim is about: :data:`MARGINS`."""
-    table = _choose(claim, LAYOUTS[claim.layout](evidence))
-    value = table[claim.first]
-    if claim.second is not None:
-        value = value - table[claim.second]
-    value = value.astype(float)
-    # Beyond six places there is only rounding noise, which must not decide about a tie.
-    margin = np.minimum(value - claim.least, claim.most - value).round(6) + 0.0
-    table = table.assign(claim=claim.name, value=value, margin=margin)
-    return table[table["margin"].notna()].reindex(columns=list(MARGINS))
-
-
-def count(claim: Claim, evidence: Evidence) -> dict[str, Any]:
-    """A claim's row of :func:`claims`."""
-    table = claim_margins(claim, evidence)
-    margin = table["margin"]
-    tolerance = TOLERANCE[claim.unit] if claim.tolerance is None else claim.tolerance
-    special = table["dataset"].map(TOLERANCE_BY_DATASET).astype(float)
-    satisfied = int((margin >= 0).sum())
-    within = int((margin >= -special.fillna(tolerance).clip(upper=tolerance)).sum())
-    return {
-        "claim": claim.name,
-        "statement": claim.statement,
-        "satisfied": satisfied,
-        "cells": len(margin),
-        "worst_margin": float(margin.min()) if len(margin) else math.nan,
-        "unit": claim.unit,
-        "tolerance": float(tolerance),
-        "within_tolerance": within,
-        "verdict": _verdict(satisfied, within, len(margin), claim.descriptive),
-    }
-
-
-def _choose(claim: Claim, table: pd.DataFrame) -> pd.DataFrame:
-    chosen = table["unit"] == claim.unit
-    if claim.variants is not None:
-        chosen &= table["variant"].isin(claim.variants)
-    if claim.ratios is not None:
-        low, high = claim.ratios[0] * (1 - SLACK), claim.ratios[1] * (1 + SLACK)
-        chosen &= table["compression_ratio"].between(low, high)
-    if claim.first_level is not None:
-        chosen &= table["level"] >= claim.first_level
-    if claim.imagenet is not None:
-        chosen &= (table["dataset"] == "imagenet") == claim.imagenet
-    return table[chosen]
+    def _allowance(self, claim: Claim, table: pd.DataFrame) -> pd.Series:
+        tolerance = self._tolerance(claim)
+        special = table["dataset"].map(dict(self.tolerance_by_dataset)).astype(float)
+        general = special.fillna(tolerance).clip(upper=tolerance)
+        return np.maximum(general, claim.noise(table))
 
 
 def _verdict(satisfied: int, within: int, cells: int, descriptive: bool) -> str:
@@ -235,153 +197,3 @@ def _verdict(satisfied: int, within: int, cells: int, descriptive: bool) -> str:
     if within == cells:
         return "holds within noise"
     return "mostly" if satisfied >= MOSTLY * cells else "fails"
-
-
-# ----- the evidence, laid out: one row per cell, what is compared side by side
-
-
-def _side_by_side(
-    table: pd.DataFrame, label: str, values: Sequence[str], keys: Sequence[str] = SETTING
-) -> pd.DataFrame:
-    """Medians with one column for each of ``values`` of the column ``label``, empty if missing."""
-    first = table.drop_duplicates([*keys, label])
-    wide = first.set_index([*keys, label])["median"].unstack(label).reindex(columns=list(values))
-    shared = table.drop_duplicates(list(keys)).set_index(list(keys))
-    return wide.join(shared[["dataset", "unit", "compression_ratio"]]).reset_index()
-
-
-def _by_rule(evidence: Evidence) -> pd.DataFrame:
-    """Methods, each at the retrain time of the single rule."""
-    return _side_by_side(single_rule(evidence.cells), "method", METHODS)
-
-
-def _by_validation(evidence: Evidence) -> pd.DataFrame:
-    """Methods, each at its best validated retrain time."""
-    return _side_by_side(best_validated(_validated(evidence.cells)), "method", METHODS)
-
-
-def _epoch_for_epoch(evidence: Evidence) -> pd.DataFrame:
-    """Methods at equal retrain times in the rewinding safe zone."""
-    cells = evidence.cells[in_safe_zone(evidence.cells)]
-    return _side_by_side(cells, "method", METHODS, [*SETTING, "retrain_time"])
-
-
-def _by_time(evidence: Evidence, method: str) -> pd.DataFrame:
-    """One method at several retrain times.
-
-    ``full`` is T, ``safe`` the longest within the safe zone's 0.9 T, ``shortest`` the shortest,
-    ``validated`` the best validated of at least two.
-    """
-    cells = evidence.cells[evidence.cells["method"] == method]
-    fraction = cells["retrain_time"] / cells["training_time"]
-    full = fraction > 1 - 1e-9
-    choices = {
-        "full": cells[full],
-        "safe": _extreme(cells[fraction <= SAFE_ZONE[1] + 1e-9], "max"),
-        "shortest": _extreme(cells, "min", but=full),
-        "validated": best_validated(_validated(cells[cells.duplicated(list(SETTING), keep=False)])),
-    }
-    table = pd.concat([rows.assign(time=name) for name, rows in choices.items()])
-    return _side_by_side(table, "time", list(choices))
-
-
-def _by_mode(evidence: Evidence, method: str) -> pd.DataFrame:
-    """One method by the single rule, iterative and one-shot at the same level and retrain time.
-
-    A study may have other densities in its two modes: levels where they differ are left out.
-    """
-    cells = single_rule(evidence.cells, [method])
-    cells = cells[cells["variant"].isin(MODES)]
-    keys = ["study", "network", "level", "retrain_time"]
-    density = cells.groupby(keys)["density"]
-    same = density.transform("max") <= density.transform("min") * (1 + SAME_DENSITY)
-    return _side_by_side(cells[same], "variant", MODES, keys).assign(variant="iterative")
-
-
-def _trend(evidence: Evidence) -> pd.DataFrame:
-    """How fine-tuning's result goes with the retrain time: one row per study and mode.
-
-    That is the rank correlation at each level, and of the levels the median.
-    """
-    cells = evidence.cells
-    cells = cells[(cells["method"] == "fine_tune") & (cells["unit"] == "pp")]
-    rows = []
-    keys = ["study", "network", "dataset", "variant"]
-    for key, group in cells.groupby(keys):
-        levels = [_rank_correlation(level) for _, level in group.groupby("level")]
-        correlation = pd.Series(levels, dtype=float).median()
-        rows.append((*key, RANK, correlation))
-    return pd.DataFrame(rows, columns=[*keys, "unit", "correlation"])
-
-
-def _rank_correlation(level: pd.DataFrame) -> float:
-    level = level.dropna(subset=["retrain_time", "median"])
-    # Where every time gives the same score there is no order to speak of.
-    if level["retrain_time"].nunique() < FEWEST_TIMES or level["median"].nunique() < 2:
-        return math.nan
-    return level["retrain_time"].corr(level["median"], method="spearman")
-
-
-def _at_last_rate(evidence: Evidence) -> pd.DataFrame:
-    """Mean differences at retrain times after the last drop, up to 9.3x: a row per study and time.
-
-    Methods that become the same there differ by chance alone, of which a mean over levels and modes
-    keeps little; beyond 9.3x single cells scatter too widely to help.
-    """
-    cells = evidence.cells
-    early = cells["retrain_time"] <= cells["study"].map(dict(evidence.last_drop)).astype(float)
-    early &= cells["compression_ratio"] <= 9.3 * (1 + SLACK)
-    table = _side_by_side(cells[early], "method", METHODS, [*SETTING, "retrain_time"])
-    table["of_weights_kept"] = table["lr_rewind"] - table["fine_tune"]
-    table["of_weights_rewound"] = table["weight_rewind"] - table["low_lr_weight_rewind"]
-    groups = table.groupby(["study", "network", "dataset", "unit", "retrain_time"])
-    return groups[["of_weights_kept", "of_weights_rewound"]].mean().reset_index()
-
-
-def _against_literature(evidence: Evidence) -> pd.DataFrame:
-    """Learning-rate rewinding by the single rule at the densities of other papers' results.
-
-    Between two levels it is interpolated linearly in the logarithm of the density; beyond the first
-    and the last nothing is said.
-    """
-    ours = single_rule(evidence.cells, ["lr_rewind"]).dropna(subset=["density", "median"])
-    ours = ours[ours["variant"] == "iterative"].sort_values("density")
-    theirs = evidence.literature[evidence.literature["variant"] == "iterative"]
-    same = ["network", "dataset", "variant", "unit"]  # of a study's cells and a point
-    rows = []
-    for point in theirs.to_dict("records"):
-        alike = (ours[same] == pd.Series(point)[same]).all(axis=1)
-        for study, line in ours[alike].groupby("study"):
-            if line["density"].min() <= point["density"] <= line["density"].max():
-                change = np.interp(
-                    np.log(point["density"]), np.log(line["density"]), line["median"]
-                )
-                rows.append((study, *(point[key] for key in same), change, point["change"]))
-    return pd.DataFrame(rows, columns=["study", *same, "ours", "theirs"])
-
-
-def _validated(cells: pd.DataFrame) -> pd.DataFrame:
-    """Cells that a retrain time can be chosen from: those with a validation score."""
-    return cells[cells["validation"].notna()]
-
-
-def _extreme(cells: pd.DataFrame, which: str, but: pd.Series | None = None) -> pd.DataFrame:
-    """Cells at the longest ("max") or shortest ("min") retrain time of their study and mode."""
-    time = cells.groupby(["study", "variant"])["retrain_time"].transform(which)
-    chosen = cells["retrain_time"] == time
-    return cells[chosen if but is None else chosen & ~but]
-
-
-LAYOUTS: dict[str, Callable[[Evidence], pd.DataFrame]] = {
-    "single_rule": _by_rule,
-    "best_validated": _by_validation,
-    "epoch_for_epoch": _epoch_for_epoch,
-    "times_of_lr_rewind": partial(_by_time, method="lr_rewind"),
-    "times_of_weight_rewind": partial(_by_time, method="weight_rewind"),
-    "modes_of_lr_rewind": partial(_by_mode, method="lr_rewind"),
-    "modes_of_weight_rewind": partial(_by_mode, method="weight_rewind"),
-    "modes_of_fine_tune": partial(_by_mode, method="fine_tune"),
-    "trend_of_fine_tune": _trend,
-    "at_last_rate": _at_last_rate,
-    "literature": _against_literature,
-}

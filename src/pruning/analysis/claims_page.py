@@ -1,54 +1,91 @@
-"""Claims of Renda et al. (2020) as a page in Markdown."""
+"""Counted claims as files: a table, and a page in Markdown."""
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from pruning.analysis.claims_renda2020 import MOSTLY, TOLERANCE_BY_DATASET
+from pruning.analysis.claims import MOSTLY, ClaimSet
+from pruning.analysis.tidy import write_table
+from pruning.files import write_text
 
-READING = (
-    "Each row is a claim of Renda, Frankle and Carbin (ICLR 2020) and counts the cells, each a "
-    "median over replicates, that satisfy it. T is the length of the dense training. By the "
-    "single rule, learning-rate rewinding and fine-tuning retrain for T (without a cell at T they "
-    "are not compared), weight rewinding for the longest time within 0.9 T; the safe zone is "
-    "0.25 T to 0.9 T; best validated is the retrain time with the best validation score. The worst "
-    "margin is that of the cell furthest from satisfying the claim: a negative one misses it. A "
-    "claim *holds* in every cell, *holds within noise* if no cell misses it by more than "
-    "{tolerance}, holds *mostly* in at least {mostly:.0f} % of the cells, and else *fails*. Claims "
-    "whose limit is itself a tolerance are granted no other. A row that *describes* is a share to "
-    "compare with that of the published cells and no claim. Where another statement quotes such a "
-    "share, compare with it too. *No cells* means that there is nothing here to test the claim on."
-)
+Row = Mapping[str, Any]
 
 
-def claims_page(table: pd.DataFrame, title: str) -> str:
+def _share(column: str) -> Callable[[Row], str]:
+    return lambda row: f"{row[column]} of {row['cells']}" if row["cells"] else "-"
+
+
+def _worst(row: Row) -> str:
+    return f"{row['worst_margin']:+.2f} {row['unit']}" if row["cells"] else "-"
+
+
+# What a page can show of a claim's counts, by the heading of the column.
+COLUMNS: dict[str, Callable[[Row], str]] = {
+    "claim": lambda row: row["claim"],
+    "statement": lambda row: row["statement"],
+    "satisfied": _share("satisfied"),
+    "within noise": _share("within_tolerance"),
+    "worst margin": _worst,
+    "verdict": lambda row: row["verdict"],
+}
+
+
+def write_claims(
+    claims: ClaimSet, evidence: Any, title: str, *, csv: Path | str, page: Path | str
+) -> None:
+    """Test claims and write the counts as CSV and as a page in Markdown.
+
+    Args:
+        claims: of a paper.
+        evidence: what they are tested on.
+        title: of the page.
+        csv: file for the table.
+        page: file for the page.
+
+    Raises:
+        PruningError: a file cannot be written.
+    """
+    table = claims.counts(evidence)
+    write_table(table, csv)
+    more = claims.appendix(claims, evidence) if claims.appendix else ""
+    write_text(page, claims_page(claims, table, title) + more)
+
+
+def claims_page(claims: ClaimSet, table: pd.DataFrame, title: str) -> str:
     """Claims as a page in Markdown.
 
     Args:
-        table: from :func:`pruning.analysis.claims.claims`.
+        claims: of a paper.
+        table: their counts, see :meth:`pruning.analysis.claims.ClaimSet.counts`.
         title: of the page.
 
     Returns:
         Title, how to read it, and a table with one row per claim.
     """
+    tolerance = _tolerances(table, claims.tolerance_by_dataset)
+    rows = [[COLUMNS[c](row) for c in claims.columns] for row in table.to_dict("records")]
     lines = [
         f"# {title}",
         "",
-        READING.format(tolerance=_tolerances(table), mostly=100 * MOSTLY),
+        claims.reading.format(tolerance=tolerance, mostly=f"{100 * MOSTLY:.0f}"),
         "",
-        "| claim | statement | satisfied | worst margin | verdict |",
-        "|---|---|---|---|---|",
+        *table_of(claims.columns, rows),
     ]
-    for row in table.to_dict("records"):
-        tested = row["cells"] > 0
-        satisfied = f"{row['satisfied']} of {row['cells']}" if tested else "-"
-        margin = f"{row['worst_margin']:+.2f} {row['unit']}" if tested else "-"
-        entries = (row["claim"], row["statement"], satisfied, margin, row["verdict"])
-        lines.append(f"| {' | '.join(entries)} |")
     return "\n".join(lines) + "\n"
 
 
-def _tolerances(table: pd.DataFrame) -> str:
+def table_of(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
+    """Lines of a table in Markdown."""
+    columns = list(columns)
+    head = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
+    return head + [f"| {' | '.join(row)} |" for row in rows]
+
+
+def _tolerances(table: pd.DataFrame, by_dataset: Mapping[str, float]) -> str:
     """Like "0.3 pp, 0.3 BLEU (imagenet: 0.2 pp)"."""
     granted = table.loc[table["tolerance"] > 0, ["tolerance", "unit"]].drop_duplicates()
     general = ", ".join(f"{tolerance:g} {unit}" for tolerance, unit in granted.to_numpy())
-    special = ", ".join(f"{name}: {value:g} pp" for name, value in TOLERANCE_BY_DATASET.items())
-    return f"{general} ({special})"
+    special = ", ".join(f"{name}: {value:g} pp" for name, value in by_dataset.items())
+    return f"{general} ({special})" if special else general

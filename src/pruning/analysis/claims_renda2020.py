@@ -2,11 +2,15 @@
 
 Source: Renda, Frankle, Carbin (ICLR 2020), arXiv 2003.02389. The limits are those that the
 authors' own cells (:func:`pruning.analysis.published.read_cells`) keep to. How claims are tested
-is in :mod:`pruning.analysis.claims`.
+is in :mod:`pruning.analysis.claims`, on what in :mod:`pruning.analysis.evidence_renda2020`.
 """
 
 import math
 from dataclasses import dataclass
+
+import pandas as pd
+
+from pruning.analysis import claims
 
 MODES = ("iterative", "one_shot")
 STRUCTURED = ("structured_a", "structured_b")
@@ -17,45 +21,52 @@ RANK = "rank correlation"
 # much; a rank correlation over ten times in no order has 0.33.
 TOLERANCE = {"pp": 0.3, "BLEU": 0.3, RANK: 0.3}
 TOLERANCE_BY_DATASET = {"imagenet": 0.2}  # pp, where that is less
-MOSTLY = 0.8
+SLACK = 0.01  # of a compression ratio: published densities are rounded, 9.31x is within "9.3x"
+
+READING = (
+    "Each row is a claim of Renda, Frankle and Carbin (ICLR 2020) and counts the cells, each a "
+    "median over replicates, that satisfy it. T is the length of the dense training. By the "
+    "single rule, learning-rate rewinding and fine-tuning retrain for T (without a cell at T they "
+    "are not compared), weight rewinding for the longest time within 0.9 T; the safe zone is "
+    "0.25 T to 0.9 T; best validated is the retrain time with the best validation score. The worst "
+    "margin is that of the cell furthest from satisfying the claim: a negative one misses it. A "
+    "claim *holds* in every cell, *holds within noise* if no cell misses it by more than "
+    "{tolerance}, holds *mostly* in at least {mostly} % of the cells, and else *fails*. Claims "
+    "whose limit is itself a tolerance are granted no other. A row that *describes* is a share to "
+    "compare with that of the published cells and no claim. Where another statement quotes such a "
+    "share, compare with it too. *No cells* means that there is nothing here to test the claim on."
+)
 
 
 @dataclass(frozen=True)
-class Claim:
-    """One claim, and which rows of which table it is about.
+class Claim(claims.Claim):
+    """One claim, and which cells it is about.
 
     Attributes:
-        name: number in the reference and a letter, like ``1a``.
-        statement: one sentence.
-        layout: how the evidence is laid out, a name of :data:`pruning.analysis.claims.LAYOUTS`.
-        first: column with the value; ``second`` is subtracted where there is one.
-        least: the smallest value that satisfies the claim.
-        most: the largest.
-        unit: of the value; cells in other units are left out.
         variants: pruning modes; None for all.
         ratios: smallest and largest compression ratio; None for all.
         first_level: the first level that counts.
         imagenet: True for ImageNet only, False for all other data sets, None for both.
-        tolerance: what chance may do to a margin, None for :data:`TOLERANCE`. It is 0 where the
-            limit itself is a tolerance: another would be stacked on it.
-        descriptive: the paper does not claim this, its cells are divided about it too. What tells
-            is the share of cells that satisfy it, against that of the published cells.
     """
 
-    name: str
-    statement: str
-    layout: str
-    first: str
-    second: str | None = None
-    least: float = 0.0
-    most: float = math.inf
-    unit: str = "pp"
     variants: tuple[str, ...] | None = MODES
     ratios: tuple[float, float] | None = None
     first_level: int | None = None
     imagenet: bool | None = None
-    tolerance: float | None = None
-    descriptive: bool = False
+
+    def selects(self, table: pd.DataFrame) -> pd.Series:
+        """Which rows of the layout the claim is about."""
+        chosen = super().selects(table)
+        if self.variants is not None:
+            chosen &= table["variant"].isin(self.variants)
+        if self.ratios is not None:
+            low, high = self.ratios[0] * (1 - SLACK), self.ratios[1] * (1 + SLACK)
+            chosen &= table["compression_ratio"].between(low, high)
+        if self.first_level is not None:
+            chosen &= table["level"] >= self.first_level
+        if self.imagenet is not None:
+            chosen &= (table["dataset"] == "imagenet") == self.imagenet
+        return chosen
 
 
 CLAIMS = (

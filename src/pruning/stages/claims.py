@@ -1,35 +1,38 @@
-"""Stage: a tidy table -> what the paper claims, held against it."""
+"""Stage: a tidy table -> what a paper claims, held against it."""
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from pruning.analysis.cells import cells
-from pruning.analysis.claims import write_claims
-from pruning.analysis.published import read_literature
+from pruning import registry
+from pruning.analysis.claims_page import write_claims
+from pruning.analysis.published import FOLDER
 from pruning.analysis.tidy import read_table
 
 
 def claims(
     table: Path | str,
-    literature: Path | str,
     *,
+    claims: str,
     title: str,
-    last_drop: Mapping[str, float],
+    options: Mapping[str, Any],
+    resources: Path | str = FOLDER,
     csv: Path | str,
     page: Path | str,
 ) -> None:
-    """Write the claims of Renda et al. (2020) as counted over a study's cells.
+    """Write the claims of a paper as counted over a study's cells.
 
     Args:
         table: a tidy table.
-        literature: the file of other papers' points.
+        claims: ``module:attribute`` of the set of claims.
         title: of the page.
-        last_drop: per study, the retrain time up to which the learning rate never changes.
+        options: what the evidence takes besides, see :mod:`pruning.analysis.claims_catalog`.
+        resources: folder of published numbers.
         csv, page: where the table and the readable page go.
 
     Raises:
         PruningError: a table is missing or not tidy.
     """
-    points = read_literature("renda2020", Path(literature).parent)
-    table = cells(read_table(table))
-    write_claims(table, title, csv=csv, page=page, literature=points, last_drop=last_drop)
+    claim_set = registry.load(claims)
+    found = claim_set.evidence(read_table(table), resources, **options)
+    write_claims(claim_set, found, title, csv=csv, page=page)
