@@ -18,6 +18,7 @@ def edit(package, file, old, new):
     assert old in text
     path.write_text(text.replace(old, new))
     _inspect.cache_clear()
+    code_version.cache_clear()
 
 
 def versions(package):

@@ -19,6 +19,7 @@ PACKAGE = "pruning"
 ROOT = Path(__file__).parent
 
 
+@cache  # asked for by every job of a run
 def code_version(*entries: str, root: Path = ROOT) -> str:
     """Hash of everything that ``entries`` import from this package.
 
