@@ -11,7 +11,7 @@ from pruning import masks as masking
 from pruning import registry
 from pruning.data.scoring import ScoringBatches
 from pruning.errors import PruningError, unknown
-from pruning.methods.threshold_rules import select_like
+from pruning.methods.threshold_rules import FRACTION_OF_WHAT_IS_LEFT, select_like
 from pruning.models.build import norm_scale_names
 from pruning.scores import ScoreContext
 from pruning.seeds import generator
@@ -114,8 +114,7 @@ def prune(
     )
     before = masking.density(current)
     for done in range(1, selection.iterations + 1):
-        share = done / selection.iterations
-        target = density if share == 1 else before * (density / before) ** share
+        target = _target(before, density, done, selection, current)
         context = ScoreContext(model, current, batches, task.data.shape, seed, purpose)
         scores = _scores(score, context, selection.score_options)
         current = _select(scores, target, selection, current)
@@ -145,7 +144,7 @@ def prune_weights(
     """
     chosen = Selection(**selection)
     masks = prune(task, state, density, score=score, selection=chosen, seed=seed, purpose=purpose)
-    masks = masks or masking.dense(state.weights, task.prunable())
+    masks = masks or masks_so_far(state, task.prunable())
     if shuffle:
         masks = shuffle_layerwise(masks, seed, *purpose)
     return Pruned(masks, masks, density)
@@ -186,6 +185,17 @@ def surviving(task: Task, state: State) -> tuple[dict[str, Tensor], masking.Mask
     """The prunable weights of a state with masked entries zero, and the masks so far."""
     current = masks_so_far(state, task.prunable())
     return masking.apply(current, {name: state.weights[name] for name in current}), current
+
+
+def _target(
+    before: float, density: float, done: int, selection: Selection, current: masking.Masks
+) -> float:
+    """The density to aim at in a round."""
+    if selection.rule in FRACTION_OF_WHAT_IS_LEFT:
+        return masking.density(current) * (density / before) ** (1 / selection.iterations)
+    if done == selection.iterations:
+        return density
+    return before * (density / before) ** (done / selection.iterations)
 
 
 def _scores(name: str, context: ScoreContext, options: Mapping[str, Any]) -> Mapping[str, Tensor]:

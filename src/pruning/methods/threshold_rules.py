@@ -2,6 +2,10 @@
 
 Only for cross-checks against them; the project itself keeps exact counts
 (:func:`pruning.masks.select`). All rank globally. Scores are ours: larger = keep.
+
+OpenLTH removes in every round the same fraction of what is left, so that over many rounds what it
+removes too much adds up; the others aim at a fraction of all weights, which one round cannot miss
+by more than the next.
 """
 
 import math
@@ -50,6 +54,7 @@ RULES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
     "synflow": synflow,
     "grasp": grasp,
 }
+FRACTION_OF_WHAT_IS_LEFT = ("openlth", "openlth_highest")
 
 
 def select_like(
