@@ -43,7 +43,7 @@ def on_a_path(module: nn.Module, masks: Mapping[str, Tensor], shape: tuple[int, 
     Returns:
         Masks of the same names, subsets of ``masks``.
     """
-    model = copy.deepcopy(module).cpu().double().eval()
+    model = copy.deepcopy(module).cpu().double().eval().requires_grad_(True)
     named = dict(model.named_parameters())
     with torch.no_grad():
         for layer in model.modules():

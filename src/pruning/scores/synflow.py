@@ -34,7 +34,7 @@ def synflow(context: ScoreContext) -> dict[str, Tensor]:
         total = model(ones).sum()
         if not torch.isfinite(total):
             raise PruningError(
-                f"SynFlow's sum of outputs is {float(total)} even in double precision: the weights "
+                f"SynFlow's sum of outputs is {total.item()} even in double precision: the weights "
                 "are too large, or not numbers."
             )
         gradients = torch.autograd.grad(total, weights)
