@@ -215,6 +215,17 @@ def test_one_path_through_many_dead_inputs_is_found_in_a_deep_network():
     assert all(mask[:, 0].any() for mask in effective.values())
 
 
+def test_dense_paths_are_too_many_for_a_number_and_are_still_found():
+    """100^161 paths are beyond float64; what a unit hears is shared out among its inputs."""
+    module = network("mlp", (1, 1, 4), 3, widths=[100] * 161)
+    masks = dense_masks(module)
+    masks["fc3.weight"][:, 9] = False  # a unit that nobody hears, where gradients are largest
+    masks["fc160.weight"][7] = False  # and one that hears nothing, where activations are
+    effective = on_a_path(module, masks, (1, 1, 4))
+    lost = {name: int((mask & ~effective[name]).sum()) for name, mask in masks.items()}
+    assert {name: n for name, n in lost.items() if n} == {"fc2.weight": 100, "fc161.weight": 100}
+
+
 def test_a_dead_layer_leaves_no_path():
     module = network("small_cnn", GREY8)
     for name in prunable_names(module):

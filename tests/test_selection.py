@@ -124,6 +124,15 @@ def test_rounds_go_on_from_the_density_that_is_left(task, state, spied):
     assert not (flat(second) & ~flat(first)).any()
 
 
+def test_the_last_round_aims_at_the_density_itself(task, state):
+    """3,592 / 16 = 224.5 is rounded up, and would not be a hair below."""
+    hair = [k for k in range(1700, 1800) if k / 3592 * (0.0625 / (k / 3592)) < 0.0625]
+    for kept in hair[:3]:
+        first = prune(task, state, kept / 3592)
+        masks = prune(task, state.masked(first), 0.0625, selection=Selection(iterations=2))
+        assert masking.counts(masks)[0] == 225
+
+
 def test_scores_see_the_masks_so_far_and_masked_weights(task, state, spied):
     prune(task, state, 0.3, score="spy", selection=Selection(iterations=3))
     for context in spied:
