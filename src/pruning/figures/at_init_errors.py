@@ -74,14 +74,15 @@ def reproduction_errors(tidy: pd.DataFrame, context: Context) -> Drawn:
     figure, grid = style.grid(len(studies), len(panels))
     shown = []
     for axes, (study, numbers) in zip(grid, studies.items(), strict=True):
+        name = f"{context.title(study)} ({replicates.counts(at_init.pruned(numbers.cells))})\n"
         for axis, panel in zip(axes, panels, strict=True):
             rows = panel.rows(numbers)
             if rows.empty:
                 axis.remove()
                 continue
             panel.draw(axis, rows, numbers)
-            counts = replicates.counts(at_init.pruned(rows))
-            axis.set_title(f"{context.title(study)} ({counts})\n{panel.title}")
+            axis.set_title(f"{name}{panel.title}", loc="left")
+            name = ""  # said once a row: there is no room over every panel
             shown.append(rows.assign(panel=panel.title))
     _name_methods(grid[0], at_init.pruned(pd.concat(shown)))
     style.legend(figure, [axis for axes in grid for axis in axes])

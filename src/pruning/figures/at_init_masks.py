@@ -155,7 +155,7 @@ def _layer_lines(panel: Axes, rows: pd.DataFrame, methods: Sequence[str], bottom
     for place, method in enumerate(present):
         line = rows[rows["method"] == method].sort_values("position")
         found = look(rows, method, list(methods))
-        at = line["position"] + 0.09 * (place - (len(present) - 1) / 2)
+        at = line["position"] + 0.035 * (place - (len(present) - 1) / 2)
         empty = line["mean"] == 0
         style.curve(panel, at, line["mean"].where(~empty), found)
         if not empty.any():
