@@ -18,7 +18,7 @@ import torch
 from pruning import masks as masking
 from pruning.data.splits import Split, Splits
 from pruning.methods.at_init_rules import METHODS
-from pruning.methods.selection import Selection, prune
+from pruning.methods.selection import prune
 from pruning.models.build import NetworkConfig
 from pruning.training.recipe import Recipe
 from pruning.training.task import Task
@@ -45,10 +45,10 @@ def task() -> Task:
 def scoring(what: Task, name: str) -> Callable[[], None]:
     """One pruning of a fresh network by a method."""
     state, row = what.initial_state(0), METHODS[name]
-    selection = Selection(iterations=row.iterations)
+    selection = dict(iterations=row.iterations)
 
     def once() -> None:
-        masks = prune(what, state, DENSITY, score=row.score, selection=selection)
+        masks = prune(what, state, DENSITY, score=row.score, **selection)
         kept, total = masking.counts(masks)
         assert kept == masking.kept_count(DENSITY, total)
 

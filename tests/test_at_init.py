@@ -132,7 +132,7 @@ def test_the_documents_python_runs(make_task):
 def test_the_library_prunes_at_initialization(make_task):
     task = make_task("small_cnn")
     state = task.initial_state(0, "dense")
-    selection = pruning.Selection(iterations=10)
-    masks = pruning.prune(task, state, density=0.1, score="synflow", selection=selection)
+    selection = dict(iterations=10)
+    masks = pruning.prune(task, state, density=0.1, score="synflow", **selection)
     trained = pruning.train_pruned(task, masks, state)
     assert pruning.evaluate(task, trained.state)["test"]["accuracy"] > 0.5

@@ -19,7 +19,7 @@ from pruning import masks as masking
 from pruning import registry
 from pruning.data.scoring import ScoringBatches
 from pruning.data.splits import Split, Splits
-from pruning.methods.selection import Selection, prune, scored_network
+from pruning.methods.selection import prune, scored_network
 from pruning.models.build import NetworkConfig
 from pruning.models.paths import on_a_path
 from pruning.scores import ScoreContext
@@ -109,14 +109,10 @@ def kept(masks):
 
 def mean_fractions(task, score, density, seeds, iterations=1):
     """Of each tensor, over seeds that draw weights, and images where the score looks at any."""
-    selection = Selection(iterations=iterations)
+    selection = dict(iterations=iterations)
     return torch.stack(
         [
-            fractions(
-                prune(
-                    task, task.initial_state(s), density, score=score, selection=selection, seed=s
-                )
-            )
+            fractions(prune(task, task.initial_state(s), density, score=score, **selection, seed=s))
             for s in seeds
         ]
     ).mean(0)
@@ -187,9 +183,9 @@ def test_magnitude_starves_the_last_layers_of_vgg16_and_then_collapses(vgg16):
 @pytest.fixture(scope="module")
 def resnet20_synflow(resnet20):
     """Masks at 90 % of two draws, a hundred rounds each."""
-    selection = Selection(iterations=100)
+    selection = dict(iterations=100)
     return [
-        prune(resnet20, resnet20.initial_state(seed), 0.1, score="synflow", selection=selection)
+        prune(resnet20, resnet20.initial_state(seed), 0.1, score="synflow", **selection)
         for seed in (0, 1)
     ]
 
@@ -201,9 +197,9 @@ def vgg16_synflow(vgg16):
     The method takes a hundred to either; fewer make it harder not to empty a layer.
     """
     state = vgg16.initial_state(0)
-    tenth = prune(vgg16, state, 0.1, score="synflow", selection=Selection(iterations=10))
-    selection = Selection(iterations=12)
-    return tenth, prune(vgg16, state.masked(tenth), 0.001, score="synflow", selection=selection)
+    tenth = prune(vgg16, state, 0.1, score="synflow", iterations=10)
+    selection = dict(iterations=12)
+    return tenth, prune(vgg16, state.masked(tenth), 0.001, score="synflow", **selection)
 
 
 def test_synflow_keeps_of_resnet20_what_the_reference_has(resnet20_synflow):
@@ -233,8 +229,8 @@ def test_synflow_gives_projections_far_less_than_their_neighbours(resnet20_synfl
 
 
 def test_inverted_synflow_leaves_no_path_through_resnet20(resnet20):
-    selection = Selection(iterations=100, keep="smallest")
-    masks = prune(resnet20, resnet20.initial_state(0), 0.1, score="synflow", selection=selection)
+    selection = dict(iterations=100, keep="smallest")
+    masks = prune(resnet20, resnet20.initial_state(0), 0.1, score="synflow", **selection)
     empty = masking.empty(masks)
     assert {"conv.weight", "fc.weight"} <= set(empty)
     assert {name for name in masks if name.startswith("stages.2.")} <= set(empty)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pruning import masks as masking
 from pruning.data.splits import Split, Splits
 from pruning.methods.mask_report import channel_sparsity, report
-from pruning.methods.selection import Pruned, Selection, prune
+from pruning.methods.selection import Pruned, prune
 from pruning.models.build import NetworkConfig, build, norm_scale_names, prunable_names
 from pruning.models.paths import on_a_path
 from pruning.seeds import generator
@@ -330,8 +330,8 @@ def test_effective_sparsities_of_resnet20_are_those_of_the_reference(score, spar
     sparsities = []
     for seed in range(1 if score == "synflow" else 3):
         state = task.initial_state(seed)
-        selection = Selection(iterations=iterations)
-        masks = prune(task, state, 1 - sparsity / 100, score=score, selection=selection, seed=seed)
+        selection = dict(iterations=iterations)
+        masks = prune(task, state, 1 - sparsity / 100, score=score, **selection, seed=seed)
         on = on_a_path(task.build(), masks, RGB32)
         assert not any((on[name] & ~mask).any() for name, mask in masks.items())
         sparsities.append(100 * (1 - masking.density(on)))

@@ -83,9 +83,9 @@ def flat(masks):
 @pytest.mark.parametrize("keep", ["largest", "smallest"])
 @pytest.mark.parametrize("iterations", [1, 100])
 def test_counts_are_exact_after_any_number_of_rounds(task, state, iterations, keep, scope):
-    selection = Selection(scope, iterations, keep, images_per_class=0)
+    selection = dict(scope=scope, iterations=iterations, keep=keep, images_per_class=0)
     for density in (0.8**3, 0.1, 0.0123):
-        masks = prune(task, state, density, score="random", selection=selection)
+        masks = prune(task, state, density, score="random", **selection)
         pieces = [flat(masks)] if scope == "global" else masks.values()
         for mask in pieces:
             assert int(mask.sum()) == masking.kept_count(density, mask.numel())
@@ -94,7 +94,7 @@ def test_counts_are_exact_after_any_number_of_rounds(task, state, iterations, ke
 @pytest.mark.parametrize("score", registry.known("score"))
 def test_counts_are_exact_for_every_score(task, state, score):
     for keep in ("largest", "smallest"):
-        masks = prune(task, state, 0.37, score=score, selection=Selection(iterations=3, keep=keep))
+        masks = prune(task, state, 0.37, score=score, iterations=3, keep=keep)
         assert list(masks) == task.prunable()
         assert masking.counts(masks) == (masking.kept_count(0.37, 3592), 3592)
 
@@ -105,7 +105,7 @@ def test_round_k_of_n_leaves_the_density_to_the_k_over_n(small, density, rounds)
     SEEN.clear()
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(registry.SCORES, "spy", f"{__name__}:spy")
-        masks = prune(task, state, density, score="spy", selection=Selection(iterations=rounds))
+        masks = prune(task, state, density, score="spy", iterations=rounds)
     assert len(SEEN) == rounds
     before = [flat(context.masks) for context in SEEN]
     for k, left in enumerate([*before, flat(masks)]):
@@ -117,7 +117,7 @@ def test_round_k_of_n_leaves_the_density_to_the_k_over_n(small, density, rounds)
 def test_rounds_go_on_from_the_density_that_is_left(task, state, spied):
     first = prune(task, state, 0.5, score="spy")
     spied.clear()
-    second = prune(task, state.masked(first), 0.05, score="spy", selection=Selection(iterations=4))
+    second = prune(task, state.masked(first), 0.05, score="spy", iterations=4)
     for k, context in enumerate(spied):
         assert masking.density(context.masks) == pytest.approx(0.5 * 0.1 ** (k / 4), abs=2e-4)
     assert masking.counts(second)[0] == masking.kept_count(0.05, 3592)
@@ -129,12 +129,12 @@ def test_the_last_round_aims_at_the_density_itself(task, state):
     hair = [k for k in range(1700, 1800) if k / 3592 * (0.0625 / (k / 3592)) < 0.0625]
     for kept in hair[:3]:
         first = prune(task, state, kept / 3592)
-        masks = prune(task, state.masked(first), 0.0625, selection=Selection(iterations=2))
+        masks = prune(task, state.masked(first), 0.0625, iterations=2)
         assert masking.counts(masks)[0] == 225
 
 
 def test_scores_see_the_masks_so_far_and_masked_weights(task, state, spied):
-    prune(task, state, 0.3, score="spy", selection=Selection(iterations=3))
+    prune(task, state, 0.3, score="spy", iterations=3)
     for context in spied:
         for name, mask in context.masks.items():
             assert torch.equal(context.weights[name], torch.where(mask, state.weights[name], 0))
@@ -173,7 +173,7 @@ def test_inversion_keeps_exactly_the_other_end_of_distinct_scores(sizes, density
 
 
 def test_inverted_magnitude_keeps_the_smallest_weights(task, state):
-    masks = prune(task, state, 0.25, selection=Selection(keep="smallest"))
+    masks = prune(task, state, 0.25, keep="smallest")
     weights = torch.cat([state.weights[name].abs().flatten() for name in masks])
     assert weights[flat(masks)].max() <= weights[~flat(masks)].min()
 
@@ -183,13 +183,13 @@ def test_inversion_is_done_in_every_round(task, state):
     and each keeps its own smallest.
     """
     options = {"score": "synflow", "seed": 0}
-    many = prune(task, state, 0.3, selection=Selection(iterations=10, keep="smallest"), **options)
+    many = prune(task, state, 0.3, iterations=10, keep="smallest", **options)
     current = state
     for k in range(1, 11):
-        one = prune(task, current, 0.3 ** (k / 10), selection=Selection(keep="smallest"), **options)
+        one = prune(task, current, 0.3 ** (k / 10), keep="smallest", **options)
         current = state.masked(one)
     assert torch.equal(flat(many), flat(one))
-    once = prune(task, state, 0.3, selection=Selection(keep="smallest"), **options)
+    once = prune(task, state, 0.3, keep="smallest", **options)
     assert not torch.equal(flat(many), flat(once))
 
 
@@ -201,15 +201,15 @@ def test_ranking_norm_scales_too_counts_as_in_the_reproduction_that_did(make_tas
     options = {"conv_bias": True}
     vgg = colour(make_task(), NetworkConfig("vgg16", "kaiming_normal_uniform_scale", options))
     fresh = vgg.initial_state(0)
-    masks = prune(vgg, fresh, 0.1, selection=Selection(ranked="kernels_and_norm_scales"))
+    masks = prune(vgg, fresh, 0.1, ranked="kernels_and_norm_scales")
     assert masking.counts(masks) == (1_471_981, 14_719_808)
     assert len(masks) == 14 + 13
     # Scales in (0, 1) are large beside kernels: hardly one goes, and inverted hardly one stays.
     scales = torch.cat([m for m in masks.values() if m.ndim == 1])
     assert len(scales) == 4224
     assert scales.double().mean() > 0.9
-    inverted = Selection(ranked="kernels_and_norm_scales", keep="smallest")
-    masks = prune(vgg, fresh, 0.7, selection=inverted)
+    inverted = dict(ranked="kernels_and_norm_scales", keep="smallest")
+    masks = prune(vgg, fresh, 0.7, **inverted)
     scales = torch.cat([m for m in masks.values() if m.ndim == 1])
     assert 0.01 < scales.double().mean() < 0.04  # 2.4 % in the reference
     masks = prune(vgg, fresh, 0.1)
@@ -217,7 +217,7 @@ def test_ranking_norm_scales_too_counts_as_in_the_reproduction_that_did(make_tas
 
 
 def test_ranking_nothing_keeps_everything(task, state):
-    assert prune(task, state, 0.1, selection=Selection(ranked="nothing")) == {}
+    assert prune(task, state, 0.1, ranked="nothing") == {}
     pruned = prune_weights(task, state, density=0.1, score="synflow", ranked="nothing")
     assert list(pruned.masks) == task.prunable()
     assert flat(pruned.masks).all()
@@ -340,9 +340,7 @@ def test_openlth_removes_too_much_in_every_round(make_task, spied):
     task = colour(make_task(), NetworkConfig("resnet20"))
     state = task.initial_state(0)
     left = {
-        rule: masking.counts(
-            prune(task, state, 0.1, score="spy", selection=Selection(iterations=100, rule=rule))
-        )[0]
+        rule: masking.counts(prune(task, state, 0.1, score="spy", iterations=100, rule=rule))[0]
         for rule in ("openlth", "synflow", "exact")
     }
     # The rounds by themselves: k = ceil(f * left), and one more goes.
@@ -388,22 +386,20 @@ def test_other_mistakes_are_named_before_or_when_scoring(task, state):
     with pytest.raises(PruningError, match=r"lies in \(0, 1\]"):
         prune(task, state, 0.0, score="random")
     with pytest.raises(PruningError, match=r"lies in \(0, 1\]"):
-        prune(task, state, 1.5, selection=Selection(iterations=100))
+        prune(task, state, 1.5, iterations=100)
     with pytest.raises(PruningError, match="global, layerwise"):
-        prune(task, state, 0.5, selection=Selection("globl"))
+        prune(task, state, 0.5, scope="globl")
     with pytest.raises(PruningError, match="threshold rule 'openlht'. Did you mean 'openlth'"):
-        prune(task, state, 0.5, selection=Selection(rule="openlht"))
+        prune(task, state, 0.5, rule="openlht")
     with pytest.raises(PruningError, match="'magnitude' has no option 'power'.*none"):
-        prune(task, state, 0.5, selection=Selection(score_options={"power": 2}))
+        prune(task, state, 0.5, score_options={"power": 2})
     with pytest.raises(PruningError, match="'grasp' has no option 'temprature'.*temperature"):
-        prune(task, state, 0.5, score="grasp", selection=Selection(score_options={"temprature": 1}))
+        prune(task, state, 0.5, score="grasp", score_options={"temprature": 1})
 
 
 def test_score_options_reach_the_score(task, state):
     masks = [
-        prune(
-            task, state, 0.1, score="snip", selection=Selection(score_options={"batch_norm": mode})
-        )
+        prune(task, state, 0.1, score="snip", score_options={"batch_norm": mode})
         for mode in ("train", "eval")
     ]
     both = (flat(masks[0]) & flat(masks[1])).sum() / (flat(masks[0]) | flat(masks[1])).sum()
@@ -468,7 +464,7 @@ def test_scoring_images_depend_on_the_seed_alone(task, spied):
             task.initial_state(weights),
             density,
             score="spy",
-            selection=Selection(iterations=2),
+            iterations=2,
             seed=seed,
             purpose=purpose,
         )
@@ -485,16 +481,16 @@ def test_scoring_images_depend_on_the_seed_alone(task, spied):
 
 def test_too_few_images_of_a_class_are_refused_only_where_images_are_looked_at(task, state):
     fewest = int(task.data.train.labels.bincount().min())
-    most = Selection(images_per_class=fewest)
-    prune(task, state, 0.5, score="snip", selection=most)
-    selection = Selection(images_per_class=fewest + 1)
+    most = dict(images_per_class=fewest)
+    prune(task, state, 0.5, score="snip", **most)
+    selection = dict(images_per_class=fewest + 1)
     for score in ("snip", "grasp", "grasp_abs"):
         with pytest.raises(PruningError, match=f"wants {fewest + 1} training images of each class"):
-            prune(task, state, 0.5, score=score, selection=selection)
+            prune(task, state, 0.5, score=score, **selection)
     for score in ("magnitude", "random", "synflow"):
-        prune(task, state, 0.5, score=score, selection=selection)
+        prune(task, state, 0.5, score=score, **selection)
     with pytest.raises(PruningError, match="Set `images_per_class` to a positive number"):
-        prune(task, state, 0.5, score="snip", selection=Selection(images_per_class=0))
+        prune(task, state, 0.5, score="snip", images_per_class=0)
 
 
 @given(st.lists(st.integers(0, 3), min_size=4, max_size=40), st.integers(1, 4), st.integers(0))

@@ -17,7 +17,6 @@ _PUBLIC = {
     "PruningError": "pruning.errors",
     "RULES": "pruning.methods.retraining_rules",
     "Recipe": "pruning.training.recipe",
-    "Selection": "pruning.methods.selection",
     "State": "pruning.training.state",
     "StepDecay": "pruning.training.schedules",
     "Task": "pruning.training.task",

@@ -248,7 +248,7 @@ def test_mistakes_in_the_configuration_stop_at_once(project, file, old, new, mes
     ("target", "message"),
     [
         ("plots/tinny/rewind_vs_finetune.pdf", "Did you mean 'tiny'"),
-        (f"{LEVEL1[:-1]}3/summary.json", "has 2 levels (iterative), not 3"),
+        (f"{LEVEL1[:-1]}3/summary.json", "has 2 levels (iterative/lr_rewind/t2), not 3"),
         (f"{LEVEL1.replace('lr_', 'rl_')}/summary.json", "Did you mean 'lr_rewind'"),
         (f"{LEVEL1.replace('t2', 't4')}/summary.json", "retrains lr_rewind for 2 epochs, not 4"),
         (f"{LEVEL1.replace('lr_rewind', 'reinit')}/summary.json", "does not run reinit"),

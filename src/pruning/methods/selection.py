@@ -80,9 +80,9 @@ def prune(
     density: float,
     *,
     score: str = "magnitude",
-    selection: Selection | None = None,
     seed: int = 0,
     purpose: tuple[str | int, ...] = ("prune",),
+    **options: Any,
 ) -> masking.Masks:
     """Masks that keep the best-scored weights of a state; what was masked stays masked.
 
@@ -91,14 +91,14 @@ def prune(
         state: what to score.
         density: fraction kept of all ranked weights, in (0, 1].
         score: a key of :data:`pruning.registry.SCORES`.
-        selection: how to choose by the scores.
         seed, purpose: decide random draws of the score. The scoring images depend on the seed
             alone, so that all methods and levels of a replicate see the same ones.
+        options: attributes of :class:`Selection`.
 
     Raises:
         PruningError: an unknown name or option, an impossible density, too few images of a class.
     """
-    selection = selection or Selection()
+    selection = Selection(**options)
     registry.entry("score", score)
     masking.kept_count(density, 1)  # refuses what is no density
     model, current = scored_network(task, state, selection.ranked)
@@ -130,20 +130,19 @@ def prune_weights(
     shuffle: bool = False,
     seed: int = 0,
     purpose: tuple[str | int, ...] = (),
-    **selection: Any,
+    **options: Any,
 ) -> Pruned:
     """:func:`prune` as a stage calls it; the density is the one that was asked for.
 
     Args:
         task, state, density, score, seed, purpose: of :func:`prune`.
         shuffle: permute the final masks within each tensor.
-        selection: attributes of :class:`Selection`.
+        options: attributes of :class:`Selection`.
 
     Raises:
         PruningError: see :func:`prune`.
     """
-    chosen = Selection(**selection)
-    masks = prune(task, state, density, score=score, selection=chosen, seed=seed, purpose=purpose)
+    masks = prune(task, state, density, score=score, seed=seed, purpose=purpose, **options)
     masks = masks or masks_so_far(state, task.prunable())
     if shuffle:
         masks = shuffle_layerwise(masks, seed, *purpose)
