@@ -1,5 +1,6 @@
 """What the rules that draw and tabulate ask: inputs and parameters of figures and claims."""
 
+import csv
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,7 +8,7 @@ from pruning import layout
 from pruning.analysis.claims_catalog import claims_of
 from pruning.analysis.claims_catalog import entry as claims_entry
 from pruning.code_version import code_version
-from pruning.errors import PruningError
+from pruning.errors import PruningError, unknown
 from pruning.figures.catalog import FIGURES, entry, figures_of
 from pruning.jobs import Untracked
 from pruning.papers import check_reference, paper
@@ -15,10 +16,22 @@ from pruning.study import Study
 from pruning.workflow import Workflow, for_rules, ordered
 
 PUBLISHED = "resources/published"
+
+
+def _at_init_file(reference: str) -> str:
+    """The file of published accuracies, once it is known to have the source that is asked for."""
+    with open(f"{PUBLISHED}/at_init.csv", newline="") as file:
+        known = {row["source"] for row in csv.DictReader(file)}
+    source = reference.partition(":")[0]
+    if source not in known:
+        raise unknown("source of published accuracies", source, known)
+    return "at_init"
+
+
 # Options of a study's figures that lay published numbers over them, and the file these are in.
 OVERLAYS = {
     "published": lambda reference: reference.partition(":")[0],
-    "at_init_published": lambda reference: "at_init",
+    "at_init_published": _at_init_file,
 }
 
 

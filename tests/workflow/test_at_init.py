@@ -191,3 +191,16 @@ def test_layer_collapse_is_said_in_the_log(finished):
     assert told["collapsed_layers"] == len(told["collapsed"]) > 0
     assert "layer collapse: nothing is left of" in log
     assert told["collapsed"][0] in log
+
+
+def test_an_unknown_source_of_published_numbers_stops_before_any_training(finished):
+    figure = "figure: {at_init_published: comp6285}"
+    finished.edit("config/studies/small.yaml", "title: Tiny", f"title: Tiny\n{figure}")
+    target = "plots/small/at_init_ablations.pdf"
+    output = finished.snakemake("--dry-run", target, check=False)
+    assert "Did you mean 'comp6258'" in output
+    assert "Traceback" not in output
+    finished.edit("config/studies/small.yaml", "comp6285", "comp6258:vgg16:cifar10")
+    finished.snakemake(target)
+    drawn = pd.read_csv(finished.root / "plots/small/at_init_ablations.csv")
+    assert "comp6258" in set(drawn["source"])
