@@ -6,6 +6,7 @@ what is in them takes no time. The methods take turns; the first round warms up.
 """
 
 import argparse
+import math
 import os
 import statistics
 import time
@@ -76,6 +77,7 @@ def main() -> None:
           f"CPU seconds, {rounds} rounds")  # fmt: skip
     for name, values in seconds.items():
         limit = f"  wanted: under {LIMITS[name]} s" if name in LIMITS else ""
+        limit += ", MISSED" if statistics.median(values) > LIMITS.get(name, math.inf) else ""
         print(f"  {name:<12} {statistics.median(values):7.2f}  "
               f"(min {min(values):.2f}, max {max(values):.2f}){limit}")  # fmt: skip
 

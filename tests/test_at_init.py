@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import pruning
+from pruning.at_init_study import read
 from pruning.errors import PruningError
 from pruning.methods.at_init import train_pruned
 from pruning.methods.at_init_rules import METHODS, VARIANTS, mask_variant, method, variant
@@ -136,3 +137,32 @@ def test_the_library_prunes_at_initialization(make_task):
     masks = pruning.prune(task, state, density=0.1, score="synflow", **selection)
     trained = pruning.train_pruned(task, masks, state)
     assert pruning.evaluate(task, trained.state)["test"]["accuracy"] > 0.5
+
+
+def test_how_long_a_cell_trains_is_what_is_trained(setting):
+    """A reinitialized lottery ticket has no step to go on from: it trains for all of T."""
+    task, dense = setting
+    values = {
+        "methods": ["lottery_ticket"],
+        "variants": ["unmodified", "reinitialized"],
+        "variants_by_method": {},
+        "densities": [0.2],
+        "iterations": {},
+        "score_options": {},
+        "images_per_class": 10,
+        "rewind_epoch": 1,
+    }
+    section = read(values, 3)
+    kept, fresh = section.cells
+    masks = prune(task, dense.final, 0.2)
+    for cell, state in ((kept, dense.rewind[2.0]), (fresh, None)):
+        steps = train_pruned(task, masks, state, schedule=method(cell.method).schedule).steps
+        assert steps == pytest.approx(section.epochs(cell) * 21.125, abs=1)
+
+
+def test_only_scores_that_look_at_images_are_told_how_many():
+    for name, row in METHODS.items():
+        if row.images:
+            assert row.score in ("snip", "grasp", "grasp_abs"), name
+        else:
+            assert row.score in ("random", "magnitude", "synflow"), name

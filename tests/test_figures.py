@@ -345,6 +345,18 @@ def test_published_retrain_times_are_shown_at_their_fraction_of_t(grid_file, dra
     assert published["retrain_time"].min() == pytest.approx(20 * 10 / 182)
 
 
+def at_init_figures(study, *methods, epochs=None):
+    """The figures of a study that prunes at initialization by these methods and epochs only."""
+    cells = tuple(
+        cell
+        for cell in study.at_init.cells
+        if cell.method in methods and (epochs is None or cell.epoch in epochs)
+    )
+    at_init = dataclasses.replace(study.at_init, cells=cells)
+    names = figures_of(dataclasses.replace(study, rewinding=None, at_init=at_init))
+    return [name.removeprefix("at_init_") for name in names]
+
+
 def test_figures_are_listed_for_the_studies_that_have_them():
     digits = find_study("digits", REPOSITORY / "config" / "studies", SCHEMA)
     names = figures_of(digits)
@@ -359,6 +371,13 @@ def test_figures_are_listed_for_the_studies_that_have_them():
     few = figures_of(dataclasses.replace(digits, rewinding=None, at_init=at_once))
     assert "at_init_accuracy" in few
     assert "at_init_when" not in few
+    assert at_init_figures(digits, "grasp_abs") == ["accuracy", "layers", "neurons", "effective"]
+    both = at_init_figures(digits, "grasp", "grasp_abs")
+    assert both == ["accuracy", "ablations", "improved", "layers", "neurons", "when", "effective"]
+    assert "improved" in at_init_figures(digits, "synflow")
+    assert at_init_figures(digits, "grasp", epochs=(2,)) == [
+        "accuracy", "layers", "neurons", "effective"
+    ]  # fmt: skip
     digits = dataclasses.replace(digits, at_init=None)
     rewinding = digits.rewinding
     mode = dataclasses.replace(rewinding.modes["iterative"], times={"reinit": (20,)})

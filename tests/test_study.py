@@ -109,7 +109,12 @@ def test_every_shipped_study_is_valid(name):
             "2 levels of iterative, but lists 1",
         ),
         ({"at_init__methods": ["snap"]}, "Did you mean 'snip'"),
-        ({"at_init__variants": ["invert"]}, "at_init.variants.0 is 'invert'"),
+        ({"at_init__variants": ["invert"]}, "Unknown variant 'invert'. Did you mean 'inverted'"),
+        (
+            {"at_init__later__variants_by_method": {"random": ["shuffled"]}},
+            "later.* names 'random'",
+        ),
+        ({"figure": {"at_init_ylim": [95, 60]}}, "at_init_ylim must rise"),
         ({"at_init__levels": 2}, "either `levels`"),
         ({"at_init__densities": None}, "either `levels`"),
         ({"at_init__densities": [0.5, 0]}, r"0 in at_init.densities.*outside \(0, 1\]"),

@@ -51,7 +51,7 @@ class AtInit:
     def pruning(self, method_name: str, variant_name: str, level: int) -> dict[str, Any]:
         """Parameters of the prune stage."""
         row, ablation = method(method_name), variant(variant_name)
-        return {
+        told = {
             "kind": "weights",
             "density": self.densities[level - 1],
             "score": row.score,
@@ -60,9 +60,10 @@ class AtInit:
             "keep": ablation.keep,
             "ranked": row.ranked,
             "score_options": {**row.score_options, **self.score_options.get(method_name, {})},
-            "images_per_class": self.images_per_class,
             "shuffle": ablation.shuffle,
         }
+        # Only where it decides anything, so that a change repeats nothing else.
+        return told | ({"images_per_class": self.images_per_class} if row.images else {})
 
     def trained_epoch(self, cell: Cell) -> float:
         """The epoch of the dense training whose weights are trained on."""
@@ -70,7 +71,8 @@ class AtInit:
 
     def epochs(self, cell: Cell) -> float:
         """How long the pruned network is trained."""
-        if method(cell.method).schedule == "whole":
+        fresh = variant(cell.variant).weights == "fresh"  # then there is no step to go on from
+        if fresh or method(cell.method).schedule == "whole":
             return self.training_time
         return round(self.training_time - self.trained_epoch(cell), 6)
 
@@ -110,9 +112,16 @@ def read(values: Mapping[str, Any], epochs: float) -> AtInit:
         for level in range(1, len(densities) + 1)
     ]
     cells += _later(values.get("later"), densities, epochs)
-    for key in ("variants_by_method", "iterations", "score_options"):
-        for name in values[key]:
-            if name not in values["methods"]:
+    later = values.get("later", {})
+    everywhere = {*values["methods"], *later.get("methods", ())}
+    for key, names, allowed in (
+        ("variants_by_method", values["variants_by_method"], values["methods"]),
+        ("iterations", values["iterations"], everywhere),
+        ("score_options", values["score_options"], everywhere),
+        ("later.variants_by_method", later.get("variants_by_method", ()), later.get("methods", ())),
+    ):
+        for name in names:
+            if name not in allowed:
                 raise PruningError(f"at_init.{key} names {name!r}, which is not among its methods.")
     for cell in cells:
         variant(cell.variant)

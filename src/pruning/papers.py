@@ -28,6 +28,7 @@ class Paper:
             last value throughout; empty where the claims about retraining do not apply.
         category: of the figures it has.
         figures: their names, where it has not all of the category.
+        files: in the source, where that is a folder whose content may change.
     """
 
     title: str
@@ -38,6 +39,7 @@ class Paper:
     last_drop: Mapping[str, float]
     category: str = REWINDING
     figures: tuple[str, ...] | None = None
+    files: tuple[str, ...] = ()
 
 
 _VISION = {"ylim": [-3, 1], "retrain_levels": [1, 5, 10]}
@@ -81,6 +83,7 @@ PAPERS = {
         last_drop={},
         category=AT_INIT,
         figures=("at_init_ablations",),
+        files=("at_init.csv",),
     ),
 }
 

@@ -21,10 +21,14 @@ PUBLISHED = "resources/published"
 def _at_init_file(reference: str) -> str:
     """The file of published accuracies, once it is known to have the source that is asked for."""
     with open(f"{PUBLISHED}/at_init.csv", newline="") as file:
-        known = {row["source"] for row in csv.DictReader(file)}
-    source = reference.partition(":")[0]
+        rows = list(csv.DictReader(file))
+    source, _, network = reference.partition(":")
+    known = {row["source"] for row in rows}
     if source not in known:
         raise unknown("source of published accuracies", source, known)
+    networks = {f"{row['network']}:{row['dataset']}" for row in rows if row["source"] == source}
+    if network and network not in networks:
+        raise unknown(f"network of {source}", network, networks)
     return "at_init"
 
 
@@ -215,19 +219,28 @@ class Products:
     # -- published results --------------------------------------------------------------------
 
     @for_rules
-    def published(self, wildcards: Any) -> dict[str, Any]:
-        """Parameters of a paper's tidy table. Where it comes from decides nothing: it is pinned."""
-        reader = paper(wildcards.paper).reader
+    def published_input(self, wildcards: Any) -> list[str]:
+        """Files of a paper's results that may change. Others are pinned by their hashes."""
+        source = self._source(wildcards.paper)
+        return [f"{source}/{file}" for file in paper(wildcards.paper).files]
+
+    def _source(self, name: str) -> str:
         sources = self.workflow.config["published"]
-        if wildcards.paper not in sources:
+        if name not in sources:
             raise PruningError(
-                f"config/config.yaml does not say where the results of {wildcards.paper} are: "
-                f"give `published: {{{wildcards.paper}: ...}}` a folder or an address."
+                f"config/config.yaml does not say where the results of {name} are: give "
+                f"`published: {{{name}: ...}}` a folder or an address."
             )
+        return sources[name]
+
+    @for_rules
+    def published(self, wildcards: Any) -> dict[str, Any]:
+        """Parameters of a paper's tidy table. Where its files are decides nothing."""
+        reader = paper(wildcards.paper).reader
         return {
             "code_version": code_version("pruning.stages.published", reader),
             "reader": reader,
-            "source": Untracked(sources[wildcards.paper]),
+            "source": Untracked(self._source(wildcards.paper)),
         }
 
     # -- everything of a study ----------------------------------------------------------------

@@ -257,9 +257,10 @@ def _study(name: str, document: dict[str, Any]) -> Study:
 def _check_figure(
     options: dict[str, Any], rewinding: Rewinding | None, at_init: AtInit | None
 ) -> None:
-    low, high = options.get("ylim", (0, 1))
-    if not low < high:
-        raise PruningError(f"figure.ylim must rise, it is {options['ylim']}.")
+    for key in ("ylim", "at_init_ylim"):
+        low, high = options.get(key, (0, 1))
+        if not low < high:
+            raise PruningError(f"figure.{key} must rise, it is {options[key]}.")
     if "published" in options:
         check_reference(options["published"])
     there = {

@@ -21,7 +21,7 @@ products = Products(plan)
 
 wildcard_constraints:
     chain="one_shot|structured_[a-z0-9]+|(iterative|algorithm_1)/[a-z0-9_]+/t[0-9.]+"
-    "|at_init/[a-z0-9_]+/[a-z]+/e[0-9.]+",
+    "|at_init/[a-z0-9_]+/[a-z0-9_]+/e[0-9.]+",
     claims="|".join(claims_catalog.CLAIMS),
     dataset="[A-Za-z0-9_]+",
     epoch="[0-9]+([.][0-9]+)?",
@@ -36,4 +36,4 @@ wildcard_constraints:
     study="[A-Za-z0-9_]+",
     table="|".join([*layout.FAMILIES, layout.TIDY]),
     time="[0-9]+([.][0-9]+)?",
-    variant="[a-z]+",
+    variant="[a-z0-9_]+",

@@ -1,5 +1,7 @@
 # Figures and claims of a paper itself, from the results that its authors published.
 rule published:
+    input:
+        products.published_input,
     output:
         "results/published/{paper}/tidy.csv",
     log:

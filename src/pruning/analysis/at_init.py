@@ -14,8 +14,9 @@ import pandas as pd
 from pruning.analysis.published import FOLDER
 from pruning.analysis.tidy import read_table
 from pruning.errors import PruningError, unknown
+from pruning.methods import at_init_rules
 
-VARIANTS = ("unmodified", "shuffled", "reinitialized", "inverted")
+VARIANTS = tuple(at_init_rules.VARIANTS)
 KEYS = ("study", "method", "variant", "pruned_at", "level", "density")
 # Methods with a fault on purpose: they show what a reproduction got wrong, and nothing else.
 NORM_SCALES = "_with_norm_scales"  # batch-norm scales are ranked and pruned with the kernels
@@ -141,12 +142,7 @@ def at_first(table: pd.DataFrame) -> pd.DataFrame:
 
 def without_faults(table: pd.DataFrame) -> pd.DataFrame:
     """The rows of methods that do what they are meant to."""
-    return table[[not is_faulty(method) for method in table["method"]]]
-
-
-def is_faulty(method: str) -> bool:
-    """Whether a method has a fault on purpose."""
-    return method.endswith(NORM_SCALES) or method == WITHOUT_MASKS
+    return table[[not at_init_rules.is_faulty(method) for method in table["method"]]]
 
 
 def shown_levels(table: pd.DataFrame, wanted: Iterable[int] | None = None) -> list[int]:

@@ -6,7 +6,7 @@ Each begins from the tidy table; :mod:`pruning.figures.at_init_masks` has the fi
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import pandas as pd
@@ -30,13 +30,17 @@ SOURCES = {"comp6258": "COMP6258 reproduction", "synflow_repository": "SynFlow r
 BESIDE = 4  # methods in a row of ablations
 ACCURACY = "Test accuracy (%)"
 
+# What is shown of magnitude pruning against time; of other methods the first.
+OVER_TIME = ("unmodified", "shuffled", "reinitialized")
+
 
 def accuracy_vs_sparsity(tidy: pd.DataFrame, context: Context) -> Drawn:
     """Accuracy of every method against sparsity, a panel per study (F2).
 
     A point is the mean over replicates, its bar one standard deviation to each side. Methods that
     prune after training are what the others are measured against. Random pruning may leave the
-    frame; a study's ``at_init_ylim`` sets its ends. Settings: ``methods``.
+    frame; a study's ``at_init_ylim`` sets its ends, its ``at_init_published`` lays published means
+    over it. Settings: ``methods``.
     """
     table = _cells(tidy, context)
     unmodified = at_init.pruned(table[table["variant"] == "unmodified"])
@@ -52,9 +56,12 @@ def accuracy_vs_sparsity(tidy: pd.DataFrame, context: Context) -> Drawn:
             for method, rows in _by_method(here, methods)
         ]
         dense = _dense(table, study)
-        _against_sparsity(panel, curves, dense, context.option(study, "at_init_ylim"))
+        below = _against_sparsity(panel, curves, dense, context.option(study, "at_init_ylim"))
+        published = pd.concat([_published(rows, context) for _, rows in _by_method(here, methods)])
+        looks = {method: look(here, method, methods) for method in published["method"].unique()}
+        _lay_over(panel, published, below, "method", looks)
         panel.set_title(f"{context.title(study)} ({replicates.counts(here, dense)})")
-        shown += [dense, here]
+        shown += [dense, here, published]
     _label_rows(axes, style.COLUMNS)
     style.legend(figure, axes, dashes=True)
     return Drawn(figure, replicates.written(shown))
@@ -265,7 +272,7 @@ def _ablated(table: pd.DataFrame, context: Context) -> list[tuple[str, list[str]
 def _variants(mine: pd.DataFrame) -> list[Curve]:
     """The curves of one method's masks; inverted ones may leave the frame."""
     return [
-        Curve(replace(style.VARIANTS[variant], line="-"), rows, main=variant != "inverted")
+        Curve(replace(style.variant_look(variant), line="-"), rows, main=variant != "inverted")
         for variant in at_init.VARIANTS
         if len(rows := mine[mine["variant"] == variant])
     ]
@@ -313,7 +320,7 @@ def _several_times(table: pd.DataFrame, context: Context) -> list[tuple[str, int
 def _over_time(here: pd.DataFrame, methods: Sequence[str]) -> Iterable[Curve]:
     """A curve of each mask with several times: unmodified ones, and magnitude's ablations."""
     for method, rows in _by_method(at_init.pruned(here), methods):
-        for variant in at_init.VARIANTS[:3] if method == "magnitude" else at_init.VARIANTS[:1]:
+        for variant in OVER_TIME if method == "magnitude" else OVER_TIME[:1]:
             mine = rows[rows["variant"] == variant]
             if mine["pruned_at"].nunique() > 1:
                 found = style.method_style(method, list(methods))
@@ -390,8 +397,14 @@ def _against_time(
         _mark_below(panel, curve, at, below, by="pruned_at")
 
 
-def _lay_over(panel: Axes, published: pd.DataFrame, below: Counter[str]) -> None:
-    """Published accuracies: thin, dashed, in their variant's colour.
+def _lay_over(
+    panel: Axes,
+    published: pd.DataFrame,
+    below: Counter[str],
+    by: str = "variant",
+    looks: Mapping[str, Style] = style.VARIANTS,
+) -> None:
+    """Published accuracies: thin, dashed, in the colour of their variant, or of what ``by`` says.
 
     ``below`` is what of the study's own has left the frame, see :func:`_mark_below`.
     """
@@ -403,9 +416,9 @@ def _lay_over(panel: Axes, published: pd.DataFrame, below: Counter[str]) -> None
     line = {"linewidth": 0.7, "linestyle": "--", "zorder": 1.5}
     label = f"{network}, {dataset}, published ({SOURCES.get(source, source)})"
     panel.plot([], [], color="0.35", label=label, **line)
-    for variant, rows in published.groupby("variant", sort=False):
+    for name, rows in published.groupby(by, sort=False):
         rows = rows.sort_values("density")
-        found = style.VARIANTS[variant]
+        found = looks[name]
         panel.plot(rows["density"], rows["mean"], color=style.color(found), **line)
         _mark_below(panel, Curve(found, rows), rows["density"], below, hollow=True)
 

@@ -18,6 +18,7 @@ from pruning.errors import PruningError
 from pruning.figures import replicates, style
 from pruning.figures.context import Context, Drawn
 from pruning.figures.replicates import Curve
+from pruning.methods.at_init_rules import is_faulty
 
 FAULTY = (0, (4, 1.5))  # the line of what has a fault
 CLASSES = 10
@@ -58,7 +59,7 @@ def reproduction_errors(tidy: pd.DataFrame, context: Context) -> Drawn:
     Draws from the table ``at_init_layers`` too.
     """
     cells = at_init.at_first(at_init.cells(tidy))
-    faulty = cells[[at_init.is_faulty(method) for method in cells["method"]]]
+    faulty = cells[[is_faulty(method) for method in cells["method"]]]
     layers = context.tables["at_init_layers"]
     scales = at_init.at_first(at_init.kept_shares(layers, "norm_scale"))
     studies = {
@@ -212,7 +213,7 @@ def _curves(rows: pd.DataFrame) -> list[Curve]:
     """Solid and filled without a fault, dashed and open with it."""
     curves = []
     for (method, _), mine in _groups(rows, "variant"):
-        faulty = at_init.is_faulty(method)
+        faulty = is_faulty(method)
         look = replace(_look(method), label="_", line=FAULTY if faulty else "-")
         curves.append(Curve(look, mine, open=faulty))
     return curves

@@ -1,6 +1,6 @@
 """Figures of Frankle et al. (2021) about the masks themselves: no accuracy is in them.
 
-Weights that every layer keeps (F1 of the reference), from the table of layers; how sparse single
+Weights that every layer keeps, from the table of layers; how sparse single
 output channels become (F5), from the table of channels.
 """
 
@@ -24,7 +24,7 @@ CHANNEL_VARIANTS = ("unmodified", "shuffled")
 
 
 def layers(table: pd.DataFrame, context: Context) -> Drawn:
-    """Share of its weights that each layer keeps, a panel per study and level (F1).
+    """Share of its weights that each layer keeps, a panel per study and level .
 
     Means over replicates; layers that are empty in all of them stand at the lower edge. Settings:
     ``methods``, ``levels``; a study's ``at_init_levels`` goes before the latter.

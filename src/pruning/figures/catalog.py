@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pruning.at_init_study import Cell
 from pruning.errors import unknown
+from pruning.methods.at_init_rules import UNMODIFIED, is_faulty
 from pruning.papers import AT_INIT, REWINDING
 from pruning.study import STRUCTURED, Study
 
@@ -52,28 +54,40 @@ def _has(modes: tuple[str, ...] = ("",), methods: tuple[str, ...] = ()) -> Calla
     return needs
 
 
-def _prunes(
-    methods: tuple[str, ...] = (), variants: tuple[str, ...] = (), later: bool = False
-) -> Callable[[Study], bool]:
-    """Whether a study prunes at initialization by one of these methods and variants."""
+def _first_cells(study: Study, faulty: bool = False) -> list[Cell]:
+    """Cells at the earliest epoch that their method is applied at, which is what figures show."""
+    cells = study.at_init.cells if study.at_init else ()
+    first = {c.method: min(o.epoch for o in cells if o.method == c.method) for c in cells}
+    return [c for c in cells if c.epoch == first[c.method] and is_faulty(c.method) == faulty]
 
-    def needs(study: Study) -> bool:
-        cells = study.at_init.cells if study.at_init else ()
-        found = [
-            cell
-            for cell in cells
-            if (not methods or cell.method in methods)
-            and (not variants or cell.variant in variants)
-        ]
-        epochs = {cell.epoch for cell in found if cell.epoch < study.task["recipe"]["epochs"]}
-        return len(epochs) > 1 if later else bool(found)
 
-    return needs
+def _prunes(study: Study) -> bool:
+    return any(cell.variant == UNMODIFIED for cell in _first_cells(study))
+
+
+def _ablates(study: Study) -> bool:
+    return any(cell.variant != UNMODIFIED for cell in _first_cells(study))
 
 
 def _improves(study: Study) -> bool:
-    """Whether a study has one of the two improvements of Frankle et al. (2021)."""
-    return _prunes(("grasp_abs",))(study) or _prunes(("synflow",), ("shuffled",))(study)
+    found = {(cell.method, cell.variant) for cell in _first_cells(study)}
+    return (
+        {("grasp", UNMODIFIED), ("grasp_abs", UNMODIFIED)} <= found
+        or {("synflow", UNMODIFIED), ("synflow", "shuffled")} <= found
+    )  # fmt: skip
+
+
+def _prunes_later(study: Study) -> bool:
+    epochs: dict[tuple[str, int], set[float]] = {}
+    for cell in study.at_init.cells if study.at_init else ():
+        if cell.variant == UNMODIFIED and not is_faulty(cell.method):
+            epochs.setdefault((cell.method, cell.level), set()).add(cell.epoch)
+    return any(len(found) > 1 for found in epochs.values())
+
+
+def _repeats_faults(study: Study) -> bool:
+    shown = (UNMODIFIED, "inverted")
+    return any(cell.variant in shown for cell in _first_cells(study, faulty=True))
 
 
 _COMPRESSION = "pruning.figures.rewinding:accuracy_vs_compression"
@@ -176,13 +190,6 @@ _MEANS = (
     "and the grey band are the dense networks. Arrowheads at the lower edge are points below it."
 )
 _FRANKLE = " Methods and terms are those of Frankle, Dziugaite, Roy and Carbin (ICLR 2021)."
-_FAULTS = (
-    "magnitude_with_norm_scales",
-    "snip_with_norm_scales",
-    "grasp_with_norm_scales",
-    "synflow_without_masks",
-)
-
 FIGURES |= {
     "at_init_accuracy": Entry(
         f"{_AT_INIT}accuracy_vs_sparsity",
@@ -190,10 +197,10 @@ FIGURES |= {
         "Test accuracy by sparsity of networks that were pruned once, before training. "
         + _MEANS
         + " Broken black and grey lines prune after training, which is what the others are "
-        "measured by." + _FRANKLE,
-        _prunes(),
+        "measured by. Thin dashed lines are published." + _FRANKLE,
+        _prunes,
         tables=("at_init",),
-        overlays=(),
+        overlays=("at_init_published",),
     ),
     "at_init_ablations": Entry(
         f"{_AT_INIT}ablations",
@@ -203,7 +210,7 @@ FIGURES |= {
         + _MEANS
         + " Thin dashed lines and hollow arrowheads are published; in the COMP6258 reproduction "
         "SynFlow pruned nothing and the other methods ranked batch-norm scales too." + _FRANKLE,
-        _prunes(variants=("shuffled", "reinitialized", "inverted")),
+        _ablates,
         tables=("at_init",),
         overlays=("at_init_published",),
     ),
@@ -221,7 +228,7 @@ FIGURES |= {
         AT_INIT,
         "Share of its weights that each layer keeps, means over replicates. Open markers at the "
         "lower edge are layers that are empty in all of them." + _FRANKLE,
-        _prunes(),
+        _prunes,
         tables=("at_init_layers",),
         overlays=(),
     ),
@@ -230,7 +237,7 @@ FIGURES |= {
         AT_INIT,
         "Share of output channels at least as sparse as x, means over replicates; dashed: masks "
         "shuffled within layers. What is left at 100 % are channels without any weight." + _FRANKLE,
-        _prunes(),
+        _prunes,
         tables=("at_init_channels",),
         overlays=(),
     ),
@@ -239,7 +246,7 @@ FIGURES |= {
         AT_INIT,
         "Test accuracy by the epoch of the dense training whose weights were pruned, at one "
         "sparsity; the schedule begins anew from there. " + _MEANS + _FRANKLE,
-        _prunes(later=True),
+        _prunes_later,
         tables=("at_init",),
         overlays=(),
     ),
@@ -248,7 +255,7 @@ FIGURES |= {
         AT_INIT,
         "Kept weights on a path from input to output, in percent of those that were to be kept. "
         "Open markers: in at least one replicate a layer is empty." + _FRANKLE,
-        _prunes(),
+        _prunes,
         tables=("at_init",),
         overlays=(),
     ),
@@ -259,7 +266,7 @@ FIGURES |= {
         "scales that remain where they are ranked with the kernels; accuracy with and without that "
         "fault of (b) inverted masks and (c) GraSP; SynFlow with and without masks: (d) weights "
         "really removed, (e) accuracy. " + _MEANS + _FRANKLE,
-        _prunes(_FAULTS),
+        _repeats_faults,
         tables=("at_init", "at_init_layers"),
         overlays=(),
     ),

@@ -67,6 +67,8 @@ AT_INIT = {
     "grasp_abs": Style("GraSP, absolute", "#01503a", "<"),
     "synflow": Style("SynFlow", 4, "D"),
     "random": Style("Random", 7, "v"),
+    "random_layerwise": Style("Random, by layer", "0.7", ">"),
+    "lottery_ticket_whole_schedule": Style("Lottery ticket, whole schedule", "0.25", "p", ":"),
 }
 # What was done to a mask, where colour tells that. Where colour tells the method, the line does.
 VARIANTS = {
@@ -86,7 +88,7 @@ NETWORKS = {
     "vgg16": "VGG-16",
     "gnmt": "GNMT",
 }
-DATASETS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "tiny_imagenet": "TinyImageNet"}
+DATASETS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "tiny_imagenet": "Tiny ImageNet"}
 _SPARE_MARKERS = "PX*<>hdp"
 
 
@@ -109,7 +111,13 @@ def variant_style(look: Style, variant: str) -> Style:
     """How a variant of a method is drawn among other methods: as the method, with another line."""
     if variant == "unmodified":
         return look
-    return replace(look, label=f"{look.label}, {variant}", line=VARIANTS[variant].line)
+    return replace(look, label=f"{look.label}, {variant}", line=variant_look(variant).line)
+
+
+def variant_look(variant: str) -> Style:
+    """The style of a variant; one without gets a free one."""
+    name = variant.replace("_", " ").capitalize()
+    return VARIANTS.get(variant, Style(name, 6, "P", (0, (6, 1, 1, 1))))
 
 
 def order(methods: list[str]) -> list[str]:

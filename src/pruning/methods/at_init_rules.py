@@ -31,6 +31,8 @@ class Method:
         iterations: rounds of scoring and pruning.
         scope, ranked: see :class:`pruning.methods.selection.Selection`.
         score_options: what the score takes besides.
+        images: whether the score looks at training images.
+        faulty: whether it repeats a published fault; it is then left out of the usual figures.
     """
 
     score: str
@@ -41,6 +43,8 @@ class Method:
     scope: str = "global"
     ranked: str = "kernels"
     score_options: Mapping[str, Any] = field(default_factory=dict)
+    images: bool = False
+    faulty: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,18 +68,19 @@ METHODS = {
     "random": Method("random"),
     "random_layerwise": Method("random", scope="layerwise"),
     "magnitude": Method("magnitude"),
-    "snip": Method("snip"),
-    "grasp": Method("grasp"),
-    "grasp_abs": Method("grasp_abs"),
+    "snip": Method("snip", images=True),
+    "grasp": Method("grasp", images=True),
+    "grasp_abs": Method("grasp_abs", images=True),
     "synflow": Method("synflow", iterations=100),
     # What pruning at initialization is measured by.
     "magnitude_after_training": Method("magnitude", scored="end"),
     "lottery_ticket": Method("magnitude", scored="end", trained="rewind", schedule="rest"),
+    "lottery_ticket_whole_schedule": Method("magnitude", scored="end", trained="rewind"),
     # Two faults of a published reproduction, to see what they do; see docs/pruning-at-init.md.
-    "magnitude_with_norm_scales": Method("magnitude", ranked=WITH_SCALES),
-    "snip_with_norm_scales": Method("snip", ranked=WITH_SCALES),
-    "grasp_with_norm_scales": Method("grasp", ranked=WITH_SCALES),
-    "synflow_without_masks": Method("synflow", ranked="nothing"),
+    "magnitude_with_norm_scales": Method("magnitude", ranked=WITH_SCALES, faulty=True),
+    "snip_with_norm_scales": Method("snip", ranked=WITH_SCALES, images=True, faulty=True),
+    "grasp_with_norm_scales": Method("grasp", ranked=WITH_SCALES, images=True, faulty=True),
+    "synflow_without_masks": Method("synflow", ranked="nothing", faulty=True),
 }
 
 UNMODIFIED = "unmodified"
@@ -107,6 +112,11 @@ def variant(name: str) -> Variant:
     if name not in VARIANTS:
         raise unknown("variant", name, VARIANTS)
     return VARIANTS[name]
+
+
+def is_faulty(name: str) -> bool:
+    """Whether a method repeats a published fault."""
+    return name in METHODS and METHODS[name].faulty
 
 
 def mask_variant(name: str) -> str:
