@@ -457,6 +457,22 @@ def test_published_accuracies_lie_over_ablations_thin_and_dashed(study):
         at_init.ablations(study, context({"at_init_published": "renda2020"}))
 
 
+def test_published_accuracies_lie_over_all_methods_in_their_colours(study):
+    drawn = at_init.accuracy_vs_sparsity(
+        study, context({"at_init_published": "synflow_repository:vgg16:cifar10"})
+    )
+    published = drawn.table[drawn.table["source"] == "synflow_repository"]
+    assert set(published["variant"]) == {"unmodified"}
+    assert set(published["method"]) == {"random", "magnitude", "snip", "grasp", "synflow"}
+    axes = drawn.figure.axes[0]
+    for method, rows in published.groupby("method"):
+        values = rows.sort_values("density")["mean"].tolist()
+        (line,) = [x for x in axes.lines if list(x.get_ydata()) == values]
+        assert line.get_linestyle() == "--"
+        assert line.get_color() == style.color(style.AT_INIT[method])
+    assert "VGG-16, CIFAR-10, published (SynFlow repository)" in labels(drawn.figure)
+
+
 def test_improved_methods_stand_beside_their_originals(study):
     drawn = at_init.improved(study, context())
     assert titles(drawn.figure) == [

@@ -117,6 +117,8 @@ def test_the_faults_are_there_where_they_were_asked_for(finished_once):
     assert {"norm1.weight", "norm2.weight"} <= ranked.keys()
     told = json.loads((folder(finished_once, "synflow_without_masks") / "mask.json").read_text())
     assert (told["density"], told["mask_density"]) == (0.1, 1.0)
+    told = json.loads((folder(finished_once, "snip") / "mask.json").read_text())
+    assert told["score_options"] == {"batch_norm": "train", "reduction": "per_batch"}
     assert "norm1.weight" not in load_masks(folder(finished_once, "snip") / "mask.safetensors")
 
 

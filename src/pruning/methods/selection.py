@@ -197,16 +197,25 @@ def _target(
     return before * (density / before) ** (done / selection.iterations)
 
 
-def _scores(name: str, context: ScoreContext, options: Mapping[str, Any]) -> Mapping[str, Tensor]:
-    function = registry.find("score", name)
-    allowed = list(inspect.signature(function).parameters)[1:]
+def score_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """All options of a score: those given, and its defaults for the rest.
+
+    Raises:
+        PruningError: no such score, or it has no such option.
+    """
+    parameters = inspect.signature(registry.find("score", name)).parameters
+    defaults = {p.name: p.default for p in list(parameters.values())[1:]}
     for option in options:
-        if option not in allowed:
+        if option not in defaults:
             raise PruningError(
                 f"The score {name!r} has no option {option!r}. "
-                f"Its options: {', '.join(allowed) or 'none'}."
+                f"Its options: {', '.join(defaults) or 'none'}."
             )
-    return function(context, **options)
+    return {**defaults, **options}
+
+
+def _scores(name: str, context: ScoreContext, options: Mapping[str, Any]) -> Mapping[str, Tensor]:
+    return registry.find("score", name)(context, **score_options(name, options))
 
 
 def _select(

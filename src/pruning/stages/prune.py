@@ -6,6 +6,7 @@ from typing import Any
 
 from pruning import registry
 from pruning.methods.mask_report import report
+from pruning.methods.selection import score_options
 from pruning.stages.context import StageContext
 from pruning.training.checkpoint import load_state, save_masks, write_metadata
 
@@ -52,4 +53,8 @@ def prune(
         parents={"state": state},
         **context.facts(task),
         **found,
+        # Which batch-norm mode, temperature, ... decided it, also where nothing was said.
+        score_options=score_options(pruning["score"], pruning.get("score_options", {}))
+        if "score" in pruning
+        else {},
     )
