@@ -20,6 +20,7 @@ from pruning.methods.selection import (
     _select,
     prune,
     prune_weights,
+    score_options,
     shuffle_layerwise,
 )
 from pruning.methods.threshold_rules import RULES, select_like
@@ -544,3 +545,8 @@ def test_samples_are_drawn_uniformly():
     assert counts.sum() == 8000
     # Four standard deviations of a binomial count.
     assert float((counts - 800).abs().max()) < 4 * (2000 * 0.4 * 0.6) ** 0.5
+
+
+@pytest.mark.parametrize("name", registry.known("score"))
+def test_options_read_from_the_source_are_those_that_scores_take(name):
+    assert registry.options("score", name) == list(score_options(name, {}))

@@ -114,6 +114,10 @@ def test_every_shipped_study_is_valid(name):
             {"at_init__later__variants_by_method": {"random": ["shuffled"]}},
             "later.* names 'random'",
         ),
+        (
+            {"at_init__score_options": {"snip": {"batchnorm": "eval"}}},
+            "Unknown option of the score 'snip' 'batchnorm'. Did you mean 'batch_norm'",
+        ),
         ({"figure": {"at_init_ylim": [95, 60]}}, "at_init_ylim must rise"),
         ({"at_init__levels": 2}, "either `levels`"),
         ({"at_init__densities": None}, "either `levels`"),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pruning import registry
-from pruning.errors import PruningError
+from pruning.errors import PruningError, unknown
 from pruning.methods.at_init_rules import UNMODIFIED, mask_variant, method, variant
 
 
@@ -126,6 +126,8 @@ def read(values: Mapping[str, Any], epochs: float) -> AtInit:
     for cell in cells:
         variant(cell.variant)
         registry.entry("score", method(cell.method).score)
+    for name, given in values["score_options"].items():
+        _check_options(name, given)
     rewind = values.get("rewind_epoch")
     rewound = [c.method for c in cells if method(c.method).trained == "rewind"]
     if rewound and rewind is None:
@@ -143,6 +145,14 @@ def read(values: Mapping[str, Any], epochs: float) -> AtInit:
         rewind_epoch=rewind,
         training_time=epochs,
     )
+
+
+def _check_options(name: str, given: Mapping[str, Any]) -> None:
+    score = method(name).score
+    known = registry.options("score", score)
+    for option in given:
+        if option not in known:
+            raise unknown(f"option of the score {score!r}", option, known)
 
 
 def _densities(values: Mapping[str, Any]) -> tuple[float, ...]:

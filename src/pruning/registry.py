@@ -5,8 +5,10 @@ no torch, and so that a stage's code version (see :mod:`pruning.code_version`) c
 network or score it uses. To add a network, a data set or a score, write it and add its line here.
 """
 
+import ast
 import importlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from pruning.errors import unknown
@@ -100,6 +102,20 @@ def entry(kind: str, name: str) -> str:
 def find(kind: str, name: str) -> Callable[..., Any]:
     """Import and return what stands behind a name. Raises like :func:`entry`."""
     return load(entry(kind, name))
+
+
+def options(kind: str, name: str) -> list[str]:
+    """What an entry takes after its first argument, from its source: reading imports no torch.
+
+    Raises:
+        PruningError: no such name.
+    """
+    module, attribute = entry(kind, name).split(":")
+    source = Path(__file__).parent.joinpath(*module.split(".")[1:]).with_suffix(".py")
+    for node in ast.parse(source.read_text()).body:
+        if isinstance(node, ast.FunctionDef) and node.name == attribute:
+            return [argument.arg for argument in (*node.args.args[1:], *node.args.kwonlyargs)]
+    raise LookupError(f"{source} defines no function {attribute}")
 
 
 def load(place: str) -> Callable[..., Any]:
