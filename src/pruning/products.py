@@ -221,8 +221,8 @@ class Products:
     @for_rules
     def published_input(self, wildcards: Any) -> list[str]:
         """Files of a paper's results that may change. Others are pinned by their hashes."""
-        source = self._source(wildcards.paper)
-        return [f"{source}/{file}" for file in paper(wildcards.paper).files]
+        files = paper(wildcards.paper).files
+        return [f"{self._source(wildcards.paper)}/{file}" for file in files]
 
     def _source(self, name: str) -> str:
         sources = self.workflow.config["published"]

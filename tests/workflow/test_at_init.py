@@ -206,3 +206,22 @@ def test_an_unknown_source_of_published_numbers_stops_before_any_training(finish
     finished.snakemake(target)
     drawn = pd.read_csv(finished.root / "plots/small/at_init_ablations.csv")
     assert "comp6258" in set(drawn["source"])
+
+
+def test_the_reproductions_own_numbers_are_drawn_and_followed(project):
+    target = "plots_published_comp6258"
+    project.snakemake(target)
+    drawn = project.root / "plots/published/comp6258/at_init_ablations.csv"
+    table = pd.read_csv(drawn).set_index(["method", "variant", "density"])["mean"]
+    assert table[("snip", "inverted", 0.7)] == 10
+    assert table[("synflow", "inverted", 0.02)] == 92.8
+    assert ("snip", "reinitialized", 0.1) not in table.index  # not what it was reported as
+    assert project.plan(target=target) == {}
+    project.edit(
+        "resources/published/at_init.csv",
+        "synflow,inverted,0.02,92.8",
+        "synflow,inverted,0.02,91.8",
+    )
+    project.snakemake(target)
+    table = pd.read_csv(drawn).set_index(["method", "variant", "density"])["mean"]
+    assert table[("synflow", "inverted", 0.02)] == 91.8
