@@ -1,6 +1,6 @@
 """The part of a study that prunes before training: its grid, from the study file. No torch here."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -160,16 +160,28 @@ def _densities(values: Mapping[str, Any]) -> tuple[float, ...]:
         raise PruningError("at_init needs either `levels` (with `fraction`) or `densities`.")
     if "levels" in values:
         return tuple((1 - values["fraction"]) ** k for k in range(1, values["levels"] + 1))
-    densities = values["densities"]
+    check_densities(values["densities"], "at_init")
+    return tuple(values["densities"])
+
+
+def check_densities(densities: Sequence[float], section: str) -> None:
+    """Refuse densities that no levels could have.
+
+    Args:
+        densities: of level 1, 2, ...
+        section: of the study file, for messages.
+
+    Raises:
+        PruningError: one outside (0, 1], or they do not fall.
+    """
     for density in densities:
         if not 0 < density <= 1:
             raise PruningError(
-                f"density {density:g} in at_init.densities lies outside (0, 1]: it is the fraction "
-                "of weights kept."
+                f"density {density:g} in {section}.densities lies outside (0, 1]: it is the "
+                "fraction of weights kept."
             )
     if list(densities) != sorted(set(densities), reverse=True):
-        raise PruningError(f"at_init.densities must fall from level to level: {densities}.")
-    return tuple(densities)
+        raise PruningError(f"{section}.densities must fall from level to level: {densities}.")
 
 
 def _later(

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from pruning import at_init_study, registry
-from pruning.at_init_study import AtInit
+from pruning.at_init_study import AtInit, check_densities
 from pruning.data.batching import Batching
 from pruning.errors import PruningError, unknown
 from pruning.methods.filter_fractions import FRACTIONS
@@ -372,14 +372,7 @@ def _weights(mode: str, values: dict[str, Any]) -> Iterator[dict[str, Any]]:
         raise PruningError(
             f"rewinding wants {levels} levels of {mode}, but lists {len(densities)} densities."
         )
-    for density in densities:
-        if not 0 < density <= 1:
-            raise PruningError(
-                f"density {density:g} in rewinding.densities lies outside (0, 1]: it is the "
-                "fraction of weights kept."
-            )
-    if list(densities) != sorted(set(densities), reverse=True):
-        raise PruningError(f"rewinding.densities must fall from level to level: {densities}.")
+    check_densities(densities, "rewinding")
     options = {"score": values["score"], "scope": values["scope"]}
     for density in densities[:levels]:
         yield {"kind": "weights", "density": density, **options}
