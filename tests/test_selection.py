@@ -77,6 +77,23 @@ def flat(masks):
     return torch.cat([mask.flatten() for mask in masks.values()])
 
 
+def threads_score(context):
+    """A score that notes how many threads it runs on."""
+    SEEN.append(torch.get_num_threads())
+    return {name: torch.rand(mask.shape) for name, mask in context.masks.items()}
+
+
+def test_scores_run_on_the_recipes_threads_as_their_bits_depend_on_them(
+    make_task, state, spied, monkeypatch
+):
+    monkeypatch.setitem(registry.SCORES, "spy", f"{__name__}:threads_score")
+    before = torch.get_num_threads()
+    for threads in (1, 2):
+        prune(make_task("small_cnn", threads=threads), state, 0.5, score="spy")
+    assert spied == [1, 2]
+    assert torch.get_num_threads() == before
+
+
 # Exact counts and rounds.
 
 

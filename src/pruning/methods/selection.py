@@ -15,6 +15,7 @@ from pruning.methods.threshold_rules import FRACTION_OF_WHAT_IS_LEFT, select_lik
 from pruning.models.build import norm_scale_names
 from pruning.scores import ScoreContext
 from pruning.seeds import generator
+from pruning.training.arithmetic import arithmetic
 from pruning.training.state import State, load_into
 from pruning.training.task import Task
 
@@ -116,7 +117,8 @@ def prune(
     for done in range(1, selection.iterations + 1):
         target = _target(before, density, done, selection, current)
         context = ScoreContext(model, current, batches, task.data.shape, seed, purpose)
-        scores = _scores(score, context, selection.score_options)
+        with arithmetic(task.recipe.threads):  # sums depend on how many threads make them
+            scores = _scores(score, context, selection.score_options)
         current = _select(scores, target, selection, current)
     return {name: mask.cpu() for name, mask in current.items()}
 

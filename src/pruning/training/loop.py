@@ -21,6 +21,7 @@ from pruning.data.batches import TrainingStream
 from pruning.errors import TrainingDiverged
 from pruning.seeds import derive
 from pruning.training import optimizers
+from pruning.training.arithmetic import arithmetic
 from pruning.training.evaluate import evaluate_splits
 from pruning.training.resume import Progress, ResumeFile
 from pruning.training.schedules import Schedule
@@ -91,7 +92,7 @@ def train(
     Raises:
         TrainingDiverged: the loss is no longer finite; names the step and the learning rate.
     """
-    with _arithmetic(task.recipe.threads), _generators(run, task.device):
+    with arithmetic(task.recipe.threads), _generators(run, task.device):
         progress = resume.load() if resume else None
         if progress is None:
             progress = Progress(state.masked(state.masks))
@@ -233,20 +234,6 @@ def _cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _to(tensors: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
     return {name: tensor.to(device) for name, tensor in tensors.items()}
-
-
-@contextlib.contextmanager
-def _arithmetic(threads: int) -> Iterator[None]:
-    """The recipe's threads; on a GPU full float32 and deterministic kernels, as in the papers."""
-    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
-    before = torch.get_num_threads(), cudnn.allow_tf32, cudnn.deterministic, matmul.allow_tf32
-    torch.set_num_threads(threads)
-    cudnn.allow_tf32, cudnn.deterministic, matmul.allow_tf32 = False, True, False
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before[0])
-        cudnn.allow_tf32, cudnn.deterministic, matmul.allow_tf32 = before[1:]
 
 
 @contextlib.contextmanager
