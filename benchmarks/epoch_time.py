@@ -9,7 +9,6 @@ import argparse
 import os
 import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +20,7 @@ import torch
 import torchvision
 from torch import nn
 from torch.utils.data import DataLoader
+from turns import take_turns
 
 from pruning.data import store
 from pruning.data.batches import Batching
@@ -140,13 +140,7 @@ def main() -> None:
         "this trainer, masked to density 0.2": trainer(data, masked=True),
         "torchvision Dataset + DataLoader": data_loader(per_sample),
     }
-    seconds: dict[str, list[float]] = {name: [] for name in loops}
-    for number in range(rounds + 1):  # the first round warms up
-        for name, epoch in loops.items():
-            started = time.process_time()
-            epoch()
-            if number:
-                seconds[name].append(time.process_time() - started)
+    seconds = take_turns(loops, rounds)
     print(f"LeNet-300-100, batch {BATCH}, {what}, torch {torch.__version__}, 1 thread, "
           f"CPU seconds per epoch of {len(data.train):,} images, {rounds} rounds")  # fmt: skip
     base = statistics.median(next(iter(seconds.values())))

@@ -9,12 +9,12 @@ import argparse
 import math
 import os
 import statistics
-import time
 from collections.abc import Callable
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch
+from turns import take_turns
 
 from pruning import masks as masking
 from pruning.data.splits import Split, Splits
@@ -64,15 +64,7 @@ def main() -> None:
     torch.set_num_threads(1)
     what = task()
     jobs = {name: scoring(what, name) for name in METHODS_TIMED}
-    seconds: dict[str, list[float]] = {name: [] for name in jobs}
-    for number in range(rounds + 1):
-        for name, job in jobs.items():
-            if number == 0 and name == "synflow":
-                continue  # long, and warmed up by its own first iteration
-            started = time.process_time()
-            job()
-            if number:
-                seconds[name].append(time.process_time() - started)
+    seconds = take_turns(jobs, rounds, cold={"synflow"})
     print(f"VGG-16, score and select {DENSITY:.0%}, torch {torch.__version__}, 1 thread, "
           f"CPU seconds, {rounds} rounds")  # fmt: skip
     for name, values in seconds.items():

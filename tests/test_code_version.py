@@ -77,7 +77,7 @@ def test_a_score_and_a_network_change_only_those_that_use_them(package):
 
 
 def test_what_comes_after_dense_training_leaves_it_alone(package):
-    edit_retraining = ("methods/rewinding.py", "steps += timeline", "steps += 2 * timeline")
+    edit_retraining = ("methods/rewinding.py", "rewound + (timeline", "rewound + 2 * (timeline")
     assert changed(package, edit_retraining) == {"retrain"}
     edit_selection = ("methods/selection.py", "-score for", "score for")
     assert changed(package, edit_selection) == {"prune"}

@@ -1,7 +1,10 @@
 """Errors whose text is written for the person who has to act on it."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+Value = TypeVar("Value")
 
 
 class PruningError(Exception):
@@ -18,3 +21,14 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> PruningError:
     near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return PruningError(f"Unknown {kind} {name!r}.{hint} Known: {', '.join(names) or 'none'}.")
+
+
+def look_up(kind: str, name: str, table: Mapping[str, Value]) -> Value:
+    """The entry of this name.
+
+    Raises:
+        PruningError: there is none; see :func:`unknown`.
+    """
+    if name not in table:
+        raise unknown(kind, name, table)
+    return table[name]

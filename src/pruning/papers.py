@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pruning.errors import unknown
+from pruning.errors import look_up, unknown
 
 # A new entry changes no other; what a rule uses of one is among its parameters.
 CODE_VERSION_SKIP = "a table of names"
@@ -109,6 +109,4 @@ def paper(name: str) -> Paper:
     Raises:
         PruningError: there is none.
     """
-    if name not in PAPERS:
-        raise unknown("paper", name, PAPERS)
-    return PAPERS[name]
+    return look_up("paper", name, PAPERS)

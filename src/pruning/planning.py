@@ -10,11 +10,13 @@ from safetensors import safe_open
 
 from pruning import layout
 from pruning.analysis.claims_catalog import CLAIMS, claims_of
+from pruning.analysis.tables import MASK_TABLES
 from pruning.data.store import read_header
 from pruning.errors import PruningError
 from pruning.figures.catalog import entry, figures_of
 from pruning.files import read_json
 from pruning.methods.retraining_rules import rule
+from pruning.methods.rewinding import retraining_steps
 from pruning.study import Study
 from pruning.training.recipe import Recipe
 
@@ -27,9 +29,6 @@ KNOWN = {
     "cifar100": (50_000, (3, 32, 32), 100),
     "tiny_imagenet": (100_000, (3, 64, 64), 200),
 }
-
-
-MASK_TABLES = ("at_init_layers", "at_init_channels")
 
 
 @dataclass(frozen=True)
@@ -90,23 +89,20 @@ def plan(study: Study, dataset: Mapping[str, Any]) -> Plan:
         PruningError: how many images there are is not known before the data set is prepared.
     """
     from pruning.models.build import NetworkConfig, build
-    from pruning.models.cost import macs_by_layer, training_macs, weight_uses
+    from pruning.models.cost import network_macs, training_macs
 
     images, shape, classes = _data(study, dataset)
     module = build(NetworkConfig(**study.task["network"]), shape, classes, None)
-    macs = macs_by_layer(weight_uses(module, shape), dict(module.named_parameters()), {})
+    macs = network_macs(module, shape)
     recipe = Recipe.from_dict(study.task["recipe"])
     timeline = recipe.timeline(images)
     per_step = training_macs(sum(macs.values()), float(images / timeline.steps_per_epoch))
     steps = Counter({"dense": len(study.seeds) * timeline.total_steps})
     for method, time in _retrainings(study):
-        steps["retrain"] += timeline.total_steps - timeline.rewind_step(time)
-        if rule(method).step == "fresh":
-            steps["retrain"] += timeline.total_steps
+        steps["retrain"] += retraining_steps(rule(method), timeline, time)
     if study.at_init:
         for cell in study.at_init.cells:
-            left = timeline.recipe.epochs - study.at_init.epochs(cell)
-            skipped = timeline.rewind_step(study.at_init.epochs(cell)) if left else 0
+            skipped = timeline.rewind_step(study.at_init.epochs(cell))
             steps["at_init"] += len(study.seeds) * (timeline.total_steps - skipped)
     return Plan(jobs(study), dict(steps), per_step, last_measured(study))
 

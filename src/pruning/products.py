@@ -1,6 +1,5 @@
 """What the rules that draw and tabulate ask: inputs and parameters of figures and claims."""
 
-import csv
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,7 +7,7 @@ from pruning import layout
 from pruning.analysis.claims_catalog import claims_of
 from pruning.analysis.claims_catalog import entry as claims_entry
 from pruning.code_version import code_version
-from pruning.errors import PruningError, unknown
+from pruning.errors import PruningError
 from pruning.figures.catalog import FIGURES, entry, figures_of
 from pruning.jobs import Untracked
 from pruning.papers import check_reference, paper
@@ -20,15 +19,9 @@ PUBLISHED = "resources/published"
 
 def _at_init_file(reference: str) -> str:
     """The file of published accuracies, once it is known to have the source that is asked for."""
-    with open(f"{PUBLISHED}/at_init.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
-    source, _, network = reference.partition(":")
-    known = {row["source"] for row in rows}
-    if source not in known:
-        raise unknown("source of published accuracies", source, known)
-    networks = {f"{row['network']}:{row['dataset']}" for row in rows if row["source"] == source}
-    if network and network not in networks:
-        raise unknown(f"network of {source}", network, networks)
+    from pruning.analysis.at_init import check_reference  # pandas, which few studies need here
+
+    check_reference(reference, PUBLISHED)
     return "at_init"
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pruning.errors import unknown
+from pruning.errors import look_up
 
 # A new line here changes no number of any other entry; the entry used is versioned by itself.
 CODE_VERSION_SKIP = "a table of names"
@@ -94,9 +94,7 @@ def entry(kind: str, name: str) -> str:
     Raises:
         PruningError: no such name; the message lists what exists and the nearest match.
     """
-    if name not in _TABLES[kind]:
-        raise unknown(kind, name, _TABLES[kind])
-    return _TABLES[kind][name]
+    return look_up(kind, name, _TABLES[kind])
 
 
 def find(kind: str, name: str) -> Callable[..., Any]:

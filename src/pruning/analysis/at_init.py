@@ -175,6 +175,18 @@ def read_published(source: str, folder: Path | str = FOLDER) -> pd.DataFrame:
     return table.assign(variant=table["variant"].fillna(""))
 
 
+def check_reference(reference: str, folder: Path | str = FOLDER) -> None:
+    """Refuse a ``<source>`` or ``<source>:<network>:<dataset>`` that was never published.
+
+    Raises:
+        PruningError: see :func:`published_for`.
+    """
+    source, _, rest = reference.partition(":")
+    table = read_published(source, folder)
+    if rest:
+        _of_network(table, rest)
+
+
 def published_for(
     reference: str, network: str, dataset: str, folder: Path | str = FOLDER
 ) -> pd.DataFrame:
@@ -191,14 +203,24 @@ def published_for(
     """
     source, _, rest = reference.partition(":")
     table = read_published(source, folder)
-    names = table["network"] + ":" + table["dataset"]
-    known = sorted(set(names))
+    known = set(_networks(table))
     wanted = rest or f"{network}:{dataset}"
     if not rest and wanted not in known and len(known) == 1:
-        wanted = known[0]
-    if wanted not in known:
-        raise unknown(f"network of {source}", wanted, known)
-    return table[names == wanted].reset_index(drop=True)
+        (wanted,) = known
+    return _of_network(table, wanted)
+
+
+def _networks(published: pd.DataFrame) -> pd.Series:
+    """``<network>:<dataset>`` of each row."""
+    return published["network"] + ":" + published["dataset"]
+
+
+def _of_network(published: pd.DataFrame, wanted: str) -> pd.DataFrame:
+    """The rows of one ``<network>:<dataset>`` of one source."""
+    names = _networks(published)
+    if wanted not in set(names):
+        raise unknown(f"network of {published['source'].iloc[0]}", wanted, set(names))
+    return published[names == wanted].reset_index(drop=True)
 
 
 # -- which rows ---------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pruning.errors import unknown
+from pruning.errors import look_up
 from pruning.papers import AT_INIT, REWINDING
 from pruning.study import Study
 
@@ -77,9 +77,7 @@ def entry(name: str) -> Entry:
     Raises:
         PruningError: there is none; the message lists those there are.
     """
-    if name not in CLAIMS:
-        raise unknown("page of claims", name, sorted(CLAIMS))
-    return CLAIMS[name]
+    return look_up("page of claims", name, CLAIMS)
 
 
 def claims_of(study: Study) -> list[str]:

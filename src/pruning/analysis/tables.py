@@ -2,9 +2,10 @@
 
 from pruning.analysis import mask_tables, tidy
 
-_OTHER = {"at_init_layers": mask_tables.LAYERS, "at_init_channels": mask_tables.CHANNELS}
+# Made from masks' readable files, and not from trainings.
+MASK_TABLES = {"at_init_layers": mask_tables.LAYERS, "at_init_channels": mask_tables.CHANNELS}
 
 
 def columns(name: str) -> tuple[str, ...]:
     """Columns of a table; those that have trainings in them are all tidy."""
-    return _OTHER.get(name, tidy.COLUMNS)
+    return MASK_TABLES.get(name, tidy.COLUMNS)

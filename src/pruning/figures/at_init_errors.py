@@ -55,7 +55,7 @@ def reproduction_errors(tidy: pd.DataFrame, context: Context) -> Drawn:
 
     Norm scales that are kept where they are ranked with the kernels; accuracy with and without
     that fault, of inverted masks and of GraSP; SynFlow with and without masks. Dashed, with open
-    markers: with the fault. A study's ``classes``, or the setting, gives the accuracy of guessing.
+    markers: with the fault. A study's ``classes`` gives the accuracy of guessing.
     Draws from the table ``at_init_layers`` too.
     """
     cells = at_init.at_first(at_init.cells(tidy))
@@ -94,7 +94,7 @@ def reproduction_errors(tidy: pd.DataFrame, context: Context) -> Drawn:
 
 
 def _of_study(study: str, cells: pd.DataFrame, scales: pd.DataFrame, context: Context) -> _Numbers:
-    classes = context.option(study, "classes", context.settings.get("classes", CLASSES))
+    classes = context.option(study, "classes", CLASSES)
     mine = cells[cells["study"] == study]
     return _Numbers(
         cells=at_init.pruned(mine),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pruning.at_init_study import Cell
-from pruning.errors import unknown
+from pruning.errors import look_up
 from pruning.methods.at_init_rules import UNMODIFIED, is_faulty
 from pruning.papers import AT_INIT, REWINDING
 from pruning.study import STRUCTURED, Study
@@ -57,7 +57,9 @@ def _has(modes: tuple[str, ...] = ("",), methods: tuple[str, ...] = ()) -> Calla
 def _first_cells(study: Study, faulty: bool = False) -> list[Cell]:
     """Cells at the earliest epoch that their method is applied at, which is what figures show."""
     cells = study.at_init.cells if study.at_init else ()
-    first = {c.method: min(o.epoch for o in cells if o.method == c.method) for c in cells}
+    first: dict[str, float] = {}
+    for cell in cells:
+        first[cell.method] = min(cell.epoch, first.get(cell.method, cell.epoch))
     return [c for c in cells if c.epoch == first[c.method] and is_faulty(c.method) == faulty]
 
 
@@ -279,9 +281,7 @@ def entry(name: str) -> Entry:
     Raises:
         PruningError: there is none; the message lists those there are.
     """
-    if name not in FIGURES:
-        raise unknown("figure", name, sorted(FIGURES))
-    return FIGURES[name]
+    return look_up("figure", name, FIGURES)
 
 
 def figures_of(study: Study) -> list[str]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from pruning.errors import unknown
+from pruning.errors import look_up
 
 # A new row changes no other; the row a stage uses is among the stage's parameters.
 CODE_VERSION_SKIP = "a table of rows"
@@ -98,9 +98,7 @@ def method(name: str) -> Method:
     Raises:
         PruningError: no such method.
     """
-    if name not in METHODS:
-        raise unknown("method of pruning at initialization", name, METHODS)
-    return METHODS[name]
+    return look_up("method of pruning at initialization", name, METHODS)
 
 
 def variant(name: str) -> Variant:
@@ -109,9 +107,7 @@ def variant(name: str) -> Variant:
     Raises:
         PruningError: no such variant.
     """
-    if name not in VARIANTS:
-        raise unknown("variant", name, VARIANTS)
-    return VARIANTS[name]
+    return look_up("variant", name, VARIANTS)
 
 
 def is_faulty(name: str) -> bool:

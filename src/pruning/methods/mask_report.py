@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pruning import masks as masking
 from pruning.methods.selection import Pruned
-from pruning.models.cost import macs_by_layer, weight_uses
+from pruning.models.cost import network_macs
 from pruning.models.paths import on_a_path
 from pruning.training.task import Task
 
@@ -33,9 +33,7 @@ def report(task: Task, pruned: Pruned) -> dict[str, Any]:
     module = task.build()
     kernels = {name: pruned.masks[name] for name in task.prunable() if name in pruned.masks}
     effective = on_a_path(module, pruned.masks, task.data.shape)
-    macs = macs_by_layer(
-        weight_uses(module, task.data.shape), dict(module.named_parameters()), pruned.remaining
-    )
+    macs = network_macs(module, task.data.shape, pruned.remaining)
     kept, total = masking.counts(kernels)
     collapsed = masking.empty(kernels)
     return {

@@ -8,7 +8,7 @@ is one row: where each part comes from. To add a method, add a row; nothing else
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from pruning.errors import unknown
+from pruning.errors import look_up
 
 # A new row changes no other; the row a stage uses is among the stage's parameters.
 CODE_VERSION_SKIP = "a table of rows"
@@ -61,6 +61,4 @@ def rule(method: str) -> Rule:
     Raises:
         PruningError: no such method.
     """
-    if method not in RULES:
-        raise unknown("re-training method", method, RULES)
-    return RULES[method]
+    return look_up("re-training method", method, RULES)

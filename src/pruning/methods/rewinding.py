@@ -12,6 +12,7 @@ from torch import Tensor
 from pruning.errors import PruningError, unknown
 from pruning.methods.retraining_rules import Rule
 from pruning.training.loop import Run, Trained, train
+from pruning.training.recipe import Timeline
 from pruning.training.resume import ResumeFile
 from pruning.training.schedules import constant
 from pruning.training.state import State
@@ -50,6 +51,16 @@ def starting_state(
         slots=sources[rule.slots].slots,
         step=step,
     ).masked(masks)
+
+
+def retraining_steps(rule: Rule, timeline: Timeline, retrain_time: float) -> int:
+    """Optimizer steps of a retraining: of retrain_time epochs, after a full training from step 0.
+
+    Raises:
+        PruningError: retrain time outside (0, T].
+    """
+    rewound = timeline.total_steps - timeline.rewind_step(retrain_time)
+    return rewound + (timeline.total_steps if rule.step == "fresh" else 0)
 
 
 def retrain(
@@ -96,9 +107,7 @@ def retrain(
     if "fresh" in (rule.weights, rule.buffers, rule.slots):
         sources["fresh"] = task.initial_state(seed, *stream)
     state = starting_state(rule, masks, rewind_step, sources)
-    steps = timeline.total_steps - rewind_step
-    if rule.step == "fresh":
-        steps += timeline.total_steps
+    steps = retraining_steps(rule, timeline, retrain_time)
     schedule = timeline.schedule()
     if rule.learning_rate == "last":
         schedule = constant(timeline.last_learning_rate())

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from pruning.errors import unknown
+from pruning.errors import look_up
 from pruning.masks import Masks
 
 
@@ -71,11 +71,10 @@ def select_like(
     Raises:
         PruningError: no such rule.
     """
-    if rule not in RULES:
-        raise unknown("threshold rule", rule, RULES)
+    keep = look_up("threshold rule", rule, RULES)
     flat = torch.cat([score.flatten() for score in scores.values()])
     left = torch.cat([within[name].flatten() for name in scores])
-    pieces = RULES[rule](flat, left, density).split([s.numel() for s in scores.values()])
+    pieces = keep(flat, left, density).split([s.numel() for s in scores.values()])
     return {
         name: piece.view(score.shape)
         for (name, score), piece in zip(scores.items(), pieces, strict=True)

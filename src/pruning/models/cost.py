@@ -62,6 +62,14 @@ def macs_by_layer(
     return {name: count * kept[name] for name, count in uses.items()}
 
 
+def network_macs(
+    module: nn.Module, shape: tuple[int, int, int], masks: Mapping[str, Tensor] | None = None
+) -> dict[str, int]:
+    """:func:`macs_by_layer` of a network on images of this shape; dense without masks."""
+    weights = dict(module.named_parameters())
+    return macs_by_layer(weight_uses(module, shape), weights, masks or {})
+
+
 def training_macs(macs: int, images: float) -> int:
     """MACs of training on ``images`` images: a backward pass is counted as two forward passes."""
     return round(3 * macs * images)

@@ -10,6 +10,12 @@ from pruning.errors import PruningError
 SHORTCUTS = ("all_stages", "projection", "identity")
 
 
+def projection(inputs: int, outputs: int, stride: int, norm: dict[str, float]) -> nn.Module:
+    """A shortcut with weights: a 1x1 convolution and batch norm (He et al.'s option B)."""
+    conv = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(outputs, **norm))
+
+
 class Block(nn.Module):
     """Two 3x3 convolutions and a shortcut."""
 
@@ -24,9 +30,7 @@ class Block(nn.Module):
         self.stride, self.added = stride, outputs - inputs
         self.shortcut = None
         if project:
-            self.shortcut = nn.Sequential(
-                nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs, **norm)
-            )
+            self.shortcut = projection(inputs, outputs, stride, norm)
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.norm1(self.conv1(x)).relu()

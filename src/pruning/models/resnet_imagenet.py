@@ -7,7 +7,7 @@ its weights fit when they are copied over one by one.
 from torch import Tensor, nn
 
 from pruning.errors import PruningError
-from pruning.models.resnet import Block
+from pruning.models.resnet import Block, projection
 
 STEMS = ("imagenet", "small")
 WIDTHS = (64, 128, 256, 512)
@@ -31,9 +31,7 @@ class Bottleneck(nn.Module):
         self.norm3 = nn.BatchNorm2d(outputs, **norm)
         self.shortcut = None
         if project:
-            self.shortcut = nn.Sequential(
-                nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs, **norm)
-            )
+            self.shortcut = projection(inputs, outputs, stride, norm)
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.norm1(self.conv1(x)).relu()

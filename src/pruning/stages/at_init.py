@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-from pruning.files import read_json
 from pruning.methods.at_init import train_pruned
-from pruning.models.cost import macs_by_layer, weight_uses
+from pruning.models.cost import network_macs
 from pruning.stages.context import StageContext
 from pruning.stages.outputs import (
-    MASK_FACTS,
     final_scores,
+    mask_facts,
     resume_file,
     spent,
     write_training,
@@ -61,13 +60,13 @@ def at_init(
         stream=cell,
         resume=resume,
     )
-    pruned = read_json(Path(mask).with_suffix(".json"))
+    pruned = mask_facts(mask)
     summary = {
         **context.facts(task),
         "method": method,
         "variant": variant,
         "level": level,
-        **{key: pruned[key] for key in MASK_FACTS},
+        **pruned,
         "pruned_at": epoch,
         "retrain_time": epochs,
         **_spent(task, trained.steps, pruned["macs"], epoch),
@@ -84,7 +83,6 @@ def _spent(task: Task, steps: int, macs: int, epoch: float) -> dict[str, int]:
         return own
     left = round(task.recipe.epochs - epoch, 6)
     steps_before = task.timeline.rewind_step(left) if left else task.timeline.total_steps
-    module = task.build()
-    dense = macs_by_layer(weight_uses(module, task.data.shape), dict(module.named_parameters()), {})
-    before = spent(task, steps_before, sum(dense.values()))
+    dense = sum(network_macs(task.build(), task.data.shape).values())
+    before = spent(task, steps_before, dense)
     return {key: own[key] + before[key] for key in own}

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from pruning.files import atomic_path
-from pruning.models.cost import macs_by_layer, weight_uses
+from pruning.models.cost import network_macs
 from pruning.stages.context import StageContext
 from pruning.stages.outputs import final_scores, resume_file, spent, write_training
 from pruning.training.checkpoint import save_state
@@ -39,7 +39,7 @@ def dense(
     for time, state in result.rewind.items():
         save_state(state, output / "rewind" / f"t{time:g}.safetensors")
     weights = result.final.weights
-    macs = macs_by_layer(weight_uses(task.build(), task.data.shape), weights, {})
+    macs = network_macs(task.build(), task.data.shape)
     total = sum(macs.values())
     summary = {
         **context.facts(task),

@@ -69,6 +69,12 @@ def final_scores(trained: Trained) -> dict[str, dict[str, float]]:
     }
 
 
+def mask_facts(mask: Path | str) -> dict[str, Any]:
+    """:data:`MASK_FACTS` from the readable file beside a mask."""
+    told = read_json(Path(mask).with_suffix(".json"))
+    return {key: told[key] for key in MASK_FACTS}
+
+
 def spent(
     task: Task, steps: int, macs: int, parent_summary: Path | str | None = None
 ) -> dict[str, int]:

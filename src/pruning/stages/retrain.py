@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-from pruning.files import read_json
 from pruning.methods.retraining_rules import Rule
 from pruning.methods.rewinding import retrain as retrain_pruned
 from pruning.stages.context import StageContext
 from pruning.stages.outputs import (
-    MASK_FACTS,
     final_scores,
+    mask_facts,
     resume_file,
     spent,
     write_training,
@@ -66,13 +65,13 @@ def retrain(
         data_order=data_order,
         resume=resume,
     )
-    pruned = read_json(Path(mask).with_suffix(".json"))
+    pruned = mask_facts(mask)
     summary = {
         **context.facts(task),
         "method": method,
         "variant": mode,
         "level": level,
-        **{key: pruned[key] for key in MASK_FACTS},
+        **pruned,
         "retrain_time": retrain_time,
         **spent(task, trained.steps, pruned["macs"], parent / "summary.json"),
         "scores": final_scores(trained),
