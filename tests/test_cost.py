@@ -6,7 +6,8 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from pruning.models.build import NetworkConfig, build
-from pruning.models.cost import macs_by_layer, training_macs, weight_uses
+from pruning.models.cost import macs_by_layer, network_macs, training_macs, weight_uses
+from pruning.models.densenet import densenet
 
 RGB32 = (3, 32, 32)
 
@@ -38,6 +39,42 @@ def test_dense_costs_are_near_the_published_ones_and_exactly_torchs(name, option
 
 def test_resnet20_has_the_count_of_the_reference():
     assert round(sum(dense("resnet20", shortcut="all_stages")[1].values()) / 1e6, 2) == 41.08
+
+
+def test_densenet40_by_hand():
+    """A transition's convolution works before the pooling, at the block's resolution."""
+    module, macs = dense("densenet40")
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        module.eval()(torch.zeros(1, *RGB32))
+    layers = [9 * 12 * (16 + 12 * i) for i in range(36)]
+    assert list(macs.values()) == [
+        *(1024 * weights for weights in (9 * 3 * 16, *layers[:12], 160**2)),
+        *(256 * weights for weights in (*layers[12:24], 304**2)),
+        *(64 * weights for weights in layers[24:]),
+        448 * 10,
+    ]
+    assert 2 * sum(macs.values()) == counter.get_total_flops()
+
+
+def test_a_tiny_densenet_by_hand():
+    """Two layers per block, 8x8, 4x4 and 2x2; also with masks."""
+    module = densenet((3, 8, 8), 5, depth=10, growth=2, stem_width=3, norm={})
+    macs = network_macs(module, (3, 8, 8))
+    assert macs == {
+        "conv.weight": 64 * 9 * 3 * 3,
+        "block1.layer1.conv.weight": 64 * 9 * 3 * 2,
+        "block1.layer2.conv.weight": 64 * 9 * 5 * 2,
+        "transition1.conv.weight": 64 * 7 * 7,
+        "block2.layer1.conv.weight": 16 * 9 * 7 * 2,
+        "block2.layer2.conv.weight": 16 * 9 * 9 * 2,
+        "transition2.conv.weight": 16 * 11 * 11,
+        "block3.layer1.conv.weight": 4 * 9 * 11 * 2,
+        "block3.layer2.conv.weight": 4 * 9 * 13 * 2,
+        "fc.weight": 15 * 5,
+    }
+    masks = {"transition2.conv.weight": torch.zeros(11, 11, 1, 1, dtype=torch.bool)}
+    masks["transition2.conv.weight"][0, :4] = True
+    assert network_macs(module, (3, 8, 8), masks) == macs | {"transition2.conv.weight": 16 * 4}
 
 
 def test_layers_by_hand():

@@ -31,7 +31,7 @@ class Net:
 def networks():
     options = {"shortcut": "all_stages"}
     config = {name: NetworkConfig(name, options=options) for name in ("resnet56", "resnet110")}
-    config["vgg16"] = NetworkConfig("vgg16")
+    config |= {name: NetworkConfig(name) for name in ("vgg16", "densenet40")}
     config["resnet8"] = NetworkConfig("resnet8", options=options)
     return {name: build(c, RGB32, 10, 0) for name, c in config.items()}
 
@@ -173,6 +173,13 @@ def test_what_was_masked_stays_masked(networks):
 def test_layers_whose_filters_cannot_go_are_named(networks, convs, message):
     with pytest.raises(PruningError, match=message):
         thin(networks["resnet8"], [{"convs": convs, "fraction": 0.5}])
+
+
+@pytest.mark.parametrize("conv", range(1, 40))
+def test_no_filter_of_a_densenet_goes_alone(networks, conv):
+    """All later layers of the block, and what follows it, read it."""
+    with pytest.raises(PruningError, match=f"convolution {conv}, .*so its filters cannot go alone"):
+        thin(networks["densenet40"], [{"convs": [conv], "fraction": 0.5}])
 
 
 def test_exempt_layers_shift_no_index_and_lose_nothing(networks):

@@ -4,7 +4,7 @@ from torch import nn
 
 from pruning import registry
 from pruning.errors import PruningError
-from pruning.models.build import NetworkConfig, build, prunable_names
+from pruning.models.build import NetworkConfig, build, norm_scale_names, prunable_names
 from pruning.seeds import generator
 
 GREY28, RGB32, GREY8 = (1, 28, 28), (3, 32, 32), (1, 8, 8)
@@ -54,6 +54,157 @@ def test_networks_of_frankle2021_count_as_the_reference_says(
     assert len(names) == tensors
     assert sum(sizes[n] for n in names) == prunable
     assert sum(sizes.values()) == parameters
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "options", "tensors", "prunable", "norms", "biases"),
+    [
+        ("lenet_300_100", GREY28, {}, 3, 266_200, 0, 410),
+        ("lenet_5", GREY28, {}, 4, 430_500, 0, 580),
+        ("resnet56", RGB32, {"shortcut": "projection"}, 58, 851_504, 4_256, 10),
+        # Kernels: stem 3*3*3*16; layers 3*3*(16 + 12 i)*12 for i < 36, in sum 878,688; transitions
+        # 160^2 + 304^2; linear layer 448*10. Batch norms: each layer's of its 16 + 12 i inputs, in
+        # sum 8,136, the transitions' of 160 and 304 channels, the last of 448; a scale and a shift
+        # of each of these 9,048.
+        ("densenet40", RGB32, {}, 40, 1_001_616, 18_096, 10),
+    ],
+)
+def test_networks_of_ding2019_count_as_the_reference_says(
+    name, shape, options, tensors, prunable, norms, biases
+):
+    """Reference, section 5: prunable weights, batch-norm parameters and other biases."""
+    module = build(NetworkConfig(name, options=options), shape, 10, seed=0)
+    sizes = {n: p.numel() for n, p in module.named_parameters()}
+    names = prunable_names(module)
+    assert len(names) == tensors
+    assert sum(sizes[n] for n in names) == prunable
+    scales = sum(sizes[n] for n in norm_scale_names(module))
+    assert 2 * scales == norms
+    assert sum(sizes.values()) == prunable + norms + biases
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes"),
+    [
+        ("lenet_300_100", [235_200, 30_000, 1_000]),
+        ("lenet_5", [500, 25_000, 400_000, 5_000]),
+    ],
+)
+def test_layers_of_the_lenets_count_as_the_reference_says(name, sizes):
+    module = build(NetworkConfig(name), GREY28, 10, seed=0)
+    weights = dict(module.named_parameters())
+    assert [weights[n].numel() for n in prunable_names(module)] == sizes
+
+
+def test_densenet_layers_are_named_in_the_order_they_are_used_in():
+    module = build(NetworkConfig("densenet40"), RGB32, 10, seed=0)
+    names = [name.removesuffix(".weight") for name in prunable_names(module)]
+    block = [f"layer{i}.conv" for i in range(1, 13)]
+    assert names == [
+        "conv",
+        *(f"block1.{layer}" for layer in block),
+        "transition1.conv",
+        *(f"block2.{layer}" for layer in block),
+        "transition2.conv",
+        *(f"block3.{layer}" for layer in block),
+        "fc",
+    ]
+    called, shapes = [], {}
+
+    def note(name, output):
+        called.append(name)
+        shapes[name] = tuple(output.shape[1:])
+
+    for name, part in module.named_modules():
+        part.register_forward_hook(lambda _m, _i, output, name=name: note(name, output))
+    module(torch.zeros(2, *RGB32))
+    assert [name for name in called if name in names] == names
+    parts = ("conv", "block1", "transition1", "block2", "transition2", "block3", "fc")
+    assert [shapes[part] for part in parts] == [
+        (16, 32, 32), (160, 32, 32), (160, 16, 16), (304, 16, 16), (304, 8, 8), (448, 8, 8), (10,)
+    ]  # fmt: skip
+
+
+def test_a_dense_layer_puts_its_output_behind_its_input():
+    from pruning.models.densenet import DenseLayer
+
+    layer = DenseLayer(5, 2, norm={})
+    x = torch.randn(3, 5, 6, 7)
+    y = layer(x)
+    assert y.shape == (3, 7, 6, 7)
+    assert torch.equal(y[:, :5], x)
+    normalized = (x - x.mean((0, 2, 3), keepdim=True)) / x.std((0, 2, 3), False, keepdim=True)
+    new = nn.functional.conv2d(normalized.relu(), layer.conv.weight, padding=1)
+    assert torch.allclose(y[:, 5:], new, atol=1e-4)
+
+
+def test_densenet_computes_what_its_definition_says():
+    """Huang et al. 2017, written out with the weights alone; batch norms are no identities."""
+    options = {"growth": 3, "stem_width": 4}
+    module = build(NetworkConfig("densenet40", options=options), (2, 10, 8), 5, seed=0)
+    module = module.double().eval()
+    tensors = {
+        name: torch.rand(t.shape, dtype=t.dtype, generator=generator(0, name)) + 0.2
+        for name, t in module.state_dict().items()
+        if "norm." in name and t.is_floating_point()
+    }
+    module.load_state_dict(tensors, strict=False)
+    w = module.state_dict()
+
+    def activated(x, norm):
+        mean, var, scale, shift = (
+            w[f"{norm}.{part}"].view(-1, 1, 1)
+            for part in ("running_mean", "running_var", "weight", "bias")
+        )
+        return ((x - mean) / (var + 1e-5).sqrt() * scale + shift).clamp(min=0)
+
+    images = torch.randn(3, 2, 10, 8, dtype=torch.float64)
+    x = nn.functional.conv2d(images, w["conv.weight"], padding=1)
+    for block in ("block1", "block2", "block3"):
+        for layer in (f"{block}.layer{i}" for i in range(1, 13)):
+            new = activated(x, f"{layer}.norm")
+            x = torch.cat([x, nn.functional.conv2d(new, w[f"{layer}.conv.weight"], padding=1)], 1)
+        if block != "block3":
+            transition = block.replace("block", "transition")
+            mixing = w[f"{transition}.conv.weight"][:, :, 0, 0]
+            y = torch.einsum("oi,nihw->nohw", mixing, activated(x, f"{transition}.norm"))
+            # An odd last row, as of the second pooling here, is left out.
+            y = y[:, :, : y.shape[2] // 2 * 2]
+            x = (y[..., ::2, ::2] + y[..., 1::2, ::2] + y[..., ::2, 1::2] + y[..., 1::2, 1::2]) / 4
+    expected = activated(x, "norm").mean((2, 3)) @ w["fc.weight"].T + w["fc.bias"]
+    assert torch.allclose(module(images), expected, rtol=1e-9, atol=1e-9)
+
+
+def test_densenet_stays_in_the_memory_layout_that_training_uses():
+    options = {"growth": 4, "stem_width": 6}
+    module = build(NetworkConfig("densenet40", options=options), RGB32, 10, seed=0)
+    images = torch.randn(2, *RGB32)
+    expected = module(images)
+    module = module.to(memory_format=torch.channels_last)
+    layouts = []
+    names = [name for name, _ in module.named_children()]
+    for part in module[: names.index("pool")]:
+        part.register_forward_hook(
+            lambda _m, _i, y: layouts.append(y.is_contiguous(memory_format=torch.channels_last))
+        )
+    logits = module(images.to(memory_format=torch.channels_last))
+    assert torch.allclose(logits, expected, atol=1e-4)
+    assert layouts == [True] * 8
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "message"),
+    [
+        ((3, 3, 32), {}, "DenseNet-40 needs images of at least 4x4, these are 32x3"),
+        (RGB32, {"growth": 0}, "growth is at least 1, not 0"),
+        (RGB32, {"stem_width": -2}, "stem_width is at least 1, not -2"),
+        (RGB32, {"growth": "many"}, "'densenet40' cannot be built with the options"),
+        (RGB32, {"depth": 100}, "no option 'depth'.*growth, stem_width, bn_momentum, bn_eps"),
+    ],
+)
+def test_a_densenet_that_cannot_be_says_why(shape, options, message):
+    with pytest.raises(PruningError, match=message):
+        build(NetworkConfig("densenet40", options=options), shape, 10, seed=0)
 
 
 @pytest.mark.parametrize("depth", [18, 34, 50])

@@ -8,6 +8,7 @@ import tomllib
 import pytest
 import yaml
 
+from pruning import registry
 from pruning.training.checkpoint import load_state
 from tests.conftest import REPOSITORY
 
@@ -31,6 +32,12 @@ def test_the_readmes_python_runs(tmp_path):
     assert float(re.search(r"'accuracy': ([0-9.]+)", scores)[1]) > 0.5
     lines = [line for line in code.splitlines() if line]
     assert len(lines) < 25
+
+
+def test_the_manual_of_studies_names_every_network():
+    manual = (REPOSITORY / "config/README.md").read_text()
+    (row,) = (line for line in manual.splitlines() if line.startswith("| `network` |"))
+    assert [n for n in registry.known("network") if f"`{n}`" not in row] == []
 
 
 def test_every_snakemake_command_of_the_documents_is_valid():

@@ -13,6 +13,7 @@ from pruning.data.splits import Split, Splits
 from pruning.methods.mask_report import channel_sparsity, report
 from pruning.methods.selection import Pruned, prune
 from pruning.models.build import NetworkConfig, build, norm_scale_names, prunable_names
+from pruning.models.densenet import densenet
 from pruning.models.paths import on_a_path
 from pruning.seeds import generator
 from pruning.training.recipe import Batching, Recipe
@@ -187,7 +188,7 @@ def test_readable_example():
     assert effective["fc2.weight"].tolist() == [[False, True], [False, False]]
 
 
-@pytest.mark.parametrize("name", ["resnet20", "vgg11", "resnet18"])
+@pytest.mark.parametrize("name", ["resnet20", "vgg11", "resnet18", "densenet40"])
 def test_dense_networks_are_on_paths_throughout(name):
     """But for the taps of 3x3 kernels that only ever see padding, in 1x1 images."""
     options = {"width": 0.1} if name == "vgg11" else {}
@@ -300,6 +301,84 @@ def test_the_weights_themselves_do_not_matter_and_stay_as_they_are():
     assert all(p.grad is None and p.dtype == torch.float32 for p in module.parameters())
     # Pooling is as it was.
     assert torch.nn.functional.max_pool2d(torch.arange(4.0).view(1, 1, 2, 2), 2).item() == 3
+
+
+# Dense blocks: two layers each, channels 3 + 2 + 2, 7 + 2 + 2 and 11 + 2 + 2, linear layer from 15.
+
+
+def tiny_densenet():
+    return densenet(GREY8, 3, depth=10, growth=2, stem_width=3, norm={})
+
+
+def reachable_in_densenet(masks):
+    """Effective masks of :func:`tiny_densenet`, in booleans."""
+    kept = {name.removesuffix(".weight"): mask.numpy() for name, mask in masks.items()}
+    convs = list(kept)[:-1]
+    x = np.ones(GREY8, dtype=bool)
+    inputs = {}
+    for name in convs:  # forward: what is alive
+        inputs[name] = x
+        y = conv_forward(kept[name], x, padding=int(kept[name].shape[2] == 3))
+        if name.startswith("block"):
+            y = np.concatenate([x, y])
+        x = pool(y) if name.startswith("transition") else y
+    last, wanted = linear_effective(kept["fc"], x.any((1, 2)), np.ones(3, dtype=bool))
+    used = {"fc": last}
+    wanted = np.broadcast_to(wanted[:, None, None], x.shape)
+    for name in reversed(convs):  # backward: what is wanted
+        x = inputs[name]
+        if name.startswith("transition"):
+            wanted = unpool(wanted, x.shape[1])
+        passed = wanted[: len(x)] if name.startswith("block") else False
+        new = wanted[-len(kept[name]) :]
+        padding = int(kept[name].shape[2] == 3)
+        used[name], wanted = conv_effective(kept[name], x, new, padding)
+        wanted = wanted | passed
+    return {f"{name}.weight": torch.from_numpy(used[name]) for name in kept}
+
+
+@settings(max_examples=60)
+@given(st.floats(0.02, 0.6), st.integers(0, 10**9))
+def test_weights_of_a_densenet_on_a_path_are_those_reachability_finds(density, seed):
+    module = tiny_densenet()
+    masks = random_masks(module, density, seed)
+    assert_same(on_a_path(module, masks, GREY8), reachable_in_densenet(masks))
+
+
+@pytest.mark.parametrize(
+    ("written", "readers"),
+    [
+        # The filter that writes a channel, and all that reads it.
+        (("conv", 1), {"block1.layer1": 1, "block1.layer2": 1, "transition1": 1}),
+        (("block1.layer1", 0), {"block1.layer2": 3, "transition1": 3}),
+        (("block1.layer2", 1), {"transition1": 6}),
+        (("transition1", 6), {"block2.layer1": 6, "block2.layer2": 6, "transition2": 6}),
+        (("block2.layer1", 1), {"block2.layer2": 8, "transition2": 8}),
+        (("block3.layer1", 1), {"block3.layer2": 12, "fc": 12}),
+        (("block3.layer2", 0), {"fc": 13}),
+    ],
+)
+def test_a_concatenated_channel_is_lost_when_its_last_reader_is(written, readers):
+    module = tiny_densenet()
+    whole = dense_masks(module)
+
+    def kernel(layer):
+        return f"{layer}.weight" if layer in ("conv", "fc") else f"{layer}.conv.weight"
+
+    def lost(deaf):
+        """What is kept but on no path when these layers do not listen to the channel."""
+        masks = {name: mask.clone() for name, mask in whole.items()}
+        for layer in deaf:
+            masks[kernel(layer)][:, readers[layer]] = False
+        effective = on_a_path(module, masks, GREY8)
+        return {name: mask & ~effective[name] for name, mask in masks.items()}
+
+    layer, channel = written
+    filters = {name: torch.zeros_like(mask) for name, mask in whole.items()}
+    filters[kernel(layer)][channel] = True
+    assert_same(lost(readers), filters)
+    for listening in readers:
+        assert count(lost(readers.keys() - {listening})) == 0, listening
 
 
 # Nominal 98 % and what is on a path of ResNet-20 (reference, section 2).

@@ -151,7 +151,7 @@ def test_a_collected_row_field_by_field(tmp_path):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["resnet20", "vgg11"])
+@pytest.mark.parametrize("name", ["resnet20", "vgg11", "densenet40"])
 def test_batch_norm_options_arrive(name):
     m = build(
         NetworkConfig(name, options={"bn_momentum": 0.003, "bn_eps": 1e-3}), (3, 32, 32), 10, 0

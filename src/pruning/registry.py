@@ -34,6 +34,7 @@ NETWORKS = {
     "vgg13": "pruning.models.vgg:vgg13",
     "vgg16": "pruning.models.vgg:vgg16",
     "vgg19": "pruning.models.vgg:vgg19",
+    "densenet40": "pruning.models.densenet:densenet40",
 }
 
 DATASET_KINDS = {

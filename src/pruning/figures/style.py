@@ -79,6 +79,8 @@ VARIANTS = {
 }
 _KNOWN = METHODS | AT_INIT
 NETWORKS = {
+    "lenet_300_100": "LeNet-300-100",
+    "lenet_5": "LeNet-5",
     "resnet18": "ResNet-18",
     "resnet20": "ResNet-20",
     "resnet34": "ResNet-34",
@@ -86,6 +88,7 @@ NETWORKS = {
     "resnet56": "ResNet-56",
     "resnet110": "ResNet-110",
     "vgg16": "VGG-16",
+    "densenet40": "DenseNet-40",
     "gnmt": "GNMT",
 }
 DATASETS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "tiny_imagenet": "Tiny ImageNet"}
