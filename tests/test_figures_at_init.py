@@ -323,6 +323,8 @@ def test_published_sources_and_networks_are_named_where_there_are_none():
     assert set(other["network"]) == {"resnet18"}
     with pytest.raises(PruningError, match="Unknown network of synflow_repository"):
         published_for("synflow_repository", "mlp", "digits", PUBLISHED)
+    with pytest.raises(PruningError, match="Unknown network of comp6258 'resnet20:cifar10'"):
+        published_for("comp6258:resnet20:cifar10", "vgg16", "cifar10", PUBLISHED)
 
 
 # -- accuracy against sparsity ---------------------------------------------------------------------

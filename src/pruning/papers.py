@@ -12,6 +12,7 @@ CODE_VERSION_SKIP = "a table of names"
 
 REWINDING = "Comparing rewinding and fine-tuning"
 AT_INIT = "Pruning at initialization"
+GSM = "Global sparse momentum SGD"
 
 
 @dataclass(frozen=True)

@@ -25,10 +25,19 @@ def _at_init_file(reference: str) -> str:
     return "at_init"
 
 
+def _gsm_file(reference: str) -> str:
+    """As :func:`_at_init_file`, of accuracies published with GSM."""
+    from pruning.analysis.gsm import check_reference  # pandas, which few studies need here
+
+    check_reference(reference, PUBLISHED)
+    return "gsm"
+
+
 # Options of a study's figures that lay published numbers over them, and the file these are in.
 OVERLAYS = {
     "published": lambda reference: reference.partition(":")[0],
     "at_init_published": _at_init_file,
+    "gsm_published": _gsm_file,
 }
 
 

@@ -11,9 +11,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pruning.analysis.published import FOLDER
-from pruning.analysis.tidy import read_table
-from pruning.errors import PruningError, unknown
+from pruning.analysis.published import FOLDER, Accuracies
+from pruning.errors import PruningError
 from pruning.methods import at_init_rules
 
 VARIANTS = tuple(at_init_rules.VARIANTS)
@@ -32,6 +31,7 @@ PUBLISHED = (
     "n",
     "note",
 )
+ACCURACIES = Accuracies("at_init", PUBLISHED)
 _NETWORK = ("network", "dataset", "training_time")
 _BINS = 100  # of width 0.01; one more holds the channels that lost everything
 
@@ -161,30 +161,17 @@ def shown_levels(table: pd.DataFrame, wanted: Iterable[int] | None = None) -> li
 def read_published(source: str, folder: Path | str = FOLDER) -> pd.DataFrame:
     """Published accuracies of one source, in percent: :data:`PUBLISHED`.
 
-    Args:
-        source: as the file's column ``source`` has it.
-        folder: where ``at_init.csv`` is.
-
-    Raises:
-        PruningError: no such source, or the file cannot be read.
+    See :meth:`pruning.analysis.published.Accuracies.read`.
     """
-    table = read_table(Path(folder, "at_init.csv"), PUBLISHED)
-    if source not in set(table["source"]):
-        raise unknown("source of published accuracies", source, set(table["source"]))
-    table = table[table["source"] == source].reset_index(drop=True)
-    return table.assign(variant=table["variant"].fillna(""))
+    return ACCURACIES.read(source, folder)
 
 
 def check_reference(reference: str, folder: Path | str = FOLDER) -> None:
-    """Refuse a ``<source>`` or ``<source>:<network>:<dataset>`` that was never published.
+    """Refuse a reference to what was never published.
 
-    Raises:
-        PruningError: see :func:`published_for`.
+    See :meth:`pruning.analysis.published.Accuracies.check`.
     """
-    source, _, rest = reference.partition(":")
-    table = read_published(source, folder)
-    if rest:
-        _of_network(table, rest)
+    ACCURACIES.check(reference, folder)
 
 
 def published_for(
@@ -192,35 +179,9 @@ def published_for(
 ) -> pd.DataFrame:
     """Published accuracies to hold beside a study's.
 
-    Args:
-        reference: ``<source>`` or ``<source>:<network>:<dataset>``. Without a network, the study's
-            own if the source has it, else the only one that it has.
-        network, dataset: the study's.
-        folder: where ``at_init.csv`` is.
-
-    Raises:
-        PruningError: no such source, or it has several networks and not this one.
+    See :meth:`pruning.analysis.published.Accuracies.read_for`.
     """
-    source, _, rest = reference.partition(":")
-    table = read_published(source, folder)
-    known = set(_networks(table))
-    wanted = rest or f"{network}:{dataset}"
-    if not rest and wanted not in known and len(known) == 1:
-        (wanted,) = known
-    return _of_network(table, wanted)
-
-
-def _networks(published: pd.DataFrame) -> pd.Series:
-    """``<network>:<dataset>`` of each row."""
-    return published["network"] + ":" + published["dataset"]
-
-
-def _of_network(published: pd.DataFrame, wanted: str) -> pd.DataFrame:
-    """The rows of one ``<network>:<dataset>`` of one source."""
-    names = _networks(published)
-    if wanted not in set(names):
-        raise unknown(f"network of {published['source'].iloc[0]}", wanted, set(names))
-    return published[names == wanted].reset_index(drop=True)
+    return ACCURACIES.read_for(reference, network, dataset, folder)
 
 
 # -- which rows ---------------------------------------------------------------------------------

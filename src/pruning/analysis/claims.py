@@ -30,6 +30,8 @@ COLUMNS = (
 )
 
 MOSTLY = 0.8
+ERRORS = 2  # standard errors of a difference that replicates may make by chance
+ERROR = " error"  # layouts name columns of standard errors after those of what they belong to
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pruning.errors import look_up
-from pruning.papers import AT_INIT, REWINDING
+from pruning.papers import AT_INIT, GSM, REWINDING
 from pruning.study import Study
 
 # A new line changes no other page; the line a page uses is among its parameters.
@@ -67,6 +67,16 @@ CLAIMS: dict[str, Entry] = {
         "satisfy each, and by how much the worst one misses it.",
         "at_init",
         lambda study: study.at_init is not None,
+    ),
+    "gsm_claims": Entry(
+        "pruning.analysis.evidence_gsm2019:GSM2019",
+        GSM,
+        "The claims of Ding et al. (NeurIPS 2019), *Global Sparse Momentum SGD for Pruning Very "
+        "Deep Neural Networks*, counted over this study's cells: how many satisfy each, and by how "
+        "much the worst one misses it; and the paper's accuracies beside this study's.",
+        "gsm",
+        lambda study: getattr(study, "gsm", None) is not None,
+        published=("gsm.csv",),
     ),
 }
 

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from pruning.analysis import claims
+from pruning.analysis.claims import ERROR, ERRORS
 
 NAMES = {
     "magnitude": "magnitude pruning",
@@ -30,8 +31,6 @@ BASELINES = (AFTER, TICKET)  # what is pruned at the end of the dense training
 
 RANK = "rank correlation"
 NOISE = 0.5  # pp, replicates of the paper on CIFAR-10
-ERRORS = 2  # standard errors of a difference that replicates may make by chance
-ERROR = " error"  # columns of standard errors are named after those of means
 TOLERANCE = {"pp": 0.0, RANK: 0.0}  # limits are tolerances
 HIGH = 0.9  # sparsity from which it is called high
 

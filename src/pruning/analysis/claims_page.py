@@ -83,6 +83,35 @@ def table_of(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]
     return head + [f"| {' | '.join(row)} |" for row in rows]
 
 
+def misses_of(claims: ClaimSet, evidence: Any, where: Callable[[Row], str]) -> list[str]:
+    """Lines of a section that lists the cells that speak against claims.
+
+    Args:
+        claims: of a paper.
+        evidence: what they are tested on.
+        where: names a cell within its study, from its row of
+            :meth:`pruning.analysis.claims.ClaimSet.margins`.
+    """
+    rows = []
+    for claim in claims.claims:
+        table = claims.margins_of(claim, evidence)
+        table = table[(table["margin"] < -table["allowance"]) & (not claim.descriptive)]
+        for study, missed in table.groupby("study"):
+            told = [
+                f"{where(row)} ({row['margin']:+.2f} {claim.unit})"
+                for row in missed.to_dict("records")
+            ]
+            rows.append((claim.name, str(study), ", ".join(told)))
+    return [
+        "",
+        "## Cells that speak against a claim",
+        "",
+        "By more than the noise, if any is granted; the number is the margin.",
+        "",
+        *table_of(("claim", "study", "cells"), rows or [("none", "-", "-")]),
+    ]
+
+
 def _tolerances(table: pd.DataFrame, by_dataset: Mapping[str, float]) -> str:
     """Like "0.3 pp, 0.3 BLEU (imagenet: 0.2 pp)"."""
     granted = table.loc[table["tolerance"] > 0, ["tolerance", "unit"]].drop_duplicates()

@@ -5,19 +5,18 @@ A *cell* is study, method, variant, epoch of pruning and density, see
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from pruning.analysis.at_init import VARIANTS, cells, pruned
-from pruning.analysis.claims import ClaimSet
+from pruning.analysis.claims import ERROR, ERRORS, ClaimSet
 from pruning.analysis.claims_frankle2021 import (
     BASELINES,
     CLAIMS,
-    ERROR,
-    ERRORS,
     METHODS,
     NAMES,
     RANK,
@@ -25,7 +24,7 @@ from pruning.analysis.claims_frankle2021 import (
     TICKET,
     TOLERANCE,
 )
-from pruning.analysis.claims_page import table_of
+from pruning.analysis.claims_page import misses_of, table_of
 
 COMPARED = (*METHODS, "random", "grasp_abs", *BASELINES)
 FEWEST_TIMES = 3  # over two, a rank correlation is 1 or -1 whatever happens
@@ -128,12 +127,7 @@ LAYOUTS: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
 def _appendix(claims: ClaimSet, cells: pd.DataFrame) -> str:
     """Which cells speak against claims, and which method leads where."""
     lines = [
-        "",
-        "## Cells that speak against a claim",
-        "",
-        "By more than the noise, if any is granted; the number is the margin.",
-        "",
-        *table_of(("claim", "study", "cells"), _misses(claims, cells)),
+        *misses_of(claims, cells, _where),
         "",
         "## Which of the four methods leads",
         "",
@@ -144,21 +138,10 @@ def _appendix(claims: ClaimSet, cells: pd.DataFrame) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _misses(claims: ClaimSet, cells: pd.DataFrame) -> list[tuple[str, ...]]:
-    rows = []
-    for claim in claims.claims:
-        table = claims.margins_of(claim, cells)
-        table = table[(table["margin"] < -table["allowance"]) & (not claim.descriptive)]
-        for study, missed in table.groupby("study"):
-            told = [_miss(row, claim.unit) for row in missed.to_dict("records")]
-            rows.append((claim.name, str(study), ", ".join(told)))
-    return rows or [("none", "-", "-")]
-
-
-def _miss(row: dict, unit: str) -> str:
-    """Like "90 % at epoch 2 (-1.23 pp)"."""
+def _where(row: Mapping[str, Any]) -> str:
+    """Like "90 % at epoch 2"."""
     when = "" if pd.isna(row["pruned_at"]) else f" at epoch {row['pruned_at']:g}"
-    return f"{_sparsity(row['density'])}{when} ({row['margin']:+.2f} {unit})"
+    return f"{_sparsity(row['density'])}{when}"
 
 
 def _leaders(cells: pd.DataFrame) -> list[tuple[str, ...]]:

@@ -1,5 +1,6 @@
 """Published numbers, carried in ``resources/published/`` with their sources."""
 
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -68,6 +69,81 @@ def network_cells(reference: str, folder: Path | str = FOLDER) -> pd.DataFrame:
     if network not in set(table["network"]):
         raise unknown(f"network of {name}", network, sorted(set(table["network"])))
     return table[table["network"] == network].reset_index(drop=True)
+
+
+@dataclass(frozen=True)
+class Accuracies:
+    """A file of published accuracies in percent, of one or more sources.
+
+    Attributes:
+        name: of the file, without its ending.
+        columns: that it has; ``source``, ``network``, ``dataset`` and ``variant`` among them.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+
+    def read(self, source: str, folder: Path | str = FOLDER) -> pd.DataFrame:
+        """The rows of one source.
+
+        Args:
+            source: as the file's column ``source`` has it.
+            folder: where the file is.
+
+        Raises:
+            PruningError: no such source, or the file cannot be read.
+        """
+        table = read_table(Path(folder, f"{self.name}.csv"), self.columns)
+        if source not in set(table["source"]):
+            raise unknown("source of published accuracies", source, set(table["source"]))
+        table = table[table["source"] == source].reset_index(drop=True)
+        return table.assign(variant=table["variant"].fillna(""))
+
+    def check(self, reference: str, folder: Path | str = FOLDER) -> None:
+        """Refuse a ``<source>`` or ``<source>:<network>:<dataset>`` that was never published.
+
+        Raises:
+            PruningError: see :meth:`read_for`.
+        """
+        source, _, rest = reference.partition(":")
+        table = self.read(source, folder)
+        if rest:
+            _of_network(table, rest)
+
+    def read_for(
+        self, reference: str, network: str, dataset: str, folder: Path | str = FOLDER
+    ) -> pd.DataFrame:
+        """The rows to hold beside a study's.
+
+        Args:
+            reference: ``<source>`` or ``<source>:<network>:<dataset>``. Without a network, the
+                study's own if the source has it, else the only one that it has.
+            network, dataset: the study's.
+            folder: where the file is.
+
+        Raises:
+            PruningError: no such source, or it has several networks and not this one.
+        """
+        source, _, rest = reference.partition(":")
+        table = self.read(source, folder)
+        known = set(_networks(table))
+        wanted = rest or f"{network}:{dataset}"
+        if not rest and wanted not in known and len(known) == 1:
+            (wanted,) = known
+        return _of_network(table, wanted)
+
+
+def _networks(published: pd.DataFrame) -> pd.Series:
+    """``<network>:<dataset>`` of each row."""
+    return published["network"] + ":" + published["dataset"]
+
+
+def _of_network(published: pd.DataFrame, wanted: str) -> pd.DataFrame:
+    """The rows of one ``<network>:<dataset>`` of one source."""
+    names = _networks(published)
+    if wanted not in set(names):
+        raise unknown(f"network of {published['source'].iloc[0]}", wanted, set(names))
+    return published[names == wanted].reset_index(drop=True)
 
 
 def _file(name: str, folder: Path | str) -> Path:
