@@ -4,6 +4,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pruning import masks as masking
+from pruning import order_statistics
 from pruning.errors import PruningError
 
 # Few distinct values, so that ties are the rule.
@@ -126,7 +127,7 @@ def test_ties_within_what_is_left_go_to_the_lower_index(lists, first, second):
 @pytest.mark.parametrize("kind", ["distinct", "ties", "sorted", "constant"])
 def test_the_threshold_found_by_a_sample_is_the_exact_one(kind, monkeypatch):
     """Large tensors go another way than those above; also where the sample says nothing."""
-    monkeypatch.setattr(masking, "SAMPLE", 50)
+    monkeypatch.setattr(order_statistics, "SAMPLE", 50)
     source = torch.Generator().manual_seed(0)
     values = {
         "distinct": torch.rand(4000, generator=source),

@@ -5,16 +5,15 @@ and a density into masks with an exact count: off-by-one thresholds are a known 
 bases (keeping ``score > sorted(score)[n]`` removes n+1 weights, and more on ties).
 """
 
-import math
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
 from pruning.errors import PruningError, unknown
+from pruning.order_statistics import count, kth_largest
 
 SCOPES = ("global", "layerwise")
-SAMPLE = 50_000  # scores that the threshold is first looked for among
 
 Masks = dict[str, Tensor]
 
@@ -33,7 +32,7 @@ def density(masks: Mapping[str, Tensor]) -> float:
 def counts(masks: Mapping[str, Tensor]) -> tuple[int, int]:
     """(kept, prunable) weights."""
     return (
-        sum(map(_count, masks.values())),
+        sum(map(count, masks.values())),
         sum(mask.numel() for mask in masks.values()),
     )
 
@@ -124,7 +123,7 @@ def _top(
         torch.ones_like(value, dtype=torch.bool) if within is None else within[name].reshape(-1)
         for name, value in zip(scores, values, strict=True)
     ]
-    left = sum(map(_count, allowed))
+    left = sum(map(count, allowed))
     if keep > left:
         raise PruningError(
             f"Density {density} keeps {keep} of {total} weights, but earlier pruning left "
@@ -145,44 +144,11 @@ def _largest(values: list[Tensor], allowed: list[Tensor], keep: int) -> list[Ten
     """
     if keep == 0:
         return [torch.zeros_like(mask) for mask in allowed]
-    threshold = _kth_largest(values, allowed, keep)
+    threshold = kth_largest(values, keep, allowed)
     chosen = [(v > threshold) & a for v, a in zip(values, allowed, strict=True)]
-    short = keep - sum(map(_count, chosen))
+    short = keep - sum(map(count, chosen))
     for mask, value, candidates in zip(chosen, values, allowed, strict=True):
         ties = ((value == threshold) & candidates).nonzero().squeeze(1)[:short]
         mask[ties] = True
         short -= len(ties)
     return chosen
-
-
-def _kth_largest(values: list[Tensor], allowed: list[Tensor], k: int) -> Tensor:
-    """The exact k-th largest allowed value; only values near it are looked at closely."""
-    low, high = _bracket(values, allowed, k)
-    above = sum(_count((v > high) & a) for v, a in zip(values, allowed, strict=True))
-    near = torch.cat(
-        [v[(v >= low) & (v <= high) & a] for v, a in zip(values, allowed, strict=True)]
-    )
-    if not above < k <= above + len(near):  # the sample misled
-        above, near = 0, torch.cat([v[a] for v, a in zip(values, allowed, strict=True)])
-    return near.kthvalue(len(near) - (k - above) + 1).values
-
-
-def _bracket(values: list[Tensor], allowed: list[Tensor], k: int) -> tuple[float, float]:
-    """Two values that the k-th largest most likely lies between, from a sample."""
-    stride = sum(map(len, values)) // SAMPLE
-    if stride < 2:
-        return -math.inf, math.inf
-    sample = torch.cat(
-        [v[::stride][a[::stride]] for v, a in zip(values, allowed, strict=True)]
-    ).sort(descending=True)
-    size, left = len(sample.values), sum(map(_count, allowed))
-    place, margin = k / left * size, 4 * math.sqrt(size) + 1
-    first, last = int(place - margin), int(place + margin)
-    return (
-        float(sample.values[last]) if last < size else -math.inf,
-        float(sample.values[first]) if first >= 0 else math.inf,
-    )
-
-
-def _count(mask: Tensor) -> int:
-    return int(mask.count_nonzero())  # on a CPU far faster than a sum of booleans
