@@ -307,7 +307,13 @@ def whole(scores):
 
 @pytest.mark.parametrize(
     ("rule", "kept"),
-    [("openlth", 27_088), ("openlth_highest", 27_089), ("synflow", 27_090), ("grasp", 27_091)],
+    [
+        ("openlth", 27_088),
+        ("openlth_highest", 27_089),
+        ("synflow", 27_090),
+        ("grasp", 27_091),
+        ("gsm", 27_090),
+    ],
 )
 def test_threshold_rules_keep_as_many_as_their_code_bases(many_scores, rule, kept):
     masks = select_like(rule, many_scores, 0.1, whole(many_scores))
@@ -334,6 +340,8 @@ def by_the_letter(rule, scores, density):
         return [True] * total
     if rule == "synflow":
         return [score > ordered[k - 1] for score in scores]
+    if rule == "gsm":
+        return [score >= ordered[k] for score in scores]
     return [score >= ordered[k - 1] for score in scores]
 
 
@@ -373,7 +381,7 @@ def test_rules_rank_what_is_left_and_give_nothing_back():
     scores = {"w": torch.arange(100, dtype=torch.float64)}
     within = {"w": torch.arange(100) % 2 == 0}
     for rule in RULES:
-        if rule == "grasp":  # of one round only, by its authors
+        if rule in ("grasp", "gsm"):  # of one round only, by their authors
             continue
         kept = select_like(rule, scores, 0.25, within)["w"]
         assert not (kept & ~within["w"]).any()

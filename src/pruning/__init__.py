@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "Batching": "pruning.data.batching",
+    "GSM": "pruning.methods.gsm",
     "NetworkConfig": "pruning.models.build",
     "OptimizerConfig": "pruning.training.optimizers",
     "PruningError": "pruning.errors",

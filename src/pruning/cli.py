@@ -99,7 +99,7 @@ def _prepare(options: argparse.Namespace) -> None:
 
 def _dense(options: argparse.Namespace) -> None:
     from pruning.stages.context import StageContext
-    from pruning.stages.outputs import metrics_csv
+    from pruning.stages.outputs import table_csv
     from pruning.training.checkpoint import save_state
     from pruning.training.dense import train_dense
 
@@ -114,7 +114,7 @@ def _dense(options: argparse.Namespace) -> None:
         trained = train_dense(task, options.seed, steps=options.steps).trained
     if options.output:
         save_state(trained.state, options.output / "state.safetensors")
-        write_text(options.output / "metrics.csv", metrics_csv(trained.metrics))
+        write_text(options.output / "metrics.csv", table_csv(trained.metrics))
     last = trained.metrics[-1]
     print(
         f"{task.name}: {trained.steps} steps in {trained.seconds:.1f} s, "

@@ -9,8 +9,11 @@
     <study>/seed<k>/iterative/<method>/t<time>/level<n>/mask.safetensors
     <study>/seed<k>/<mode>/<method>/t<time>/level<n>/{state.safetensors,...,summary.json}
     <study>/seed<k>/at_init/<method>/<variant>/e<epoch>/level<n>/{mask.safetensors,state...}
+    <study>/seed<k>/gsm/training/<variant>/level<n>/{state.safetensors,...,summary.json}
+    <study>/seed<k>/gsm/<method>/<variant>/level<n>/{mask.safetensors,state.safetensors,...}
+    <study>/seed<k>/gsm/sensitivity.csv
     <study>/seed<k>/algorithm_1/{network.safetensors,mask.safetensors,levels.csv,result.json}
-    <study>/{rewinding.csv,at_init.csv,tidy.csv,at_init_layers.csv,...,algorithm_1.csv}
+    <study>/{rewinding.csv,at_init.csv,gsm.csv,tidy.csv,at_init_layers.csv,...,algorithm_1.csv}
     published/<paper>/tidy.csv
 """
 
@@ -20,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from pruning.at_init_study import Cell
+from pruning.gsm_study import MAGNITUDE
 from pruning.methods.at_init_rules import mask_variant
 from pruning.methods.retraining_rules import rule
 from pruning.study import Study
@@ -106,6 +110,11 @@ def chains(study: Study) -> dict[str, Chain]:
         for cell in study.at_init.cells:
             prunings = (study.at_init.pruning(cell.method, cell.variant, k) for k in levels)
             found[at_init_chain(cell)] = Chain(tuple(prunings), _pruned_at(study, cell.epoch))
+    if study.gsm:
+        prunings = tuple(map(study.gsm.pruning, study.gsm.levels))
+        for method, variant, _ in study.gsm.zeroed():
+            chain = gsm_chain(method, variant)
+            found[chain] = Chain(prunings, _zeroed(study, method, variant))
     return found
 
 
@@ -115,6 +124,12 @@ def _pruned_by_mode(study: Study, chain: str) -> Callable[[int | str, int], str]
 
 def _pruned_at(study: Study, epoch: float) -> Callable[[int | str, int], str]:
     return lambda seed, _: state_at(study, seed, epoch)
+
+
+def _zeroed(study: Study, method: str, variant: str) -> Callable[[int | str, int], str]:
+    return lambda seed, level: (
+        f"{zeroed_folder(study.name, seed, method, variant, level)}/state.safetensors"
+    )
 
 
 def pruned_folder(study: str, seed: int | str, chain: str, level: int | str) -> str:
@@ -144,6 +159,28 @@ def state_at(study: Study, seed: int | str, epoch: float) -> str:
 
 def _spell_epoch(epoch: float) -> str:
     return f"e{epoch:g}"
+
+
+def gsm_chain(method: str, variant: str) -> str:
+    """The chain that cuts the masks of a method whose smallest weights are zeroed."""
+    return f"gsm/{method}/{variant}"
+
+
+def gsm_folder(study: str, seed: int | str, method: str, variant: str, level: int | str) -> str:
+    """A cell of GSM; method ``training`` is the training itself, before zeroing."""
+    return f"{seed_folder(study, seed)}/gsm/{method}/{variant}/level{level}"
+
+
+def zeroed_folder(study: str, seed: int | str, method: str, variant: str, level: int | str) -> str:
+    """The training whose smallest weights are set to zero."""
+    if method == MAGNITUDE:
+        return dense_folder(study, seed)
+    return gsm_folder(study, seed, "training", variant, level)
+
+
+def sensitivity(study: str, seed: int | str) -> str:
+    """Accuracies of one replicate's dense network with single layers pruned."""
+    return f"{seed_folder(study, seed)}/gsm/sensitivity.csv"
 
 
 def rewind_state(study: str, seed: int | str, time: float | str) -> str:
@@ -219,10 +256,30 @@ def _at_init_files(study: Study) -> Iterator[str]:
                 yield state_at(study, seed, epoch)
 
 
+def _gsm_folders(study: Study) -> Iterator[str]:
+    for seed in study.seeds:
+        for cells in (study.gsm.zeroed(), study.gsm.ticket_cells()) if study.gsm else ():
+            yield from (gsm_folder(study.name, seed, *cell) for cell in cells)
+
+
+def _gsm_files(study: Study) -> Iterator[str]:
+    for seed in study.seeds:
+        for cell in study.gsm.trainings() if study.gsm else ():
+            folder = gsm_folder(study.name, seed, "training", *cell)
+            # Its summary is of no row: the zeroed network's is.
+            yield from (f"{folder}/{file}" for file in TRAINING_FILES if file != "summary.json")
+        for method, variant, level in study.gsm.zeroed() if study.gsm else ():
+            masks = mask(study.name, seed, gsm_chain(method, variant), level)
+            yield from (masks, mask_metadata(masks))
+        if study.gsm and study.gsm.tickets:
+            yield rewind_state(study.name, seed, study.task["recipe"]["epochs"])
+
+
 # Each family has a table of its own, so that a figure waits for no training that it does not show.
 FAMILIES = {
     "rewinding": Family(_rewinding_folders, _rewinding_files),
     "at_init": Family(_at_init_folders, _at_init_files),
+    "gsm": Family(_gsm_folders, _gsm_files),
 }
 TIDY = "tidy"  # the table of all families
 
@@ -250,14 +307,59 @@ def training_files(study: Study, table: str = TIDY) -> list[str]:
     return list(dict.fromkeys(files))
 
 
-def at_init_masks(study: Study) -> list[str]:
-    """The readable file of every mask that is cut at initialization or later."""
-    cells = study.at_init.masks() if study.at_init else []
+def _at_init_masks(study: Study) -> Iterator[tuple[str, int]]:
+    for cell in study.at_init.masks() if study.at_init else ():
+        yield at_init_chain(cell), cell.level
+
+
+def _gsm_masks(study: Study) -> Iterator[tuple[str, int]]:
+    for method, variant, level in study.gsm.zeroed() if study.gsm else ():
+        yield gsm_chain(method, variant), level
+
+
+# (chain, level) of every mask that a family's tables of layers and channels are about.
+MASKED = {"at_init": _at_init_masks, "gsm": _gsm_masks}
+
+
+def masks_metadata(study: Study, family: str) -> list[str]:
+    """The readable file of every mask of a family, see :data:`MASKED`."""
+    cells = list(MASKED[family](study))
     return [
-        mask_metadata(mask(study.name, seed, at_init_chain(cell), cell.level))
+        mask_metadata(mask(study.name, seed, chain, level))
         for seed in study.seeds
-        for cell in cells
+        for chain, level in cells
     ]
+
+
+def _gsm_curves(study: Study, seed: int) -> Iterator[tuple[str, str]]:
+    cells = [("training", *cell) for cell in study.gsm.trainings()]
+    folders = [gsm_folder(study.name, seed, *c) for c in (*cells, *study.gsm.ticket_cells())]
+    for folder in (dense_folder(study.name, seed), *folders):
+        yield f"{folder}/summary.json", f"{folder}/metrics.csv"
+
+
+def _gsm_magnitudes(study: Study, seed: int) -> Iterator[tuple[str, str]]:
+    for cell in study.gsm.zeroed():
+        folder = gsm_folder(study.name, seed, *cell)
+        yield f"{folder}/summary.json", f"{folder}/magnitudes.csv"
+
+
+def _gsm_sensitivity(study: Study, seed: int) -> Iterator[tuple[str, str]]:
+    if study.gsm.sensitivity:
+        yield f"{dense_folder(study.name, seed)}/summary.json", sensitivity(study.name, seed)
+
+
+# (summary, CSV) of every cell that a table is gathered from, of one replicate.
+GATHERED = {
+    "gsm_curves": _gsm_curves,
+    "gsm_magnitudes": _gsm_magnitudes,
+    "gsm_sensitivity": _gsm_sensitivity,
+}
+
+
+def gathered(study: Study, name: str) -> list[tuple[str, str]]:
+    """(summary, CSV) of every cell that a table is gathered from, see :data:`GATHERED`."""
+    return [pair for seed in study.seeds for pair in GATHERED[name](study, seed)]
 
 
 def table(study: str, name: str) -> str:

@@ -10,7 +10,7 @@ from safetensors import safe_open
 
 from pruning import layout
 from pruning.analysis.claims_catalog import CLAIMS, claims_of
-from pruning.analysis.tables import MASK_TABLES
+from pruning.analysis.tables import GATHERED, MASK_TABLES
 from pruning.data.store import read_header
 from pruning.errors import PruningError
 from pruning.figures.catalog import entry, figures_of
@@ -104,6 +104,12 @@ def plan(study: Study, dataset: Mapping[str, Any]) -> Plan:
         for cell in study.at_init.cells:
             skipped = timeline.rewind_step(study.at_init.epochs(cell))
             steps["at_init"] += len(study.seeds) * (timeline.total_steps - skipped)
+    if study.gsm:
+        for cell in study.gsm.trainings():
+            own = Recipe.from_dict(study.gsm.training_recipe(*cell)).timeline(images)
+            steps["gsm"] += len(study.seeds) * own.total_steps
+        tickets = len(list(study.gsm.ticket_cells()))
+        steps["ticket"] += len(study.seeds) * tickets * timeline.total_steps
     return Plan(jobs(study), dict(steps), per_step, last_measured(study))
 
 
@@ -121,13 +127,27 @@ def jobs(study: Study) -> dict[str, int]:
         "prune": sum(file.endswith("/mask.safetensors") for file in files),
         "retrain": len(list(_retrainings(study))),
         "at_init": sum("/at_init/" in folder for folder in layout.training_folders(study)),
-        "collect": len({name for name in tables if name not in MASK_TABLES}),
-        "collect_masks": int(any(name in MASK_TABLES for name in tables)),
+        **_gsm_jobs(study),
+        "collect": len(tables - MASK_TABLES.keys() - GATHERED.keys()),
+        "collect_masks": len({name.rpartition("_")[0] for name in tables & MASK_TABLES.keys()}),
+        "gather": len(tables & GATHERED.keys()),
         "figure": len(figures),
         "claims": len(claims),
         f"plots_{study.name}": int(bool(figures or claims)),
     }
     return {name: count for name, count in counts.items() if count}
+
+
+def _gsm_jobs(study: Study) -> dict[str, int]:
+    if not study.gsm:
+        return {}
+    per_seed = {
+        "gsm": len(list(study.gsm.trainings())),
+        "zero": len(list(study.gsm.zeroed())),
+        "ticket": len(list(study.gsm.ticket_cells())),
+        "sensitivity": int(bool(study.gsm.sensitivity)),
+    }
+    return {name: len(study.seeds) * count for name, count in per_seed.items()}
 
 
 def last_measured(study: Study, results: Path | str = layout.RESULTS) -> Throughput | None:

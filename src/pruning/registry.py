@@ -72,6 +72,7 @@ INITIALIZATIONS = {
 OPTIMIZERS = {
     "sgd": "pruning.training.optimizers:sgd",
     "adam": "pruning.training.optimizers:adam",
+    "gsm": "pruning.methods.gsm:gsm",
 }
 
 _TABLES = {

@@ -13,15 +13,15 @@ from typing import Any
 
 import yaml
 
-from pruning import at_init_study, registry
+from pruning import at_init_study, gsm_study, registry
 from pruning.at_init_study import AtInit, check_densities
-from pruning.data.batching import Batching
 from pruning.errors import PruningError, unknown
+from pruning.gsm_study import Gsm
 from pruning.methods.filter_fractions import FRACTIONS
 from pruning.methods.retraining_rules import RULES
 from pruning.papers import check_reference
+from pruning.recipes import check_recipe
 from pruning.schema import check_document
-from pruning.training.schedules import StepDecay
 
 NAME = re.compile("[A-Za-z0-9_]+")
 ALGORITHM = "algorithm_1"
@@ -107,6 +107,7 @@ class Study:
             plain values, and the part of the study that decides dense training.
         rewinding: None where the study does not compare re-training methods.
         at_init: None where the study does not prune before training.
+        gsm: None where the study does not prune by GSM.
         algorithm: how far Algorithm 1 goes on it.
         figure: how its panel is drawn.
         resources: ``mem_mb`` and ``runtime`` (minutes) of one training job.
@@ -118,6 +119,7 @@ class Study:
     task: Mapping[str, Any]
     rewinding: Rewinding | None = None
     at_init: AtInit | None = None
+    gsm: Gsm | None = None
     algorithm: Algorithm | None = None
     figure: Mapping[str, Any] = field(default_factory=dict)
     resources: Mapping[str, int] = field(default_factory=dict)
@@ -136,7 +138,10 @@ class Study:
     def kept_times(self) -> tuple[float, ...]:
         """Epochs before the end whose states the dense training keeps, rising."""
         times = set(self.rewinding.kept_times if self.rewinding else ())
-        return tuple(sorted(times.union(self.at_init.kept_times() if self.at_init else ())))
+        times.update(self.at_init.kept_times() if self.at_init else ())
+        if self.gsm and self.gsm.tickets:
+            times.add(self.task["recipe"]["epochs"])  # tickets start from the initial state
+        return tuple(sorted(times))
 
     @property
     def modes(self) -> dict[str, Mode]:
@@ -221,14 +226,9 @@ def _study(name: str, document: dict[str, Any]) -> Study:
     network, recipe = document["network"], document["recipe"]
     registry.entry("network", network["name"])
     registry.entry("initialization", network["initialization"])
-    registry.entry("optimizer", recipe["optimizer"]["name"])
     if not NAME.fullmatch(name):
         raise PruningError("a study's file name consists of letters, digits and underscores only.")
-    numbers = (recipe["epochs"], *recipe["schedule"]["milestones"])
-    if not all(map(math.isfinite, numbers)):
-        raise PruningError(f"recipe: epochs and milestones must be finite numbers: {numbers}.")
-    StepDecay(**recipe["schedule"])  # says what is wrong with it
-    Batching.from_dict(recipe["batches"])  # likewise
+    check_recipe(recipe)
     task = {key: document[key] for key in ("dataset", "validation", "network", "recipe", "exempt")}
     if name.startswith("published"):
         raise PruningError(
@@ -240,6 +240,7 @@ def _study(name: str, document: dict[str, Any]) -> Study:
     at_init = None
     if "at_init" in document:
         at_init = at_init_study.read(document["at_init"], recipe["epochs"])
+    gsm = gsm_study.read(document["gsm"]) if "gsm" in document else None
     _check_figure(document["figure"], rewinding, at_init)
     return Study(
         name=name,
@@ -248,6 +249,7 @@ def _study(name: str, document: dict[str, Any]) -> Study:
         task=task,
         rewinding=rewinding,
         at_init=at_init,
+        gsm=gsm,
         algorithm=_algorithm(document["algorithm"], rewinding, recipe["epochs"]),
         figure=document["figure"],
         resources=document["resources"],

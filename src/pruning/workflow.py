@@ -424,8 +424,11 @@ class Workflow:
 
     @for_rules
     def collect_masks_input(self, wildcards: Any) -> list[str]:
-        """The readable files of all masks that are cut at initialization or later."""
-        return layout.at_init_masks(self._with_at_init(wildcards.study))
+        """The readable files of all masks of a family."""
+        study, family = self.study(wildcards.study), wildcards.family
+        if getattr(study, family) is None:
+            raise PruningError(f"Study {study.name!r} has no `{family}` section.")
+        return layout.masks_metadata(study, family)
 
     @for_rules
     def collect_masks_params(self, wildcards: Any) -> dict[str, Any]:
@@ -433,7 +436,9 @@ class Workflow:
         watched = tuple(self.collect_masks_input(wildcards))
         return {
             "code_version": code_version("pruning.stages.collect_masks"),
-            "repairs": self.repairs(layout.table(wildcards.study, "at_init_layers"), watched),
+            "repairs": self.repairs(
+                layout.table(wildcards.study, f"{wildcards.family}_layers"), watched
+            ),
         }
 
     def _repairs(self, product: str, watched: tuple[str, ...]) -> int:

@@ -22,19 +22,3 @@ rule at_init:
         cell=plan.at_init_params,
     script:
         "../scripts/at_init.py"
-
-
-rule collect_masks:
-    input:
-        plan.collect_masks_input,
-    output:
-        layers="results/{study}/at_init_layers.csv",
-        channels="results/{study}/at_init_channels.csv",
-    log:
-        "logs/{study}/collect/masks.log",
-    benchmark:
-        "logs/{study}/collect/masks.benchmark.tsv"
-    params:
-        stage=plan.collect_masks_params,
-    script:
-        "../scripts/collect_masks.py"

@@ -2,9 +2,10 @@ import os
 
 from snakemake.utils import validate
 
-from pruning import layout, papers, study, warm
+from pruning import gsm_study, layout, papers, study, warm
 from pruning.analysis import claims_catalog
 from pruning.figures import catalog
+from pruning.gsm_plan import GsmPlan
 from pruning.products import Products
 from pruning.workflow import Workflow, for_rules
 
@@ -17,15 +18,18 @@ SCHEMAS = os.path.join(os.path.dirname(workflow.snakefile), "..", "schemas")
 plan = for_rules(Workflow)(config, SCHEMAS)
 validate(config, "../schemas/config.schema.yaml")
 products = Products(plan)
+gsm = GsmPlan(plan)
 
 
 wildcard_constraints:
     chain="one_shot|structured_[a-z0-9]+|(iterative|algorithm_1)/[a-z0-9_]+/t[0-9.]+"
-    "|at_init/[a-z0-9_]+/[a-z0-9_]+/e[0-9.]+",
+    "|at_init/[a-z0-9_]+/[a-z0-9_]+/e[0-9.]+|gsm/[a-z0-9_]+/[a-z0-9_]+",
     claims="|".join(claims_catalog.CLAIMS),
     dataset="[A-Za-z0-9_]+",
     epoch="[0-9]+([.][0-9]+)?",
+    family="|".join(layout.MASKED),
     figure=f"(?!({'|'.join(claims_catalog.CLAIMS)})[.])[a-z0-9_]+",
+    gathered="|".join(layout.GATHERED),
     level="[1-9][0-9]*",
     method="[a-z0-9_]+",
     mode="iterative|algorithm_1|one_shot|structured_[a-z0-9]+",
@@ -35,5 +39,7 @@ wildcard_constraints:
     settings="[0-9a-f]+",
     study="[A-Za-z0-9_]+",
     table="|".join([*layout.FAMILIES, layout.TIDY]),
+    ticket="|".join(gsm_study.TICKETS),
     time="[0-9]+([.][0-9]+)?",
     variant="[a-z0-9_]+",
+    zeroed="|".join(gsm_study.ZEROED),

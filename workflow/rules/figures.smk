@@ -13,6 +13,37 @@ rule collect:
         "../scripts/collect.py"
 
 
+rule collect_masks:
+    input:
+        plan.collect_masks_input,
+    output:
+        layers="results/{study}/{family}_layers.csv",
+        channels="results/{study}/{family}_channels.csv",
+    log:
+        "logs/{study}/collect/{family}_masks.log",
+    benchmark:
+        "logs/{study}/collect/{family}_masks.benchmark.tsv"
+    params:
+        stage=plan.collect_masks_params,
+    script:
+        "../scripts/collect_masks.py"
+
+
+rule gather:
+    input:
+        gsm.gather_input,
+    output:
+        "results/{study}/{gathered}.csv",
+    log:
+        "logs/{study}/collect/{gathered}.log",
+    benchmark:
+        "logs/{study}/collect/{gathered}.benchmark.tsv"
+    params:
+        stage=gsm.gather_params,
+    script:
+        "../scripts/gather.py"
+
+
 rule figure:
     input:
         tables=products.study_figure_input,

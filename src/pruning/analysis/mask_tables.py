@@ -15,7 +15,7 @@ CHANNELS = (*CELL, "sparsity", "channels")
 
 
 def mask_tables(study: str, files: Iterable[Path | str]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Both tables from the readable files of masks that were cut at initialization or later.
+    """Both tables from the readable files of the masks of a family.
 
     A row of the first is a layer of a mask: how many weights it has (``prunable``), how many are
     ``kept`` and how many of those on a path from input to output (``effective``); ``kind`` is
@@ -55,7 +55,7 @@ def mask_tables(study: str, files: Iterable[Path | str]) -> tuple[pd.DataFrame, 
 
 def _cell(study: str, told: dict[str, Any], file: str) -> dict[str, Any]:
     try:
-        _, method, variant, epoch = told["config"]["chain"].split("/")
+        _, method, variant, *epoch = told["config"]["chain"].split("/")
         return {
             "study": study,
             "network": told["network"],
@@ -63,12 +63,12 @@ def _cell(study: str, told: dict[str, Any], file: str) -> dict[str, Any]:
             "seed": told["seed"],
             "method": method,
             "variant": variant,
-            "pruned_at": float(epoch.removeprefix("e")),
+            "pruned_at": float(epoch[0].removeprefix("e")) if epoch else None,
             "level": told["config"]["level"],
             "density": told["density"],
         }
     except (KeyError, ValueError):
         raise PruningError(
-            f"{file} is not of a mask that was cut at initialization. Delete it; the next run "
-            "makes it anew."
+            f"{file} does not say which method's mask it describes. Delete it; the next run makes "
+            "it anew."
         ) from None

@@ -1,11 +1,21 @@
 """The tables that a study's results are collected in, by name, and what columns each has."""
 
-from pruning.analysis import mask_tables, tidy
+from pruning.analysis import gsm_tables, mask_tables, tidy
 
-# Made from masks' readable files, and not from trainings.
-MASK_TABLES = {"at_init_layers": mask_tables.LAYERS, "at_init_channels": mask_tables.CHANNELS}
+# Made from masks' readable files, and not from trainings: two of each family that has them.
+MASK_TABLES = {
+    f"{family}_{of}": columns
+    for family in ("at_init", "gsm")
+    for of, columns in (("layers", mask_tables.LAYERS), ("channels", mask_tables.CHANNELS))
+}
+# Gathered from CSV files of single cells.
+GATHERED = {
+    "gsm_curves": gsm_tables.CURVES,
+    "gsm_magnitudes": gsm_tables.MAGNITUDES,
+    "gsm_sensitivity": gsm_tables.SENSITIVITY,
+}
 
 
 def columns(name: str) -> tuple[str, ...]:
     """Columns of a table; those that have trainings in them are all tidy."""
-    return MASK_TABLES.get(name, tidy.COLUMNS)
+    return (MASK_TABLES | GATHERED).get(name, tidy.COLUMNS)

@@ -1,7 +1,7 @@
 """How other code bases turn scores into masks, off-by-one faults included.
 
-Only for cross-checks against them; the project itself keeps exact counts
-(:func:`pruning.masks.select`). All rank globally. Scores are ours: larger = keep.
+For cross-checks against them, and for studies that repeat one; otherwise the project keeps exact
+counts (:func:`pruning.masks.select`). All rank globally. Scores are ours: larger = keep.
 
 OpenLTH removes in every round the same fraction of what is left, so that over many rounds what it
 removes too much adds up; the others aim at a fraction of all weights, which one round cannot miss
@@ -48,11 +48,20 @@ def grasp(scores: Tensor, left: Tensor, density: float) -> Tensor:
     return left & (scores >= _smallest(scores, k)) if k else left.clone()
 
 
+def gsm(scores: Tensor, left: Tensor, density: float) -> Tensor:
+    """Ding et al. (2019): what is at least the entry at index int(all * (1 - density)), rising.
+
+    So all - int(all * (1 - density)) are kept, up to one more than were active in a step.
+    """
+    return left & (scores >= _smallest(scores, int(scores.numel() * (1 - density)) + 1))
+
+
 RULES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
     "openlth": openlth,
     "openlth_highest": openlth_highest,
     "synflow": synflow,
     "grasp": grasp,
+    "gsm": gsm,
 }
 FRACTION_OF_WHAT_IS_LEFT = ("openlth", "openlth_highest")
 

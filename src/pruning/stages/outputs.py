@@ -54,7 +54,7 @@ def write_training(
         step=trained.state.step,
         density=masking.density(trained.state.masks),
     )
-    write_text(output / "metrics.csv", metrics_csv(trained.metrics))
+    write_text(output / "metrics.csv", table_csv(trained.metrics))
     rows = len(trained.metrics)
     write_json(output / "timing.json", {"seconds": round(trained.seconds, 3), "epochs": rows})
     write_json(output / "summary.json", summary)
@@ -94,8 +94,8 @@ def spent(
     }
 
 
-def metrics_csv(rows: list[dict]) -> str:
-    """The metrics of a training as CSV, a line per epoch."""
+def table_csv(rows: list[dict]) -> str:
+    """Rows with the same keys as CSV; the metrics of a training have one per epoch."""
     text = io.StringIO()
     writer = csv.DictWriter(text, rows[0].keys(), lineterminator="\n")
     writer.writeheader()

@@ -31,6 +31,7 @@ from pruning.training.task import Task
 log = logging.getLogger("pruning")
 
 Row = dict[str, float | int]
+Probe = Callable[[nn.Module], Row]
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ def train(
     run: Run,
     *,
     snapshots: tuple[int, ...] = (),
+    probe: Probe | None = None,
     resume: ResumeFile | None = None,
 ) -> Trained:
     """Train from a state.
@@ -87,6 +89,8 @@ def train(
         state: where to start; its masks hold throughout.
         run: how far, at which rates, on which batches.
         snapshots: global steps whose states are wanted besides the last.
+        probe: what else to write down of the network at the end of every epoch; it leaves the
+            network as it was.
         resume: a file that a killed training continues from.
 
     Raises:
@@ -98,19 +102,21 @@ def train(
             progress = Progress(state.masked(state.masks))
         else:
             log.info("%s: resumed after %d of %d steps", task.name, progress.done, run.steps)
-        return _Trainer(task, run, progress).finish(snapshots, resume)
+        return _Trainer(task, run, progress, probe).finish(snapshots, resume)
 
 
 class _Trainer:
-    def __init__(self, task: Task, run: Run, progress: Progress) -> None:
+    def __init__(
+        self, task: Task, run: Run, progress: Progress, probe: Probe | None = None
+    ) -> None:
         state = progress.state
-        self.task, self.run, self.masks = task, run, state.masks
+        self.task, self.run, self.masks, self.probe = task, run, state.masks, probe
         self.done, self.first_step = progress.done, state.step - progress.done
         self.metrics, self.taken = list(progress.metrics), dict(progress.snapshots)
         self.seconds_before, self.started = progress.seconds, time.perf_counter()
         self.module = task.build().to(task.device).to(memory_format=torch.channels_last).train()
         load_into(self.module, state)
-        self.optimizer = optimizers.make(task.recipe.optimizer, self.module)
+        self.optimizer = optimizers.make(task.recipe.optimizer, self.module, task.exempt_kernels())
         optimizers.load_slots(self.optimizer, self.module, _to(state.slots, task.device))
         _restore_generators(state.generators, task.device)
         self.stream = TrainingStream(
@@ -170,7 +176,7 @@ class _Trainer:
             images, labels = self.stream.batch(self.run.first_batch + self.done + i)
             rate = self.run.schedule(self.first_step + self.done + i)
             for group in groups:
-                group["lr"] = rate
+                group["lr"] = rate * group["relative_rate"]
             self.optimizer.zero_grad(set_to_none=True)
             loss = nn.functional.cross_entropy(self.module(images), labels)
             loss.backward()
@@ -212,6 +218,8 @@ class _Trainer:
             if len(getattr(self.task.data, split)) and not math.isfinite(values["loss"]):
                 self._diverged(f"the {split} loss is {values['loss']}", step - 1)
             row |= {f"{split}_{metric}": value for metric, value in values.items()}
+        if self.probe:
+            row |= self.probe(self.module)
         return row
 
     def state(self) -> State:

@@ -1,6 +1,6 @@
 """Optimizers by name, from torch.optim, with weight decay by parameter kind."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,31 +23,47 @@ class OptimizerConfig:
         decay_exclude: kinds of parameters without it: ``bias``, ``norm`` (batch-norm parameters,
             its bias included).
         options: what the optimizer takes besides (momentum, nesterov, betas, ...).
+        bias_rate: what the learning rate of biases is multiplied by, batch norm's included.
     """
 
     name: str = "sgd"
     weight_decay: float = 0.0
     decay_exclude: tuple[str, ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
+    bias_rate: float = 1.0
 
 
-def make(config: OptimizerConfig, module: nn.Module) -> torch.optim.Optimizer:
+def make(
+    config: OptimizerConfig, module: nn.Module, exempt: Collection[str] = ()
+) -> torch.optim.Optimizer:
     """The optimizer over all parameters of a module; the learning rate is set before each step.
+
+    Besides torch's own keys, a parameter group says its ``relative_rate``, what the learning rate
+    is multiplied by, and whether its kernels are ``ranked`` by an optimizer that prunes.
+
+    Args:
+        config: which optimizer.
+        module: the network.
+        exempt: names of kernels that are never pruned.
 
     Raises:
         PruningError: unknown optimizer or option.
     """
     factory = registry.find("optimizer", config.name)
-    decayed, exempt = [], []
+    groups: dict[tuple[float, float, bool], list[nn.Parameter]] = {}
     for name, parameter in module.named_parameters():
-        kind = _kind(module, name)
-        (exempt if kind in config.decay_exclude else decayed).append(parameter)
-    groups = [
-        {"params": decayed, "weight_decay": config.weight_decay},
-        {"params": exempt, "weight_decay": 0.0},
-    ]
+        decay = 0.0 if _kind(module, name) in config.decay_exclude else config.weight_decay
+        rate = config.bias_rate if name.rpartition(".")[2] == "bias" else 1.0
+        groups.setdefault((decay, rate, name not in exempt), []).append(parameter)
+    settings = ("weight_decay", "relative_rate", "ranked")
     try:
-        return factory([g for g in groups if g["params"]], **config.options)
+        return factory(
+            [
+                {"params": parameters, **dict(zip(settings, values, strict=True))}
+                for values, parameters in groups.items()
+            ],
+            **config.options,
+        )
     except (TypeError, ValueError) as error:
         raise PruningError(
             f"Optimizer {config.name!r} does not take its options: {error}."

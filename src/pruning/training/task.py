@@ -59,3 +59,7 @@ class Task:
     def prunable(self) -> list[str]:
         """Names of the prunable weights, in module order."""
         return prunable_names(self.build(), self.exempt)
+
+    def exempt_kernels(self) -> list[str]:
+        """Names of the kernels that are never pruned."""
+        return [f"{layer}.weight" for layer in self.exempt]

@@ -1,0 +1,49 @@
+"""From CSV files of single cells to one table."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from pruning.analysis.tidy import read_table
+from pruning.errors import PruningError
+from pruning.files import read_json
+
+
+def gather(
+    study: str, cells: Iterable[tuple[Path | str, Path | str]], columns: Iterable[str]
+) -> pd.DataFrame:
+    """The rows of all CSV files, each with what its summary says of the cell.
+
+    Args:
+        study: its name.
+        cells: (summary, CSV) of each cell.
+        columns: of the table; empty where neither the summary nor the CSV has one.
+
+    Raises:
+        PruningError: there are no cells, or a file is missing or damaged.
+    """
+    columns = list(columns)
+    tables = []
+    for summary, rows in cells:
+        told = read_json(summary)
+        cell = {
+            "study": study,
+            "network": told["network"],
+            "dataset": told["data"]["dataset"],
+            "seed": told["seed"],
+            "method": told.get("method", "dense"),
+            "variant": told.get("variant", ""),
+            "level": told.get("level", 0),
+            "density": told.get("density", 1.0),
+            "momentum": told.get("momentum"),
+            "reselect": told.get("reselect"),
+        }
+        table = read_table(rows, ())
+        for column, value in cell.items():
+            if column in columns:
+                table[column] = value
+        tables.append(table.reindex(columns=columns))
+    if not tables:
+        raise PruningError(f"Study {study!r} has no cells to gather.")
+    return pd.concat([table.astype(object) for table in tables], ignore_index=True)

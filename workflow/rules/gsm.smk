@@ -1,0 +1,97 @@
+# Training by global sparse momentum SGD, zeroing what became small, and winning tickets.
+rule gsm:
+    input:
+        unpack(gsm.training_input),
+    output:
+        state="results/{study}/seed{seed}/gsm/training/{variant}/level{level}/state.safetensors",
+        metadata="results/{study}/seed{seed}/gsm/training/{variant}/level{level}/state.json",
+        metrics="results/{study}/seed{seed}/gsm/training/{variant}/level{level}/metrics.csv",
+        timing="results/{study}/seed{seed}/gsm/training/{variant}/level{level}/timing.json",
+        summary="results/{study}/seed{seed}/gsm/training/{variant}/level{level}/summary.json",
+    log:
+        "logs/{study}/seed{seed}/gsm/training/{variant}/level{level}.log",
+    benchmark:
+        "logs/{study}/seed{seed}/gsm/training/{variant}/level{level}.benchmark.tsv"
+    threads: plan.threads
+    resources:
+        gpu=plan.gpu,
+        mem_mb=plan.mem_mb,
+        runtime=plan.runtime,
+    params:
+        stage=gsm.training_stage,
+        cell=gsm.training_params,
+    script:
+        "../scripts/gsm.py"
+
+
+rule zero:
+    input:
+        unpack(gsm.zero_input),
+    output:
+        state="results/{study}/seed{seed}/gsm/{zeroed}/{variant}/level{level}/state.safetensors",
+        metadata="results/{study}/seed{seed}/gsm/{zeroed}/{variant}/level{level}/state.json",
+        metrics="results/{study}/seed{seed}/gsm/{zeroed}/{variant}/level{level}/metrics.csv",
+        timing="results/{study}/seed{seed}/gsm/{zeroed}/{variant}/level{level}/timing.json",
+        summary="results/{study}/seed{seed}/gsm/{zeroed}/{variant}/level{level}/summary.json",
+        magnitudes="results/{study}/seed{seed}/gsm/{zeroed}/{variant}/level{level}/magnitudes.csv",
+    log:
+        "logs/{study}/seed{seed}/gsm/{zeroed}/{variant}/level{level}.log",
+    benchmark:
+        "logs/{study}/seed{seed}/gsm/{zeroed}/{variant}/level{level}.benchmark.tsv"
+    threads: plan.threads
+    resources:
+        gpu=plan.gpu,
+        mem_mb=plan.mem_mb,
+        runtime=plan.runtime,
+    params:
+        stage=plan.stage("zero"),
+        cell=gsm.zero_params,
+    script:
+        "../scripts/zero.py"
+
+
+rule ticket:
+    input:
+        unpack(gsm.ticket_input),
+    output:
+        state="results/{study}/seed{seed}/gsm/{ticket}/{variant}/level{level}/state.safetensors",
+        metadata="results/{study}/seed{seed}/gsm/{ticket}/{variant}/level{level}/state.json",
+        metrics="results/{study}/seed{seed}/gsm/{ticket}/{variant}/level{level}/metrics.csv",
+        timing="results/{study}/seed{seed}/gsm/{ticket}/{variant}/level{level}/timing.json",
+        summary="results/{study}/seed{seed}/gsm/{ticket}/{variant}/level{level}/summary.json",
+    log:
+        "logs/{study}/seed{seed}/gsm/{ticket}/{variant}/level{level}.log",
+    benchmark:
+        "logs/{study}/seed{seed}/gsm/{ticket}/{variant}/level{level}.benchmark.tsv"
+    threads: plan.threads
+    resources:
+        gpu=plan.gpu,
+        mem_mb=plan.mem_mb,
+        runtime=plan.runtime,
+    params:
+        stage=plan.stage("ticket"),
+        cell=gsm.ticket_params,
+    script:
+        "../scripts/ticket.py"
+
+
+rule sensitivity:
+    input:
+        data=plan.data_file,
+        state="results/{study}/seed{seed}/dense/state.safetensors",
+    output:
+        "results/{study}/seed{seed}/gsm/sensitivity.csv",
+    log:
+        "logs/{study}/seed{seed}/gsm/sensitivity.log",
+    benchmark:
+        "logs/{study}/seed{seed}/gsm/sensitivity.benchmark.tsv"
+    threads: plan.threads
+    resources:
+        gpu=plan.gpu,
+        mem_mb=plan.mem_mb,
+        runtime=plan.runtime,
+    params:
+        stage=plan.stage("sensitivity"),
+        densities=gsm.sensitivity_params,
+    script:
+        "../scripts/sensitivity.py"

@@ -1,0 +1,13 @@
+from pruning.jobs import training_job
+
+with training_job(snakemake.log[0], snakemake.config["device"]) as where:
+    from pruning.stages.context import StageContext
+    from pruning.stages.sensitivity import sensitivity
+
+    sensitivity(
+        StageContext(device=where, **snakemake.params.stage),
+        snakemake.input.data,
+        snakemake.input.state,
+        snakemake.output[0],
+        densities=snakemake.params.densities,
+    )
