@@ -85,7 +85,7 @@ def layer_shares(layers: pd.DataFrame, kind: str = "kernel") -> pd.DataFrame:
     rows = layers[(layers["kind"] == kind) & layers["variant"].isin(VARIANTS)]
     rows = rows.assign(share=100 * rows["kept"] / rows["prunable"], empty=rows["kept"] == 0)
     keys = [*KEYS, "position", "layer"]
-    empty = rows.groupby(keys, sort=False)["empty"].sum()
+    empty = rows.groupby(keys, dropna=False, sort=False)["empty"].sum()
     table = summed_up(rows, "share", keys).assign(empty=empty.to_numpy())
     return table.sort_values(["position"], kind="stable")
 

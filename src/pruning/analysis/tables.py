@@ -17,5 +17,5 @@ GATHERED = {
 
 
 def columns(name: str) -> tuple[str, ...]:
-    """Columns of a table; those that have trainings in them are all tidy."""
+    """Columns of a table; those that only have results of trainings in them are tidy."""
     return (MASK_TABLES | GATHERED).get(name, tidy.COLUMNS)

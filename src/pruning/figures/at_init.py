@@ -362,7 +362,7 @@ def _against_sparsity(
 ) -> Counter[str]:
     """Curves over the dense networks; ``limits`` are the curves that the ends are set by.
 
-    What left the frame comes back, see :func:`_mark_below`.
+    What left the frame comes back, see :func:`pruning.figures.replicates.mark_below`.
     """
     replicates.dense_band(panel, dense)
     positions = replicates.draw(panel, curves, "density")
@@ -370,7 +370,7 @@ def _against_sparsity(
     replicates.limit(panel, curves if limits is None else limits, dense, ylim)
     below: Counter[str] = Counter()
     for curve, at in zip(curves, positions, strict=True):
-        _mark_below(panel, curve, at, below)
+        replicates.mark_below(panel, curve, at, below)
     return below
 
 
@@ -394,7 +394,7 @@ def _against_time(
     replicates.limit(panel, [*curves, *levels], dense, ylim)
     below: Counter[str] = Counter()
     for curve, at in zip(curves, positions, strict=True):
-        _mark_below(panel, curve, at, below, by="pruned_at")
+        replicates.mark_below(panel, curve, at, below, by="pruned_at")
 
 
 def _lay_over(
@@ -406,7 +406,8 @@ def _lay_over(
 ) -> None:
     """Published accuracies: thin, dashed, in the colour of their variant, or of what ``by`` says.
 
-    ``below`` is what of the study's own has left the frame, see :func:`_mark_below`.
+    ``below`` is what of the study's own has left the frame, see
+    :func:`pruning.figures.replicates.mark_below`.
     """
     if published.empty:
         return
@@ -420,29 +421,7 @@ def _lay_over(
         rows = rows.sort_values("density")
         found = looks[name]
         panel.plot(rows["density"], rows["mean"], color=style.color(found), **line)
-        _mark_below(panel, Curve(found, rows), rows["density"], below, hollow=True)
-
-
-def _mark_below(
-    panel: Axes,
-    curve: Curve,
-    at: pd.Series,
-    below: Counter[str],
-    *,
-    by: str = "density",
-    hollow: bool = False,
-) -> None:
-    """Mark the points of a curve that left the frame, above those that did at the same place.
-
-    ``below`` counts them by place, in two digits of the column ``by``, and is brought up to date.
-    """
-    values = curve.rows.loc[at.index, "mean"]
-    out = at.index[values < panel.get_ylim()[0]]
-    if out.empty:
-        return
-    places = [f"{place:.2g}" for place in curve.rows.loc[out, by]]
-    style.arrowheads(panel, at[out], [below[p] for p in places], curve.look, hollow=hollow)
-    below.update(places)
+        replicates.mark_below(panel, Curve(found, rows), rows["density"], below, hollow=True)
 
 
 def _level_line(panel: Axes, curve: Curve) -> None:

@@ -4,13 +4,11 @@ Two faults explain its surprising results: it ranked batch-norm scales among the
 SynFlow had no masks to prune. Both are methods of their own; here they stand beside what is right.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
 
 from pruning.analysis import at_init
 from pruning.analysis.at_init import NORM_SCALES, WITHOUT_MASKS
@@ -157,7 +155,7 @@ def _draw_scales(axis: Axes, rows: pd.DataFrame, numbers: _Numbers) -> None:
     style.sparsity_axis(axis, rows["density"].tolist())
     axis.set_ylim(-5, 104)
     axis.set_ylabel("Norm scales kept (%)")
-    _explain(axis, {f"ranked, {variant}": line for variant, line in lines.items()})
+    style.explain(axis, {f"ranked, {variant}": line for variant, line in lines.items()})
 
 
 def _draw_accuracy(
@@ -176,7 +174,7 @@ def _draw_accuracy(
         axis.axhline(chance, color="0.3", linewidth=0.9, linestyle=":", label="Guessing", zorder=1)
         axis.set_ylim(0, 100)
     axis.set_ylabel("Test accuracy (%)")
-    _explain(axis, dict(zip(names, ("-", FAULTY), strict=True)))
+    style.explain(axis, dict(zip(names, ("-", FAULTY), strict=True)))
 
 
 def _draw_inverted(axis: Axes, rows: pd.DataFrame, numbers: _Numbers) -> None:
@@ -201,7 +199,7 @@ def _draw_removed(axis: Axes, rows: pd.DataFrame, numbers: _Numbers) -> None:
     axis.set_ylim(-5, 104)
     axis.set_xlabel("Sparsity asked for (%)")
     axis.set_ylabel("Weights removed (%)")
-    _explain(axis, {"with masks": "-", "without masks": FAULTY})
+    style.explain(axis, {"with masks": "-", "without masks": FAULTY})
 
 
 def _look(method: str) -> style.Style:
@@ -235,18 +233,6 @@ def _name_methods(axes: Sequence[Axes], rows: pd.DataFrame) -> None:
     axis = next(axis for axis in axes if axis.figure is not None)
     for method in _methods(rows):
         style.curve(axis, [], [], _look(method))
-
-
-def _explain(axis: Axes, lines: Mapping[str, Any]) -> None:
-    """Which line is which, in room made for it above the curves."""
-    low, high = axis.get_ylim()
-    ticks = [tick for tick in axis.get_yticks() if low <= tick <= high]
-    axis.set_yticks(ticks)
-    axis.set_ylim(low, high + 0.24 * (high - low))
-    handles = [
-        Line2D([], [], color="0.35", linestyle=line, label=label) for label, line in lines.items()
-    ]
-    axis.legend(handles=handles, loc="upper right", handlelength=2.6, borderaxespad=0.2)
 
 
 PANELS: Sequence[_Panel] = (

@@ -4,7 +4,7 @@ Weights that every layer keeps, from the table of layers; how sparse single
 output channels become (F5), from the table of channels.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +17,7 @@ from pruning.errors import PruningError
 from pruning.figures import replicates, style
 from pruning.figures.at_init import look
 from pruning.figures.context import Context, Drawn
+from pruning.figures.style import Style
 
 NAMED_LAYERS = 20  # more are numbered from the input, as are those with a long name
 NAME_LENGTH = 12
@@ -39,8 +40,9 @@ def layers(table: pd.DataFrame, context: Context) -> Drawn:
     figure, grid = style.grid(len(by_study), max(map(len, by_study)))
     for axes, panels in zip(grid, by_study, strict=True):
         for panel, rows in zip(axes, panels, strict=False):
-            bottom = _layer_axes(panel, rows)
-            _layer_lines(panel, rows, methods, bottom)
+            bottom = share_axes(panel, rows)
+            looks = {m: look(rows, m, methods) for m in methods if m in set(rows["method"])}
+            share_lines(panel, rows, looks, bottom)
             panel.set_title(_title(rows, context))
         for spare in axes[len(panels) :]:
             spare.remove()
@@ -122,8 +124,8 @@ def _title(rows: pd.DataFrame, context: Context) -> str:
     return style.title(context.title(rows["study"].iloc[0]), what)
 
 
-def _layer_axes(panel: Axes, rows: pd.DataFrame) -> float:
-    """Layers from left to right, shares on a log scale; where empty layers stand comes back."""
+def name_layers(panel: Axes, rows: pd.DataFrame) -> None:
+    """Layers from left to right, by name, or by number where there are many."""
     names = rows.drop_duplicates("position").set_index("position")["layer"].sort_index()
     names = names.str.removesuffix(".weight")
     panel.set_xlabel("Layer, from the input")
@@ -133,6 +135,11 @@ def _layer_axes(panel: Axes, rows: pd.DataFrame) -> float:
         ticks = names.index[:: 1 + len(names) // NAMED_LAYERS]
         panel.set_xticks(ticks, ticks + 1)
     panel.set_xlim(names.index.min() - 0.6, names.index.max() + 0.6)
+
+
+def share_axes(panel: Axes, rows: pd.DataFrame) -> float:
+    """Layers from left to right, shares on a log scale; where empty layers stand comes back."""
+    name_layers(panel, rows)
     panel.set_yscale("log")
     lowest = np.log10(rows.loc[rows["mean"] > 0, "mean"].min() if rows["mean"].any() else 1)
     decades = [10.0**power for power in range(int(np.floor(lowest)), 3)]
@@ -148,16 +155,23 @@ def _layer_axes(panel: Axes, rows: pd.DataFrame) -> float:
     return bottom
 
 
-def _layer_lines(panel: Axes, rows: pd.DataFrame, methods: Sequence[str], bottom: float) -> None:
+def share_lines(
+    panel: Axes,
+    rows: pd.DataFrame,
+    looks: Mapping[str, Style],
+    bottom: float,
+    *,
+    bars: bool = False,
+) -> None:
+    """A line of each method that has a look, layers that are empty in all replicates below."""
     density = rows["density"].iloc[0]
     style.reference_line(panel, 100 * density, "All layers together")
-    present = [method for method in methods if method in set(rows["method"])]
-    for place, method in enumerate(present):
+    for place, (method, found) in enumerate(looks.items()):
         line = rows[rows["method"] == method].sort_values("position")
-        found = look(rows, method, list(methods))
-        at = line["position"] + 0.035 * (place - (len(present) - 1) / 2)
+        at = line["position"] + 0.035 * (place - (len(looks) - 1) / 2)
         empty = line["mean"] == 0
-        style.curve(panel, at, line["mean"].where(~empty), found)
+        spread = line["std"] if bars and line["std"].notna().any() else None
+        style.curve(panel, at, line["mean"].where(~empty), found, spread)
         if not empty.any():
             continue
         panel.plot(

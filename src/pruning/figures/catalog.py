@@ -11,7 +11,7 @@ from typing import Any
 from pruning.at_init_study import Cell
 from pruning.errors import look_up
 from pruning.methods.at_init_rules import UNMODIFIED, is_faulty
-from pruning.papers import AT_INIT, REWINDING
+from pruning.papers import AT_INIT, GSM, REWINDING
 from pruning.study import STRUCTURED, Study
 
 # A new line changes no other figure; the line a figure uses is among its parameters.
@@ -90,6 +90,38 @@ def _prunes_later(study: Study) -> bool:
 def _repeats_faults(study: Study) -> bool:
     shown = (UNMODIFIED, "inverted")
     return any(cell.variant in shown for cell in _first_cells(study, faulty=True))
+
+
+def _has_gsm(study: Study) -> bool:
+    return _gsm(study) is not None
+
+
+def _varies_momentum(study: Study) -> bool:
+    return any(
+        "momentum" in options and options.get("reselect", True) for options in _gsm_options(study)
+    )
+
+
+def _freezes_selection(study: Study) -> bool:
+    return any(not options.get("reselect", True) for options in _gsm_options(study))
+
+
+def _prunes_single_layers(study: Study) -> bool:
+    return _has_gsm(study) and bool(_gsm(study).sensitivity)
+
+
+def _trains_gsm_tickets(study: Study) -> bool:
+    return _has_gsm(study) and bool(_gsm(study).tickets)
+
+
+def _gsm(study: Study) -> Any:
+    return getattr(study, "gsm", None)
+
+
+def _gsm_options(study: Study) -> list[Mapping[str, Any]]:
+    """What each ablation changes of the optimizer's options."""
+    ablations = _gsm(study).ablations if _has_gsm(study) else {}
+    return [changes.get("options", {}) for changes in ablations.values()]
 
 
 _COMPRESSION = "pruning.figures.rewinding:accuracy_vs_compression"
@@ -270,6 +302,96 @@ FIGURES |= {
         "really removed, (e) accuracy. " + _MEANS + _FRANKLE,
         _repeats_faults,
         tables=("at_init", "at_init_layers"),
+        overlays=(),
+    ),
+}
+
+_GSM = "pruning.figures.gsm:"
+_GSM_CURVES = "pruning.figures.gsm_curves:"
+_GSM_WEIGHTS = "pruning.figures.gsm_weights:"
+_LINES = "Lines are means over replicates, bands one standard deviation to each side."
+_DING = " Methods and terms are those of Ding et al. (NeurIPS 2019)."
+FIGURES |= {
+    "gsm_passive_decay": Entry(
+        f"{_GSM}passive_decay",
+        GSM,
+        "Size of a weight that begins at 1 and only gets passive updates, which are weight decay "
+        "and momentum (β) without a gradient, by iteration; computed, of no network. Dashed: 1e-3 "
+        "and 1e-4." + _DING,
+        _has_gsm,
+        {
+            "learning_rate": 5e-3,
+            "weight_decay": 5e-4,
+            "momenta": (0, 0.9, 0.95, 0.98, 0.99),
+            "iterations": 40_000,
+        },
+        tables=("gsm",),
+        overlays=(),
+    ),
+    "gsm_accuracy": Entry(
+        f"{_GSM}accuracy",
+        GSM,
+        "Test accuracy by compression ratio (1 / density): networks trained by GSM before and "
+        "after all but the largest weights are zeroed, the dense network pruned by magnitude, and "
+        "winning tickets by the masks of both. " + _MEANS + " Short bars and hollow arrowheads are "
+        "published." + _DING,
+        _has_gsm,
+        tables=("gsm",),
+        overlays=("gsm_published",),
+    ),
+    "gsm_momentum": Entry(
+        f"{_GSM_CURVES}momentum",
+        GSM,
+        "GSM trainings with different momentum (β) by epoch. Left: test accuracy before (dashed) "
+        "and after (solid) zeroing at that moment. Right: share of all prunable weights below 1e-3 "
+        "(solid) and 1e-4 (dashed), beside the share that is to be removed. " + _LINES + _DING,
+        _varies_momentum,
+        tables=("gsm_curves",),
+        overlays=(),
+    ),
+    "gsm_reselection": Entry(
+        f"{_GSM_CURVES}reselection",
+        GSM,
+        "Test accuracy by epoch of GSM trainings that select anew in each step which weights get "
+        "gradients, and of ones that keep the selection of the first step; before (dashed) and "
+        "after (solid) zeroing at that moment. " + _LINES + _DING,
+        _freezes_selection,
+        tables=("gsm_curves",),
+        overlays=(),
+    ),
+    "gsm_layers": Entry(
+        f"{_GSM_WEIGHTS}layers",
+        GSM,
+        "Left: share of its weights that each layer keeps under the masks of GSM and of magnitude. "
+        "Right: test accuracy of the dense network when one layer alone is pruned by magnitude; "
+        "above it the rank correlation over layers of the accuracy that is lost with the density "
+        "that GSM finds. Points are means over replicates, bars one standard deviation to each "
+        "side." + _DING,
+        _prunes_single_layers,
+        tables=("gsm_layers", "gsm_sensitivity"),
+        overlays=(),
+    ),
+    "gsm_tickets": Entry(
+        f"{_GSM_CURVES}tickets",
+        GSM,
+        "Test accuracy by epoch of winning tickets: the initial weights under the masks that GSM "
+        "and magnitude pruning find, trained as the dense network (thin) is. "
+        + _LINES
+        + " Arrowheads at the lower edge are of tickets that end below it."
+        + _DING,
+        _trains_gsm_tickets,
+        tables=("gsm_curves",),
+        overlays=(),
+    ),
+    "gsm_magnitudes": Entry(
+        f"{_GSM_WEIGHTS}magnitudes",
+        GSM,
+        "Sizes of all prunable weights before zeroing, of the network trained by GSM and of the "
+        "dense one it began with; the leftmost bin begins at 0. Shaded: between the largest weight "
+        "that zeroing removes and the smallest that it keeps (dotted), with the ratio of the two. "
+        "Means over replicates." + _DING,
+        _has_gsm,
+        tables=("gsm_magnitudes",),
         overlays=(),
     ),
 }

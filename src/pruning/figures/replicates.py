@@ -1,5 +1,6 @@
 """Curves of means over replicates with bars of one standard deviation, and what goes with them."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -106,6 +107,28 @@ def dense_band(axes: Axes, dense: pd.DataFrame) -> None:
     for row in dense.itertuples():
         spread = 0.0 if pd.isna(row.std) else row.std
         style.dense_band(axes, row.mean - spread, row.mean + spread, row.mean)
+
+
+def mark_below(
+    panel: Axes,
+    curve: Curve,
+    at: pd.Series,
+    below: Counter[str],
+    *,
+    by: str = "density",
+    hollow: bool = False,
+) -> None:
+    """Mark the points of a curve that left the frame, above those that did at the same place.
+
+    ``below`` counts them by place, in two digits of the column ``by``, and is brought up to date.
+    """
+    values = curve.rows.loc[at.index, "mean"]
+    out = at.index[values < panel.get_ylim()[0]]
+    if out.empty:
+        return
+    places = [f"{place:.2g}" for place in curve.rows.loc[out, by]]
+    style.arrowheads(panel, at[out], [below[p] for p in places], curve.look, hollow=hollow)
+    below.update(places)
 
 
 def counts(rows: pd.DataFrame, dense: pd.DataFrame | None = None) -> str:

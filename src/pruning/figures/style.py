@@ -2,7 +2,7 @@
 
 import io
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from pruning.errors import PruningError
@@ -70,6 +71,13 @@ AT_INIT = {
     "random_layerwise": Style("Random, by layer", "0.7", ">"),
     "lottery_ticket_whole_schedule": Style("Lottery ticket, whole schedule", "0.25", "p", ":"),
 }
+# Global sparse momentum SGD, what it is measured against, and winning tickets by the masks of both.
+GSM = {
+    "gsm": Style("GSM", 0, "o"),
+    "magnitude_without_retraining": Style("Magnitude, not retrained", 1, "s"),
+    "gsm_ticket": Style("GSM ticket", 2, "^"),
+    "magnitude_ticket": Style("Magnitude ticket", 4, "v"),
+}
 # What was done to a mask, where colour tells that. Where colour tells the method, the line does.
 VARIANTS = {
     "unmodified": Style("Unmodified", "0.15", "o", "-"),
@@ -77,7 +85,7 @@ VARIANTS = {
     "reinitialized": Style("Reinitialized", 5, "^", (0, (1, 1.2))),
     "inverted": Style("Inverted", 3, "v", (0, (4, 1.2, 1, 1.2))),
 }
-_KNOWN = METHODS | AT_INIT
+_KNOWN = METHODS | AT_INIT | GSM
 NETWORKS = {
     "lenet_300_100": "LeNet-300-100",
     "lenet_5": "LeNet-5",
@@ -93,6 +101,7 @@ NETWORKS = {
 }
 DATASETS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "tiny_imagenet": "Tiny ImageNet"}
 _SPARE_MARKERS = "PX*<>hdp"
+_ORDERED_MARKERS = "os^Dv"
 
 
 def method_style(method: str, methods: list[str]) -> Style:
@@ -123,8 +132,18 @@ def variant_look(variant: str) -> Style:
     return VARIANTS.get(variant, Style(name, 6, "P", (0, (6, 1, 1, 1))))
 
 
+def sequential(labels: Sequence[str], places: Sequence[float]) -> list[Style]:
+    """Styles of values that have an order, dark to light by their ``places`` from 0 to 1."""
+    shades = matplotlib.colormaps["viridis"]
+    return [
+        # Not up to the end, which is too light for a line on white.
+        Style(label, to_hex(shades(0.85 * place)), _ORDERED_MARKERS[i % len(_ORDERED_MARKERS)])
+        for i, (label, place) in enumerate(zip(labels, places, strict=True))
+    ]
+
+
 def order(methods: list[str]) -> list[str]:
-    """Legend order: as in :data:`METHODS` and :data:`AT_INIT`, then others by name."""
+    """Legend order: as in :data:`METHODS`, :data:`AT_INIT`, :data:`GSM`, then others by name."""
     return [m for m in _KNOWN if m in methods] + sorted(m for m in methods if m not in _KNOWN)
 
 
@@ -204,8 +223,10 @@ def percent_removed(density: float) -> str:
 
 
 def ratio(value: float, span: float = math.inf) -> str:
-    """A compression ratio for people: 1.40x, 9.31x, 22.7x; finer where ``span`` is small."""
-    return f"{value:#.3g}x" if span > 1.1 else f"{value:.3f}x"
+    """A compression ratio for people: 1.40x, 22.7x, 125x; finer where ``span`` is small."""
+    if span <= 1.1:
+        return f"{value:.3f}x"
+    return f"{value:#.3g}x" if value < 99.95 else f"{value:.0f}x"
 
 
 def reference_line(axes: Axes, value: float = 0, label: str | None = "Dense") -> None:
@@ -264,6 +285,24 @@ def curve(
         "capthick": 0.8,
     }
     axes.errorbar(x, y, yerr=bars, **usual | more)
+
+
+def band(axes: Axes, x: Any, low: Any, high: Any, look: Style) -> None:
+    """A spread around a line of many points, which bars would hide."""
+    axes.fill_between(x, low, high, color=color(look), alpha=0.16, linewidth=0, zorder=1.1)
+
+
+def explain(axes: Axes, lines: Mapping[str, Any], *, columns: int = 1) -> None:
+    """Which line is which in every colour, in room made for it above the curves."""
+    low, high = axes.get_ylim()
+    axes.set_yticks([tick for tick in axes.get_yticks() if low <= tick <= high])
+    rows = -(-len(lines) // columns)
+    axes.set_ylim(low, high + 0.12 * rows * (high - low))
+    handles = [
+        Line2D([], [], color="0.35", linestyle=line, label=label) for label, line in lines.items()
+    ]
+    look = {"handlelength": 2.6, "borderaxespad": 0.2}
+    axes.legend(handles=handles, loc="upper right", ncols=columns, **look)
 
 
 def dodged(values: pd.Series, place: int, count: int, *, log: bool) -> pd.Series:
