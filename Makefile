@@ -31,6 +31,7 @@ lint: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/epoch_time.py
 	$(BIN)/python benchmarks/scoring_time.py
+	$(BIN)/python benchmarks/gsm_step_time.py
 
 clean-venv:
 	rm -rf .venv

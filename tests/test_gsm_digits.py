@@ -1,6 +1,7 @@
 """What GSM is claimed to do, seen on the digits with three seeds (reference, section 9).
 
-LeNet-300-100 on 8x8 images at 60x, as in the reference's section 12 with fewer steps and more weight decay.
+LeNet-300-100 on 8x8 images at 60x, as in the
+reference's section 12 with fewer steps and more weight decay.
 """
 
 from dataclasses import dataclass

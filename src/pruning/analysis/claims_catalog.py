@@ -75,7 +75,7 @@ CLAIMS: dict[str, Entry] = {
         "Deep Neural Networks*, counted over this study's cells: how many satisfy each, and by how "
         "much the worst one misses it; and the paper's accuracies beside this study's.",
         "gsm",
-        lambda study: getattr(study, "gsm", None) is not None,
+        lambda study: study.gsm is not None,
         published=("gsm.csv",),
     ),
 }

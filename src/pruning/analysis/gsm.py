@@ -56,6 +56,6 @@ def published_for(
     return ACCURACIES.read_for(reference, network, dataset, folder)
 
 
-def same_density(densities: pd.Series, density: float) -> pd.Series:
+def same_density(densities: pd.Series, density: pd.Series | float) -> pd.Series:
     """Which densities are the wanted one, but for how a ratio and a count are rounded."""
     return (densities / density - 1).abs() <= SAME_DENSITY + 1e-9

@@ -93,7 +93,7 @@ def _repeats_faults(study: Study) -> bool:
 
 
 def _has_gsm(study: Study) -> bool:
-    return _gsm(study) is not None
+    return study.gsm is not None
 
 
 def _varies_momentum(study: Study) -> bool:
@@ -107,20 +107,16 @@ def _freezes_selection(study: Study) -> bool:
 
 
 def _prunes_single_layers(study: Study) -> bool:
-    return _has_gsm(study) and bool(_gsm(study).sensitivity)
+    return study.gsm is not None and bool(study.gsm.sensitivity)
 
 
 def _trains_gsm_tickets(study: Study) -> bool:
-    return _has_gsm(study) and bool(_gsm(study).tickets)
-
-
-def _gsm(study: Study) -> Any:
-    return getattr(study, "gsm", None)
+    return study.gsm is not None and bool(study.gsm.tickets)
 
 
 def _gsm_options(study: Study) -> list[Mapping[str, Any]]:
     """What each ablation changes of the optimizer's options."""
-    ablations = _gsm(study).ablations if _has_gsm(study) else {}
+    ablations = study.gsm.ablations if study.gsm else {}
     return [changes.get("options", {}) for changes in ablations.values()]
 
 

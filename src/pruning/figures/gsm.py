@@ -7,7 +7,6 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,21 +15,18 @@ from matplotlib.ticker import MaxNLocator
 
 from pruning.analysis import at_init
 from pruning.analysis import passive_decay as decay
-from pruning.analysis.tidy import read_table
-from pruning.errors import PruningError, unknown
+from pruning.analysis.gsm import published_for, same_density
+from pruning.errors import PruningError
 from pruning.figures import replicates, style
 from pruning.figures.context import Context, Drawn
 from pruning.figures.replicates import Curve
 from pruning.figures.style import Style
 
 KEYS = ("study", "network", "dataset", "method", "variant", "level", "density")
-PUBLISHED = ("source", "table", "network", "dataset", "method", "variant", "density", "accuracy",
-             "note")  # fmt: skip
 SOURCES = {"gsm2019": "Ding et al. 2019"}
 ACCURACY = "Test accuracy (%)"
 POINTS = 400  # of a trajectory that are drawn
 SMALL = (1e-3, 1e-4)  # what counts as small when weights are counted
-SAME = 0.02  # relative difference of densities that are meant to be the same
 BESIDE = 0.12  # distance of two methods, in parts of that of two compression ratios
 FEW = 2  # points, between which a line would say nothing
 # Open markers are networks before zeroing, so these are of another kind.
@@ -191,27 +187,15 @@ def _published(here: pd.DataFrame, context: Context) -> pd.DataFrame:
     source = context.option(study, "gsm_published")
     if source is None:
         return here.iloc[:0]
-    table = _published_for(source, network, dataset, context.resources)
+    table = published_for(source, network, dataset, context.resources)
     ours = here.loc[here["zeroing"] != "before", [*KEYS, "zeroing"]]
     pairs = ours.merge(
         table[["source", "method", "density", "accuracy"]], on="method", suffixes=("", "_theirs")
     )
-    pairs = pairs[(pairs["density_theirs"] / pairs["density"] - 1).abs() < SAME]
+    pairs = pairs[same_density(pairs["density_theirs"], pairs["density"])]
     pairs = pairs.rename(columns={"accuracy": "mean"}).drop(columns="density_theirs")
     # A dense network may be published once for every ratio it was pruned to.
     return pairs.dropna(subset="mean").drop_duplicates(ignore_index=True)
-
-
-def _published_for(source: str, network: str, dataset: str, folder: Path | str) -> pd.DataFrame:
-    """Published accuracies of one network, in percent: :data:`PUBLISHED`."""
-    table = read_table(Path(folder, "gsm.csv"), PUBLISHED)
-    if source not in set(table["source"]):
-        raise unknown("source of published accuracies", source, set(table["source"]))
-    table = table[table["source"] == source]
-    names = table["network"] + ":" + table["dataset"]
-    if f"{network}:{dataset}" not in set(names):
-        raise unknown(f"network of {source}", f"{network}:{dataset}", set(names))
-    return table[names == f"{network}:{dataset}"]
 
 
 def _curves(
