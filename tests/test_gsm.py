@@ -16,6 +16,7 @@ from pruning.methods.gsm import GSM
 from pruning.methods.gsm_training import shrinkage, train_gsm
 from pruning.methods.zeroing import EDGES, histogram, keep_largest, probe, sensitivity, share_below
 from pruning.models.resnet import resnet8
+from pruning.study import load_study
 from pruning.training import optimizers
 from pruning.training.checkpoint import load_state, save_state
 from pruning.training.evaluate import evaluate_splits
@@ -24,7 +25,7 @@ from pruning.training.optimizers import OptimizerConfig
 from pruning.training.recipe import Recipe
 from pruning.training.resume import ResumeFile
 from pruning.training.state import load_into
-from tests.conftest import assert_same_state
+from tests.conftest import REPOSITORY, SCHEMAS, assert_same_state
 
 SETTINGS = {"lr": 0.05, "momentum": 0.9, "weight_decay": 1e-3}
 
@@ -362,6 +363,25 @@ def test_shrinkage_is_the_sum_over_the_schedule():
     timeline = recipe().timeline(640)
     rates = [0.05 * min(1, step / 10) for step in range(30)]
     assert shrinkage(timeline) == pytest.approx(sum(rates) * 1e-3 / 0.1)
+
+
+@pytest.mark.parametrize(
+    ("name", "images", "expected"),
+    [
+        ("gsm2019_lenet300", 60_000, 18.9),
+        ("gsm2019_lenet5", 60_000, 18.9),
+        ("gsm2019_resnet56", 50_000, 8.0),
+        ("gsm_mnist_lenet300", 60_000, 18.9),
+        ("gsm_mnist_lenet5", 60_000, 18.9),
+    ],
+)
+def test_studies_shrink_passive_weights_as_far_as_the_authors(name, images, expected):
+    """Section 10 of the reference: the budget that a shortened recipe has to keep."""
+    study = load_study(REPOSITORY / f"config/studies/{name}.yaml", SCHEMAS / "study.schema.yaml")
+    for level in study.gsm.levels:
+        how = Recipe.from_dict(study.gsm.training_recipe("unmodified", level))
+        assert shrinkage(how.timeline(images)) == pytest.approx(expected, abs=0.1)
+        assert how.optimizer.options["density"] == study.gsm.densities[level - 1]
 
 
 # Zeroing.

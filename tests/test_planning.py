@@ -43,6 +43,18 @@ def test_the_steps_of_the_paper():
     assert "2,700 jobs" in describe(planned, study)
 
 
+def test_the_steps_of_ding_et_al():
+    """Section 3 of the reference: 234 and 781 steps an epoch."""
+    _, lenet = shipped("gsm2019_lenet5")
+    # Three seeds; GSM at two ratios and once frozen; two tickets at each ratio.
+    assert lenet.steps == {
+        "dense": 3 * 46_800, "gsm": 3 * 3 * 65_520, "ticket": 3 * 4 * 46_800}  # fmt: skip
+    _, resnet = shipped("gsm2019_resnet56")
+    assert resnet.steps == {"dense": 3 * 390_500, "gsm": 3 * 3 * 468_600}
+    assert lenet.jobs["sensitivity"] == 3
+    assert "gather" in lenet.jobs
+
+
 def test_resized_data_sets_cost_less():
     _, small = shipped("cifar10_desk")
     assert small.macs_per_step < 3 * 128 * 1_000_000
