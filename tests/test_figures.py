@@ -353,7 +353,7 @@ def at_init_figures(study, *methods, epochs=None):
         if cell.method in methods and (epochs is None or cell.epoch in epochs)
     )
     at_init = dataclasses.replace(study.at_init, cells=cells)
-    names = figures_of(dataclasses.replace(study, rewinding=None, at_init=at_init))
+    names = figures_of(dataclasses.replace(study, rewinding=None, at_init=at_init, gsm=None))
     return [name.removeprefix("at_init_") for name in names]
 
 
@@ -366,6 +366,13 @@ def test_figures_are_listed_for_the_studies_that_have_them():
     assert set(names) < set(FIGURES)
     assert {"at_init_accuracy", "at_init_ablations", "at_init_when"} < set(names)
     assert "at_init_reproduction_errors" not in names
+    assert {"gsm_accuracy", "gsm_momentum", "gsm_reselection", "gsm_tickets"} < set(names)
+    no_ablations = dataclasses.replace(digits.gsm, ablations={}, sensitivity=())
+    only_gsm = dataclasses.replace(digits, rewinding=None, at_init=None, gsm=no_ablations)
+    assert figures_of(only_gsm) == [
+        "gsm_passive_decay", "gsm_accuracy", "gsm_tickets", "gsm_magnitudes"
+    ]  # fmt: skip
+    digits = dataclasses.replace(digits, gsm=None)
     at_init = digits.at_init
     at_once = dataclasses.replace(at_init, cells=tuple(c for c in at_init.cells if not c.epoch))
     few = figures_of(dataclasses.replace(digits, rewinding=None, at_init=at_once))

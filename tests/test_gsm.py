@@ -314,6 +314,7 @@ def test_training_by_gsm_goes_on_from_the_weights_and_writes_down_what_zeroing_w
     how = recipe()
     trained = train_gsm(task, dense, how, seed=1)
     last, names = trained.metrics[-1], task.prunable()
+    assert trained.state.step == how.timeline(len(task.data.train)).total_steps  # from step 0
     weights = {n: trained.state.weights[n] for n in names}
     assert not trained.state.masks
     assert all((w != 0).any() for w in weights.values())
@@ -428,6 +429,12 @@ def test_the_histogram_counts_every_weight_once():
     [half] = [row for row in rows if row["low"] <= 0.5 < row["high"]]
     assert half["count"] == 1
     assert all(a["high"] == b["low"] for a, b in itertools.pairwise(rows))
+
+
+def test_the_share_of_small_weights_counts_magnitudes_below_the_limit():
+    weights = {"a": torch.tensor([0.0, -5e-4]), "b": torch.tensor([[1e-3, -1.5e-3, 2.0]])}
+    assert share_below(weights, 1e-3) == 2 / 5
+    assert share_below(weights, 2e-3) == 4 / 5
 
 
 def test_sensitivity_prunes_one_layer_at_a_time(make_task):

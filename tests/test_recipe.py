@@ -44,6 +44,7 @@ def test_recipe_of_renda2020_value_by_value():
     assert recipe["optimizer"] == {
         "name": "sgd",
         "weight_decay": 2e-4,
+        "bias_rate": 1,
         "decay_exclude": [],
         "options": {"momentum": 0.9, "nesterov": False},
     }
