@@ -688,7 +688,8 @@ def gsm_figures(study, **section):
 
 
 def test_figures_are_listed_for_the_studies_that_have_them():
-    study = find_study("digits", REPOSITORY / "config" / "studies", SCHEMAS / "study.schema.yaml")
+    folder, schema = REPOSITORY / "config" / "studies", SCHEMAS / "study.schema.yaml"
+    study = find_study("digits", folder, schema)
     always = ["passive_decay", "accuracy", "magnitudes"]
     assert gsm_figures(study) == always
     assert gsm_figures(study, sensitivity=(0.1,)) == ["passive_decay", "accuracy", "layers",
@@ -700,6 +701,6 @@ def test_figures_are_listed_for_the_studies_that_have_them():
     assert found == ["passive_decay", "accuracy", "reselection", "magnitudes"]
     assert gsm_figures(study, ablations={"s": {"learning_rate": 0.1}}) == always
     names = [name for name in FIGURES if name.startswith("gsm_")]
-    assert not set(names) & set(figures_of(study))
+    assert not set(names) & set(figures_of(find_study("mnist_lenet300", folder, schema)))
     assert {FIGURES[name].category for name in names} == {GSM}
     assert len(names) == 7

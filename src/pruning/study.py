@@ -259,7 +259,7 @@ def _study(name: str, document: dict[str, Any]) -> Study:
 def _check_figure(
     options: dict[str, Any], rewinding: Rewinding | None, at_init: AtInit | None
 ) -> None:
-    for key in ("ylim", "at_init_ylim"):
+    for key in ("ylim", "at_init_ylim", "gsm_ylim"):
         low, high = options.get(key, (0, 1))
         if not low < high:
             raise PruningError(f"figure.{key} must rise, it is {options[key]}.")
