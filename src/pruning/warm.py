@@ -12,6 +12,7 @@ the same bytes. Without a warm process - on a cluster node, in a notebook - scri
 - A script that is killed takes its child along; a child that is killed fails its script.
 """
 
+import atexit
 import contextlib
 import ctypes
 import json
@@ -43,8 +44,16 @@ def start() -> None:
         os.rmdir(folder)
         return
     command = [sys.executable, "-m", "pruning.warm", address, str(os.getpid())]
-    subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    # It would notice, but a cluster kills what is left of a job at once, and then its socket stays.
+    atexit.register(_end, process)
     os.environ[ADDRESS] = address
+
+
+def _end(process: subprocess.Popen) -> None:
+    process.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=5)
 
 
 def hand_over() -> None:
@@ -75,6 +84,7 @@ def hand_over() -> None:
 def serve(address: str, parent: int) -> None:
     """Fork a child per request until the process ``parent`` is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the scripts, which reach us
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # tidies up below
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(address)
     listener.listen(256)
@@ -90,6 +100,7 @@ def serve(address: str, parent: int) -> None:
                     _hung_up(connection, jobs)
             _reap(jobs)
     finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         for pid in jobs:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -169,6 +180,7 @@ def _run(request: dict, fds: list[int]) -> None:
     code = 1
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         for target, fd in enumerate(fds):
             os.dup2(fd, target)
         os.environ.clear()

@@ -25,6 +25,8 @@ from pruning.methods.retraining_rules import rule
 from pruning.schema import check_document
 from pruning.study import Mode, Study, find_study
 
+SHORT = 10  # minutes of `resources.runtime` up to which a study's jobs share submissions
+
 
 def for_rules(function: Callable[..., Any]) -> Callable[..., Any]:
     """For functions that rules call: the user's mistakes end the run with their message alone.
@@ -404,6 +406,45 @@ class Workflow:
     def runtime(self, wildcards: Any, attempt: int) -> int:
         """Minutes that a training job may take; twice as long with every retry."""
         return self.study(wildcards.study).resources["runtime"] * 2 ** (attempt - 1)
+
+    def pruning_runtime(self, wildcards: Any, attempt: int) -> int:
+        """As :meth:`runtime`, of cutting a mask, which never takes as long as a long training."""
+        return min(self.runtime(wildcards, attempt), 60 * 2 ** (attempt - 1))
+
+    def group(self, name: str) -> Any:
+        """A function for ``group:``: these jobs of a short study share submissions to a cluster.
+
+        Args:
+            name: of the group, before the profile's ``group-components`` divide it.
+        """
+
+        @for_rules
+        def group(wildcards: Any) -> str | None:
+            short = self.study(wildcards.study).resources["runtime"] <= SHORT
+            return f"short_{name}" if short else None
+
+        return group
+
+    @for_rules
+    def level_group(self, wildcards: Any) -> str | None:
+        """As :meth:`group`, for pruning and retraining.
+
+        In a long study a mask that only one training waits for goes with it, as queueing may take
+        hours and cutting a mask takes seconds; all others go together.
+        """
+        study = self.study(wildcards.study)
+        if study.resources["runtime"] <= SHORT:
+            return "short_levels"
+        cuts = hasattr(wildcards, "chain")
+        if cuts:
+            chain = wildcards.chain
+        else:
+            place = (wildcards.mode, wildcards.method, wildcards.time)
+            chain = layout.cell_chain(study, *place)
+        if chain.startswith(("iterative/", "algorithm_1/")):
+            level = f"{study.name}/seed{wildcards.seed}/{chain}/level{wildcards.level}"
+            return level.replace("/", "_")
+        return "masks" if cuts else None
 
     # -- collecting ---------------------------------------------------------------
 

@@ -12,6 +12,8 @@ rule at_init:
         "logs/{study}/seed{seed}/at_init/{method}/{variant}/e{epoch}/level{level}/train.log",
     benchmark:
         "logs/{study}/seed{seed}/at_init/{method}/{variant}/e{epoch}/level{level}/train.benchmark.tsv"
+    group:
+        plan.group("levels")
     threads: plan.threads
     resources:
         gpu=plan.gpu,

@@ -2,7 +2,7 @@ import os
 
 from snakemake.utils import validate
 
-from pruning import gsm_study, layout, papers, study, warm
+from pruning import cluster, gsm_study, layout, papers, study, warm
 from pruning.analysis import claims_catalog
 from pruning.figures import catalog
 from pruning.gsm_plan import GsmPlan

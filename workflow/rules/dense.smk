@@ -12,6 +12,8 @@ rule dense:
         "logs/{study}/seed{seed}/dense.log",
     benchmark:
         "logs/{study}/seed{seed}/dense.benchmark.tsv"
+    group:
+        plan.group("dense")
     threads: plan.threads
     resources:
         gpu=plan.gpu,
@@ -33,6 +35,8 @@ rule rewind_state:
         "logs/{study}/seed{seed}/rewind_states/t{time}.log",
     benchmark:
         "logs/{study}/seed{seed}/rewind_states/t{time}.benchmark.tsv"
+    group:
+        plan.group("dense")
     threads: plan.threads
     resources:
         gpu=plan.gpu,

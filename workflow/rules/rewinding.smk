@@ -9,10 +9,12 @@ rule prune:
         "logs/{study}/seed{seed}/{chain}/level{level}/prune.log",
     benchmark:
         "logs/{study}/seed{seed}/{chain}/level{level}/prune.benchmark.tsv"
+    group:
+        plan.level_group
     threads: 1
     resources:
         mem_mb=plan.mem_mb,
-        runtime=plan.runtime,
+        runtime=plan.pruning_runtime,
     params:
         stage=plan.prune_stage,
         level=plan.prune_params,
@@ -33,6 +35,8 @@ rule retrain:
         "logs/{study}/seed{seed}/{mode}/{method}/t{time}/level{level}/retrain.log",
     benchmark:
         "logs/{study}/seed{seed}/{mode}/{method}/t{time}/level{level}/retrain.benchmark.tsv"
+    group:
+        plan.level_group
     threads: plan.threads
     resources:
         gpu=plan.gpu,
