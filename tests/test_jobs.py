@@ -94,6 +94,20 @@ def test_devices(monkeypatch, tmp_path):
         assert name == "cuda:0"
 
 
+def test_jobs_of_slurm_on_one_node_do_not_wait_for_each_others_gpus(monkeypatch, tmp_path):
+    import torch
+
+    from pruning import gpu_slots
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(gpu_slots, "default_folder", lambda: tmp_path)
+    # Hidden from each other, so each counts from 0; of the node they are 2 and 3.
+    first, second = ({"CUDA_VISIBLE_DEVICES": "0", "SLURM_STEP_GPUS": n} for n in "23")
+    with device("cuda", first) as a, device("cuda", second) as b:
+        assert (a, b) == ("cuda:0", "cuda:0")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["gpu2-slot0.lock", "gpu3-slot0.lock"]
+
+
 @pytest.fixture(scope="module")
 def warm(tmp_path_factory):
     """A warm process, its address in the environment of what `run` starts."""

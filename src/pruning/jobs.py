@@ -97,8 +97,19 @@ def device(wanted: str, environment: Mapping[str, str] = os.environ) -> Iterator
     share = environment.get("PRUNING_JOBS_PER_GPU", "1")
     if not share.isdigit():
         raise PruningError(f"PRUNING_JOBS_PER_GPU must be a whole number, it is {share!r}.")
-    with gpu_slot(count, int(share), environment.get("CUDA_VISIBLE_DEVICES", "")) as index:
+    with gpu_slot(count, int(share), _visible(count, environment)) as index:
         yield f"cuda:{index}"
+
+
+def _visible(count: int, environment: Mapping[str, str]) -> str:
+    """Names of the GPUs that this process sees, the same for all jobs on this machine.
+
+    Where Slurm hides a node's other GPUs, CUDA_VISIBLE_DEVICES begins with 0 in every job.
+    """
+    of_step = environment.get("SLURM_STEP_GPUS", "")
+    if len(of_step.split(",")) == count and of_step:
+        return of_step
+    return environment.get("CUDA_VISIBLE_DEVICES", "")
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ study's training often less than one. A workflow run therefore keeps one *warm* 
 machine. A job's script still is a process of its own, with its own outputs, log and exit code; it
 only hands its script over (:func:`hand_over`) and waits. The child is a fork of the warm process,
 runs the same script with the same arguments, environment, folder and standard streams, and trains
-the same bytes. Without a warm process - on a cluster node, in a notebook - scripts just run.
+the same bytes. Without a warm process - a single job on a cluster, a notebook - scripts just run.
 
 - The warm process never computes, so there are no threads or generator states to inherit.
 - It ends with the process that started it, and takes its children along.

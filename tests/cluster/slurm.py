@@ -125,8 +125,7 @@ def stop(folder: Path) -> None:
         os.kill(pid, signal.SIGTERM)
         if not _wait(lambda p=program: not _running(folder, p), 20):
             os.kill(pid, signal.SIGKILL)
-    # Job steps are processes of their own; they name the folder's spool in their environment.
-    for pid in _stepd(folder):
+    for pid in processes(folder):  # of jobs that would not go
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
 
@@ -232,18 +231,23 @@ def _running(folder: Path, program: str) -> int:
     return pid if os.fsencode(folder) in command and state != "Z" else 0
 
 
-def _stepd(folder: Path) -> list[int]:
-    """Processes of jobs, which have SLURM_CONF of this folder in their environment."""
-    mark = b"SLURM_CONF=" + os.fsencode(folder / "slurm.conf")
+def processes(folder: Path) -> list[int]:
+    """All processes of this cluster: the three, their helpers, and jobs."""
+    mark = os.fsencode(folder.resolve()) + b"/"
     found = []
     for place in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            variables = (place / "environ").read_bytes().split(b"\0")
-            if mark in variables and b"SLURM_JOB_ID=" in b"".join(
-                v[:13] for v in variables if v.startswith(b"SLURM_JOB_ID=")
-            ):
+            of_job = b"SLURM_CONF=" + mark + b"slurm.conf" in (place / "environ").read_bytes()
+            of_three = _name(place) in (*PROGRAMS, "slurmstepd") and (
+                mark in (place / "cmdline").read_bytes() or of_job
+            )
+            if of_three or (of_job and b"SLURM_JOB_ID=" in (place / "environ").read_bytes()):
                 found.append(int(place.name))
     return found
+
+
+def _name(place: Path) -> str:
+    return (place / "comm").read_text().strip()
 
 
 def _wait(condition: object, seconds: float) -> bool:

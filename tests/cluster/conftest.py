@@ -1,0 +1,98 @@
+"""A Slurm of one node, and projects whose Snakemake sends its jobs there."""
+
+import shutil
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.cluster import slurm as cluster
+from tests.conftest import REPOSITORY
+from tests.workflow.conftest import SNAKEMAKE, TINY, Project, finished_once, make_project
+
+__all__ = ["finished_once"]
+
+PROFILES = ["--profile", "workflow/profiles/slurm", "--profile", "tests/cluster/profile.yaml"]
+SHORT = TINY + "resources: {runtime: 5, mem_mb: 2000}\n"
+
+
+@dataclass
+class ClusterProject(Project):
+    """A checkout whose Snakemake submits."""
+
+    slurm: Path = None
+
+    def environment(self):
+        environment = super().environment() | cluster.environment(self.slurm)
+        return environment | {"HOME": str(self.slurm / "home")}
+
+    def submit(self, *arguments, check=True):
+        """Run Snakemake with its jobs in Slurm; its whole output."""
+        return self.snakemake(*arguments, *PROFILES, check=check, cores=1)
+
+    def start_submitting(self, *arguments):
+        """Start that; a log is at `self.log`."""
+        with self.log.open("w") as log:
+            return subprocess.Popen(
+                [*SNAKEMAKE, "--cores", "1", *arguments, *PROFILES],
+                cwd=self.root, env=self.environment(), start_new_session=True,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            )  # fmt: skip
+
+    @property
+    def log(self):
+        return self.root / "run.log"
+
+    def command(self, *command):
+        """What a command of Slurm prints."""
+        return subprocess.run(
+            command, env=self.environment(), capture_output=True, text=True, check=True, timeout=60
+        ).stdout
+
+    def copy(self, to):
+        """A copy; its `snakemake` runs here."""
+        return ClusterProject(super().copy(to).root, self.slurm)
+
+    def study(self, old, new):
+        self.edit("config/studies/tiny.yaml", old, new)
+
+
+@pytest.fixture(scope="session")
+def slurm():
+    """A cluster, its folder. Two pretended GPUs."""
+    reason = cluster.missing()
+    if reason:
+        pytest.skip(f"no Slurm here: {reason}")
+    # Not pytest's folder: its name may be too long for a socket.
+    folder = Path(tempfile.mkdtemp(prefix="slurm-"))
+    try:
+        (folder / "home").mkdir()
+        cluster.start(folder, gpus=2, kill_wait=5)
+        yield folder
+    finally:
+        cluster.stop(folder)
+        left = cluster.processes(folder)
+        shutil.rmtree(folder)
+        assert not left, f"still running: {left}"
+
+
+@pytest.fixture
+def project(slurm, tmp_path):
+    """A project with a short tiny study; its jobs are cancelled at the end."""
+    root = make_project(tmp_path / "project").root
+    shutil.copytree(REPOSITORY / "tests/cluster", root / "tests/cluster")
+    (root / "config/studies/tiny.yaml").write_text(SHORT)
+    project = ClusterProject(root, slurm)
+    yield project
+    project.command("scancel", "--me")
+    wait_until(lambda: not project.command("squeue", "--me", "--noheader"), 60)
+
+
+def wait_until(condition, seconds=120):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.1)

@@ -1,0 +1,182 @@
+"""The cluster profile, submitted to a Slurm."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+
+from tests.cluster import slurm as cluster
+from tests.cluster.conftest import PROFILES, wait_until
+from tests.conftest import REPOSITORY
+from tests.test_packaging import blocks
+
+FIGURE = "plots/tiny/rewind_vs_finetune.pdf"
+DENSE = "results/tiny/seed0/dense/state.safetensors"
+LONG = ("epochs: 3", "epochs: 400")
+SUBMITTED = re.compile(r"has been submitted with SLURM jobid (\d+)")
+
+
+def submissions(output):
+    return SUBMITTED.findall(output)
+
+
+def resume_file(project):
+    return project.root / "results/tiny/seed0/dense.resume/index.json"
+
+
+def wait_for_training(project, run):
+    """Until a training has written what it could resume from; the number of its job."""
+
+    def begun():
+        assert run.poll() is None, project.log.read_text()
+        return resume_file(project).exists()
+
+    wait_until(begun, 300)
+    return submissions(project.log.read_text())[-1]
+
+
+def test_a_short_study_takes_few_submissions_and_ends_in_the_same_bytes(project, finished_once):
+    output = project.submit(FIGURE)
+    jobs = submissions(output)
+    assert len(jobs) == 3  # data; dense and rewind states; two chains of two levels
+    assert "13 of 13 steps (100%) done" in output
+    assert project.files() == finished_once.files()
+    chains = project.command("scontrol", "show", "job", jobs[-1])
+    assert "NumCPUs=1 " in chains
+    assert "MinMemoryNode=2000M" in chains  # of one job: they run one after another
+    assert "TimeLimit=00:40:00" in chains  # of four trainings and four prunings
+
+
+def test_a_long_study_takes_a_submission_for_a_training_with_its_mask(project):
+    project.study("runtime: 5", "runtime: 90")
+    project.study("levels: 2", "levels: 1")
+    output = project.submit(FIGURE.replace(".pdf", ".csv"))
+    assert len(submissions(output)) == 5  # data, dense, a rewind state, two levels
+    level = project.command("scontrol", "show", "job", submissions(output)[-1])
+    assert "TimeLimit=02:30:00" in level  # a mask an hour at most
+
+
+def test_the_default_figure_is_the_same_as_of_a_local_run(project, tmp_path):
+    local = project.copy(tmp_path / "local")
+    local.snakemake("plots/rewind_vs_finetune.pdf")
+    output = project.submit("plots/rewind_vs_finetune.pdf")
+    assert len(submissions(output)) <= 5
+    csv = "plots/rewind_vs_finetune.csv"
+    assert (project.root / csv).read_bytes() == (local.root / csv).read_bytes()
+
+
+def test_a_cancelled_training_goes_on_with_the_same_command_and_ends_in_the_same_bytes(
+    project, tmp_path
+):
+    project.study(*LONG)
+    whole = project.copy(tmp_path / "whole")
+    run = project.start_submitting(DENSE, "--retries", "0")
+    job = wait_for_training(project, run)
+    project.command("scancel", job)
+    assert run.wait(timeout=200) != 0
+    assert "out of" not in project.log.read_text()  # nothing to raise
+    assert not (project.root / DENSE).exists()
+    done = json.loads(resume_file(project).read_text())["done"]
+    output = project.submit(DENSE, "--retries", "0")
+    assert len(submissions(output)) == 1
+    log = (project.root / "logs/tiny/seed0/dense.log").read_text()
+    assert f"resumed after {done} of" in log
+    whole.snakemake(DENSE)
+    assert project.files() == whole.files()
+    assert not resume_file(project).exists()
+
+
+def test_interrupting_snakemake_cancels_its_jobs(project):
+    project.study(*LONG)
+    run = project.start_submitting(DENSE)
+    wait_for_training(project, run)
+    os.killpg(run.pid, signal.SIGINT)
+    assert run.wait(timeout=120) != 0
+    wait_until(lambda: not project.command("squeue", "--me", "--noheader"), 60)
+
+
+def test_out_of_memory_says_which_stage_and_what_to_raise(project):
+    project.study(*LONG)
+    project.study("mem_mb: 2000", "mem_mb: 450")
+    output = project.submit(DENSE, "--retries", "0", check=False)
+    assert (
+        "Error: study tiny, seed 0, rule dense: out of memory; its last attempt had 450 MB. Raise "
+        "`mem_mb` under `resources` in config/studies/tiny.yaml and repeat the command."
+    ) in output
+    project.study("mem_mb: 450", "mem_mb: 2000")
+    project.submit(DENSE)
+
+
+def test_out_of_time_says_which_stage_and_what_to_raise_and_the_training_goes_on(project):
+    project.study("epochs: 3", "epochs: 4000")
+    project.study("runtime: 5", "runtime: 1")
+    output = project.submit(DENSE, "--retries", "0", check=False)
+    assert (
+        "Error: study tiny, seed 0, rule dense: out of time; its last attempt had 1 minutes. Raise "
+        "`runtime` under `resources` in config/studies/tiny.yaml and repeat the command."
+    ) in output
+    assert json.loads(resume_file(project).read_text())["done"] > 0
+
+
+def test_jobs_on_one_node_get_a_gpu_each(project):
+    """The GPUs are pretended, so the trainings run on the CPU beside them."""
+    project.study("runtime: 5", "runtime: 60")
+    project.study("seeds: [0]", "seeds: [0, 1]")
+    project.study("epochs: 3", "epochs: 4000")
+    targets = [DENSE, DENSE.replace("seed0", "seed1")]
+    run = project.start_submitting(*targets, "--set-resources", "dense:gpu=1")
+
+    def of_each():
+        assert run.poll() is None, project.log.read_text()
+        shown = project.command("scontrol", "--details", "show", "job")
+        return sorted(re.findall(r"GRES=gpu:1\(IDX:(\d)\)", shown))
+
+    wait_until(lambda: of_each() == ["0", "1"], 200)
+    os.killpg(run.pid, signal.SIGINT)
+    run.wait(timeout=120)
+
+
+def test_every_command_of_the_document_runs(project):
+    """In its order, on the tiny study, with what a cluster without accounting needs."""
+    project.edit("config/config.yaml", "studies: [digits]", "studies: [tiny]")
+    shown = blocks(REPOSITORY / "docs/cluster.md", "sh")
+    assert len(shown) >= 8
+    settings = " ".join(PROFILES[2:])
+    last = project.root / "results/tiny/seed0/iterative/lr_rewind/t2/level2/state.safetensors"
+    for block in shown:
+        last.unlink(missing_ok=True)  # so that there is something to submit
+        script = block.replace("--profile workflow/profiles/slurm ", f"{' '.join(PROFILES)} ", 1)
+        if settings in block:
+            script = block  # says so itself
+        run = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", script], cwd=project.root,
+            env=project.environment(), capture_output=True, text=True,
+        )  # fmt: skip
+        assert run.returncode == 0, f"{block}\n{run.stdout}{run.stderr}"
+    assert (project.root / "plots/rewind_vs_finetune.pdf").exists()
+    assert not cluster.processes(project.slurm / "home/slurm")
+
+
+def test_a_cluster_leaves_no_process_and_needs_an_empty_folder_only(slurm, tmp_path):
+    for _ in range(2):  # again in the same folder
+        cluster.start(tmp_path / "second")
+        assert cluster.processes(tmp_path / "second")
+        cluster.stop(tmp_path / "second")
+        assert not cluster.processes(tmp_path / "second")
+    assert cluster.processes(slurm)  # the first lives on
+
+
+def test_a_machine_without_slurm_is_told_what_to_install(monkeypatch):
+    monkeypatch.setattr(cluster, "_find", lambda program: None)
+    assert "apt-get install slurm-wlm munge" in cluster.missing()
+
+
+def test_a_folder_with_too_long_a_name_says_so(tmp_path):
+    run = subprocess.run(
+        [sys.executable, REPOSITORY / "tests/cluster/slurm.py", "start", tmp_path / ("x" * 100)],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert run.returncode != 0
+    assert "Traceback" not in run.stderr

@@ -1,0 +1,110 @@
+"""What is said when Slurm ends a job, from logs as Slurm and Snakemake write them."""
+
+import pytest
+
+from pruning.cluster import reasons, runs_group
+
+SUBMITTED = """
+[Sat Nov 21 15:19:25 2026]
+rule dense:
+    output: results/tiny/seed0/dense/state.safetensors
+    jobid: 7
+    wildcards: study=tiny, seed=0
+    resources: tmpdir=<TBD>, mem_mb=120, mem=120 MB, runtime=30, gpu=0
+Job 7 has been submitted with SLURM jobid 14 (log: {log}).
+[Sat Nov 21 15:19:46 2026]
+Error in rule dense:
+    message: SLURM-job '14' failed, SLURM status is: 'FAILED'.
+    jobid: 7
+"""
+# The outer Snakemake on the node knows the group, the inner one runs it.
+NODE = """
+    rule retrain:
+        jobid: 5
+        wildcards: study=tiny, seed=0, mode=one_shot, level=2
+        resources: mem_mb=1500, runtime=5
+Provided cores: 1 (use --cores to define parallelism)
+
+localrule prune:
+    jobid: 0
+    wildcards: study=tiny, seed=0, chain=one_shot, level=1
+    resources: mem_mb=1500, runtime=5
+Finished jobid: 0 (Rule: prune)
+
+localrule retrain:
+    jobid: 5
+    wildcards: study=tiny, seed=0, mode=one_shot, level=1
+    resources: mem_mb=1500, mem=1.5 GB, runtime=5, gpu=0
+Error in rule retrain:
+    jobid: 5
+"""
+OUT_OF_TIME = "slurmstepd: error: *** JOB 3 ON n CANCELLED AT 2026-11-21 DUE TO TIME LIMIT ***\n"
+CGROUP = "slurmstepd: error: Detected 1 oom_kill event in StepId=3.0. Some of the step tasks...\n"
+SAMPLED = "slurmstepd: error: StepId=14.batch exceeded memory limit (5 > 4), being killed\n"
+CANCELLED = "slurmstepd: error: *** JOB 3 ON n CANCELLED AT 2026-11-21T15:19:32 ***\n"
+
+
+@pytest.fixture
+def said(tmp_path):
+    """What is said when the last of these logs of Slurm is of a job that failed."""
+
+    def say(*logs, main=SUBMITTED):
+        text = ""
+        for number, log in enumerate(logs):
+            path = tmp_path / f"{number}.log"
+            if log is not None:
+                path.write_text(log)
+            text += main.format(log=path)
+        (tmp_path / "snakemake.log").write_text(text)
+        return reasons(tmp_path / "snakemake.log", "config/studies")
+
+    return say
+
+
+def test_the_stage_that_was_running_in_a_group_is_named_and_no_other(said):
+    (message,) = said(NODE + OUT_OF_TIME)
+    assert message == (
+        "study tiny, seed 0, mode one_shot, level 1, rule retrain: out of time; its last attempt "
+        "had 5 minutes. Raise `runtime` under `resources` in config/studies/tiny.yaml and repeat "
+        "the command."
+    )
+    (message,) = said(NODE + CGROUP)
+    assert "rule retrain: out of memory; its last attempt had 1500 MB. Raise `mem_mb`" in message
+
+
+def test_a_job_that_dies_before_its_stage_starts_is_named_as_it_was_submitted(said):
+    (message,) = said("Building DAG of jobs...\n" + SAMPLED)
+    assert message.startswith(
+        "study tiny, seed 0, rule dense: out of memory; its last attempt had 120"
+    )
+
+
+def test_only_a_last_attempt_counts(said):
+    assert said(NODE + OUT_OF_TIME, NODE + "ValueError\n") == []
+    assert said(NODE + OUT_OF_TIME, None) == []  # succeeded: its log is deleted
+    assert len(said(NODE + OUT_OF_TIME, NODE + SAMPLED)) == 1
+
+
+@pytest.mark.parametrize("log", [NODE + CANCELLED, NODE + "CUDA out of memory.", ""])
+def test_nothing_is_said_of_other_ends(said, log):
+    assert said(log) == []
+
+
+def test_a_rule_without_a_study_has_its_resource_on_the_command_line(said):
+    main = SUBMITTED.replace("rule dense", "rule prepare_data").replace(
+        "study=tiny, seed=0", "dataset=x"
+    )
+    (message,) = said(SAMPLED, main=main)
+    assert "dataset x, rule prepare_data: out of memory" in message
+    assert "--set-resources prepare_data:mem_mb=..." in message
+
+
+def test_a_local_run_has_no_slurm_logs(said):
+    assert said(main="Error in rule dense:\n") == []
+
+
+def test_only_the_snakemake_that_runs_a_group_has_a_warm_process():
+    group = ["snakemake", "--local-groupid", "5e38be9b"]
+    assert runs_group(group)
+    assert not runs_group([*group, "--executor", "slurm-jobstep"])
+    assert not runs_group(["snakemake", "--mode", "remote"])
