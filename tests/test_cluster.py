@@ -56,7 +56,7 @@ def said(tmp_path):
                 path.write_text(log)
             text += main.format(log=path)
         (tmp_path / "snakemake.log").write_text(text)
-        return reasons(tmp_path / "snakemake.log", "config/studies")
+        return reasons([tmp_path / "snakemake.log"], "config/studies")
 
     return say
 
@@ -65,7 +65,7 @@ def test_the_stage_that_was_running_in_a_group_is_named_and_no_other(said):
     (message,) = said(NODE + OUT_OF_TIME)
     assert message == (
         "study tiny, seed 0, mode one_shot, level 1, rule retrain: out of time; its last attempt "
-        "had 5 minutes. Raise `runtime` under `resources` in config/studies/tiny.yaml and repeat "
+        "had 5 min. Raise `runtime` under `resources` in config/studies/tiny.yaml and repeat "
         "the command."
     )
     (message,) = said(NODE + CGROUP)

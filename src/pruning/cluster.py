@@ -1,7 +1,7 @@
 """What a run on a cluster needs besides its profile: a node's part, and why a job ended."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,7 @@ ENDED_BY = {
     "memory": re.compile(r"exceeded memory limit|oom[_-]kill|OOM Killed|Out Of Memory"),
     "time": re.compile(r"DUE TO TIME LIMIT"),
 }
-RESOURCES = {"memory": ("mem_mb", "MB"), "time": ("runtime", "minutes")}
+RESOURCES = {"memory": ("mem_mb", "MB"), "time": ("runtime", "min")}
 
 SUBMITTED = re.compile(r"^Job (\S+) has been submitted with SLURM jobid \S+ \(log: (.+)\)\.$", re.M)
 BLOCK = re.compile(r"^ *(?:local)?(?:rule|checkpoint) (\w+):\n((?: +\S.*(?:\n|\Z))+)", re.M)
@@ -44,17 +44,17 @@ def runs_group(arguments: list[str]) -> bool:
     return "--local-groupid" in arguments and "--executor" not in arguments
 
 
-def reasons(log: Path | str, studies: Path | str) -> list[str]:
+def reasons(logs: Iterable[Path | str], studies: Path | str) -> list[str]:
     """What to raise for jobs that Slurm ended for want of memory or time.
 
     Args:
-        log: Snakemake's log of a run that failed. It says where the logs of Slurm are.
+        logs: Snakemake's logs of a run that failed. They say where the logs of Slurm are.
         studies: the folder of the study files.
 
     Returns:
         A paragraph for every stage that was running when its last attempt was ended.
     """
-    text = Path(log).read_text(errors="replace")
+    text = "\n".join(Path(log).read_text(errors="replace") for log in logs)
     found = []
     for job, path in dict(SUBMITTED.findall(text)).items():  # the last attempt of each
         try:

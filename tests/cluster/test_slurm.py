@@ -114,7 +114,7 @@ def test_out_of_time_says_which_stage_and_what_to_raise_and_the_training_goes_on
     project.study("runtime: 5", "runtime: 1")
     output = project.submit(DENSE, "--retries", "0", check=False)
     assert (
-        "Error: study tiny, seed 0, rule dense: out of time; its last attempt had 1 minutes. Raise "
+        "Error: study tiny, seed 0, rule dense: out of time; its last attempt had 1 min. Raise "
         "`runtime` under `resources` in config/studies/tiny.yaml and repeat the command."
     ) in output
     assert json.loads(resume_file(project).read_text())["done"] > 0
