@@ -6,6 +6,9 @@ import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 from tests.cluster import slurm as cluster
 from tests.cluster.conftest import PROFILES, wait_until
@@ -157,6 +160,21 @@ def test_every_command_of_the_document_runs(project):
         assert run.returncode == 0, f"{block}\n{run.stdout}{run.stderr}"
     assert (project.root / "plots/rewind_vs_finetune.pdf").exists()
     assert not cluster.processes(project.slurm / "home/slurm")
+
+
+def test_the_command_for_other_schedulers_runs(project):
+    plugin = pytest.importorskip("snakemake_executor_plugin_cluster_generic")
+    text = (REPOSITORY / "docs/cluster.md").read_text()
+    (command,) = re.findall(r"^    (snakemake .*\n(?: {8}.*\n)+)", text, re.M)
+    environment = project.environment()
+    environment["PYTHONPATH"] += f":{Path(plugin.__file__).parents[1]}"
+    run = subprocess.run(
+        ["bash", "-c", command.replace("plots/rewind_vs_finetune.pdf", DENSE)],
+        cwd=project.root, env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert "NumCPUs=1 " in project.command("scontrol", "show", "job")
+    assert (project.root / DENSE).exists()
 
 
 def test_a_cluster_leaves_no_process_and_needs_an_empty_folder_only(slurm, tmp_path):
