@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -17,6 +18,17 @@ __all__ = ["finished_once"]
 
 PROFILES = ["--profile", "workflow/profiles/slurm", "--profile", "tests/cluster/profile.yaml"]
 SHORT = TINY + "resources: {runtime: 5, mem_mb: 2000}\n"
+
+# Ends a cluster with the process that has it, however that ends: a killed pytest tidies nothing.
+GUARD = """
+import pathlib, shutil, sys
+from tests.cluster import slurm
+folder = pathlib.Path(sys.argv[1])
+sys.stdin.read()
+for place in (folder / "home/slurm", folder):
+    slurm.stop(place)
+shutil.rmtree(folder)
+"""
 
 
 @dataclass
@@ -68,15 +80,19 @@ def slurm():
         pytest.skip(f"no Slurm here: {reason}")
     # Not pytest's folder: its name may be too long for a socket.
     folder = Path(tempfile.mkdtemp(prefix="slurm-"))
+    guard = subprocess.Popen(
+        [sys.executable, "-c", GUARD, folder], cwd=REPOSITORY, stdin=subprocess.PIPE,
+        start_new_session=True,
+    )  # fmt: skip
     try:
         (folder / "home").mkdir()
         cluster.start(folder, gpus=2, kill_wait=5)
         yield folder
     finally:
-        cluster.stop(folder)
-        left = cluster.processes(folder)
-        shutil.rmtree(folder)
-        assert not left, f"still running: {left}"
+        guard.stdin.close()
+        guard.wait()
+        assert not cluster.processes(folder)
+        assert not folder.exists()
 
 
 @pytest.fixture
