@@ -12,6 +12,8 @@ rule gsm:
         "logs/{study}/seed{seed}/gsm/training/{variant}/level{level}.log",
     benchmark:
         "logs/{study}/seed{seed}/gsm/training/{variant}/level{level}.benchmark.tsv"
+    group:
+        plan.group("levels")
     threads: plan.threads
     resources:
         gpu=plan.gpu,
@@ -38,6 +40,8 @@ rule zero:
         "logs/{study}/seed{seed}/gsm/{zeroed}/{variant}/level{level}.log",
     benchmark:
         "logs/{study}/seed{seed}/gsm/{zeroed}/{variant}/level{level}.benchmark.tsv"
+    group:
+        plan.group("levels")
     threads: plan.threads
     resources:
         gpu=plan.gpu,
@@ -63,6 +67,8 @@ rule ticket:
         "logs/{study}/seed{seed}/gsm/{ticket}/{variant}/level{level}.log",
     benchmark:
         "logs/{study}/seed{seed}/gsm/{ticket}/{variant}/level{level}.benchmark.tsv"
+    group:
+        plan.group("levels")
     threads: plan.threads
     resources:
         gpu=plan.gpu,
@@ -85,6 +91,8 @@ rule sensitivity:
         "logs/{study}/seed{seed}/gsm/sensitivity.log",
     benchmark:
         "logs/{study}/seed{seed}/gsm/sensitivity.benchmark.tsv"
+    group:
+        plan.group("levels")
     threads: plan.threads
     resources:
         gpu=plan.gpu,
