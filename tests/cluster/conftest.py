@@ -5,14 +5,21 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from tests.cluster import slurm as cluster
 from tests.conftest import REPOSITORY
-from tests.workflow.conftest import SNAKEMAKE, TINY, Project, finished_once, make_project
+from tests.workflow.conftest import (
+    SNAKEMAKE,
+    TINY,
+    Project,
+    finished_once,
+    kill_group,
+    make_project,
+)
 
 __all__ = ["finished_once"]
 
@@ -20,11 +27,16 @@ PROFILES = ["--profile", "workflow/profiles/slurm", "--profile", "tests/cluster/
 SHORT = TINY + "resources: {runtime: 5, mem_mb: 2000}\n"
 
 # Ends a cluster with the process that has it, however that ends: a killed pytest tidies nothing.
+# A Snakemake that has lost its cluster would wait for it forever.
 GUARD = """
-import pathlib, shutil, sys
+import contextlib, os, pathlib, shutil, signal, sys
 from tests.cluster import slurm
 folder = pathlib.Path(sys.argv[1])
 sys.stdin.read()
+for place in pathlib.Path("/proc").glob("[0-9]*"):
+    with contextlib.suppress(OSError):
+        if b"\\0HOME=" + os.fsencode(folder / "home") + b"\\0" in (place / "environ").read_bytes():
+            os.kill(int(place.name), signal.SIGKILL)
 for place in (folder / "home/slurm", folder):
     slurm.stop(place)
 shutil.rmtree(folder)
@@ -36,6 +48,7 @@ class ClusterProject(Project):
     """A checkout whose Snakemake submits."""
 
     slurm: Path = None
+    started: list = field(default_factory=list)
 
     def environment(self):
         environment = super().environment() | cluster.environment(self.slurm)
@@ -48,11 +61,13 @@ class ClusterProject(Project):
     def start_submitting(self, *arguments):
         """Start that; a log is at `self.log`."""
         with self.log.open("w") as log:
-            return subprocess.Popen(
+            run = subprocess.Popen(
                 [*SNAKEMAKE, "--cores", "1", *arguments, *PROFILES],
                 cwd=self.root, env=self.environment(), start_new_session=True,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
+        self.started.append(run)
+        return run
 
     @property
     def log(self):
@@ -103,6 +118,9 @@ def project(slurm, tmp_path):
     (root / "config/studies/tiny.yaml").write_text(SHORT)
     project = ClusterProject(root, slurm)
     yield project
+    for run in project.started:
+        if run.poll() is None:
+            kill_group(run)
     project.command("scancel", "--me")
     wait_until(lambda: not project.command("squeue", "--me", "--noheader"), 60)
 
