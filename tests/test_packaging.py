@@ -1,6 +1,7 @@
 """The documents' promises: what they show runs, what they list agrees."""
 
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -42,7 +43,7 @@ def test_the_manual_of_studies_names_every_network():
 
 def test_every_snakemake_command_of_the_documents_is_valid():
     commands = [
-        line.split("#")[0].split()
+        shlex.split(line, comments=True)
         for path in DOCUMENTS
         for block in blocks(path, "sh")
         for line in block.splitlines()

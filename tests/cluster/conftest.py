@@ -56,13 +56,13 @@ class ClusterProject(Project):
 
     def submit(self, *arguments, check=True):
         """Run Snakemake with its jobs in Slurm; its whole output."""
-        return self.snakemake(*arguments, *PROFILES, check=check, cores=1)
+        return self.snakemake(*arguments, *PROFILES, check=check, cores=None)
 
     def start_submitting(self, *arguments):
         """Start that; a log is at `self.log`."""
         with self.log.open("w") as log:
             run = subprocess.Popen(
-                [*SNAKEMAKE, "--cores", "1", *arguments, *PROFILES],
+                [*SNAKEMAKE, *arguments, *PROFILES],
                 cwd=self.root, env=self.environment(), start_new_session=True,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip

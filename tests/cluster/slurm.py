@@ -35,7 +35,8 @@ SlurmdPort={node_port}
 SlurmUser={user}
 SlurmdUser={user}
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge.socket
+# A job that is requeued waits until its credential expires, by default two minutes.
+AuthInfo=socket={folder}/munge.socket,cred_expire=5
 CryptoType=crypto/munge
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool
@@ -46,7 +47,7 @@ SlurmdLogFile={folder}/slurmd.log
 AccountingStorageType=accounting_storage/none
 JobCompType=jobcomp/none
 ProctrackType=proctrack/linuxproc
-TaskPlugin=task/{task}
+TaskPlugin=task/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU_Memory
 SchedulerParameters=sched_interval=1
@@ -157,7 +158,7 @@ def _start_slurm(folder: Path, configuration: Path, memory: int, gpus: int, kill
             folder=folder, host=host, node=NODE, user=getpass.getuser(),
             controller_port=ports[0], node_port=ports[1], cpus=os.cpu_count(),
             memory=memory or _memory(), gres=f"Gres=gpu:{gpus}" if gpus else "",
-            kill_wait=kill_wait, task="affinity",
+            kill_wait=kill_wait,
         ).lstrip()
     )  # fmt: skip
     cards = [folder / f"gpu{number}" for number in range(gpus)]

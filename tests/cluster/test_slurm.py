@@ -6,9 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-from pathlib import Path
-
-import pytest
 
 from tests.cluster import slurm as cluster
 from tests.cluster.conftest import PROFILES, wait_until
@@ -17,7 +14,7 @@ from tests.test_packaging import blocks
 
 FIGURE = "plots/tiny/rewind_vs_finetune.pdf"
 DENSE = "results/tiny/seed0/dense/state.safetensors"
-LONG = ("epochs: 3", "epochs: 400")
+LONG = ("epochs: 3", "epochs: 2000")
 SUBMITTED = re.compile(r"has been submitted with SLURM jobid (\d+)")
 
 
@@ -59,6 +56,7 @@ def test_the_default_figure_is_the_same_as_of_a_local_run(project, tmp_path):
 def test_a_long_study_takes_a_submission_for_a_training_with_its_mask(project):
     project.study("runtime: 5", "runtime: 90")
     project.study("levels: 2", "levels: 1")
+    project.study("  epochs: 3", "  epochs: 3\n  threads: 2")
     project.snakemake("results/tiny/seed0/rewind_states/t2.safetensors")
     output = project.submit(FIGURE.replace(".pdf", ".csv"))
     jobs = submissions(output)
@@ -66,24 +64,31 @@ def test_a_long_study_takes_a_submission_for_a_training_with_its_mask(project):
     for job in jobs:
         level = project.command("scontrol", "show", "job", job)
         assert "TimeLimit=02:30:00" in level  # a mask an hour at most
+        assert "NumCPUs=2 " in level
 
 
-def test_a_cancelled_training_goes_on_with_the_same_command_and_ends_in_the_same_bytes(
+def test_a_training_that_is_requeued_and_cancelled_goes_on_and_ends_in_the_same_bytes(
     project, tmp_path
 ):
     project.study(*LONG)
     whole = project.copy(tmp_path / "whole")
+    log = project.root / "logs/tiny/seed0/dense.log"
     run = project.start_submitting(DENSE, "--retries", "0")
     job = wait_for_training(project, run)
+
+    project.command("scontrol", "requeue", job)  # as Slurm does when it preempts
+    wait_until(lambda: log.exists() and "resumed after" in log.read_text())
+    assert submissions(project.log.read_text())[-1] == job  # Snakemake had nothing to do
+
     project.command("scancel", job)
     assert run.wait(timeout=200) != 0
     assert "out of" not in project.log.read_text()  # nothing to raise
     assert not (project.root / DENSE).exists()
     done = json.loads(resume_file(project).read_text())["done"]
-    output = project.submit(DENSE, "--retries", "0")
+
+    output = project.submit(DENSE, "--retries", "0")  # the same command
     assert len(submissions(output)) == 1
-    log = (project.root / "logs/tiny/seed0/dense.log").read_text()
-    assert f"resumed after {done} of" in log
+    assert f"resumed after {done} of" in log.read_text()
     whole.snakemake(DENSE)
     assert project.files() == whole.files()
     assert not resume_file(project).exists()
@@ -148,21 +153,6 @@ def test_every_command_of_the_document_runs(project):
         assert run.returncode == 0, f"{block}\n{run.stdout}{run.stderr}"
     assert (project.root / "plots/rewind_vs_finetune.pdf").exists()
     assert not cluster.processes(project.slurm / "home/slurm")
-
-
-def test_the_command_for_other_schedulers_runs(project):
-    plugin = pytest.importorskip("snakemake_executor_plugin_cluster_generic")
-    text = (REPOSITORY / "docs/cluster.md").read_text()
-    (command,) = re.findall(r"^    (snakemake .*\n(?: {8}.*\n)+)", text, re.M)
-    environment = project.environment()
-    environment["PYTHONPATH"] += f":{Path(plugin.__file__).parents[1]}"
-    run = subprocess.run(
-        ["bash", "-c", command.replace("plots/rewind_vs_finetune.pdf", DENSE)],
-        cwd=project.root, env=environment, capture_output=True, text=True,
-    )  # fmt: skip
-    assert run.returncode == 0, run.stderr
-    assert "NumCPUs=1 " in project.command("scontrol", "show", "job")
-    assert (project.root / DENSE).exists()
 
 
 def test_a_cluster_leaves_no_process_and_needs_an_empty_folder_only(slurm, tmp_path):

@@ -40,7 +40,7 @@ class Project:
     def snakemake(self, *arguments, check=True, cores=2):
         """Run Snakemake; its whole output."""
         run = subprocess.run(
-            [*SNAKEMAKE, "--cores", str(cores), *arguments],
+            [*SNAKEMAKE, *(["--cores", str(cores)] if cores else []), *arguments],
             cwd=self.root, env=self.environment(), capture_output=True, text=True,
         )  # fmt: skip
         output = run.stdout + run.stderr
