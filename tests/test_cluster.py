@@ -1,8 +1,16 @@
-"""What is said when Slurm ends a job, from logs as Slurm and Snakemake write them."""
+"""Which jobs share submissions, and what is said when Slurm ends one.
+
+That from logs as Slurm and Snakemake write them.
+"""
+
+from types import SimpleNamespace
 
 import pytest
+import yaml
 
 from pruning.cluster import reasons, runs_group
+from pruning.workflow import Workflow
+from tests.conftest import REPOSITORY, SCHEMAS
 
 SUBMITTED = """
 [Sat Nov 21 15:19:25 2026]
@@ -108,3 +116,57 @@ def test_only_the_snakemake_that_runs_a_group_has_a_warm_process():
     assert runs_group(group)
     assert not runs_group([*group, "--executor", "slurm-jobstep"])
     assert not runs_group(["snakemake", "--mode", "remote"])
+
+
+@pytest.fixture(scope="module")
+def plan():
+    config = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text())
+    return Workflow(config | {"study_folder": str(REPOSITORY / "config/studies")}, SCHEMAS)
+
+
+def prune(plan, study, chain, level=3):
+    wildcards = SimpleNamespace(study=study, seed="0", chain=chain, level=level)
+    return plan.prune_group(wildcards)
+
+
+def retrain(plan, study, mode, level=3, seed="0"):
+    place = {"mode": mode, "method": "lr_rewind", "time": "182"}
+    return plan.retrain_group(SimpleNamespace(study=study, seed=seed, level=level, **place))
+
+
+def test_jobs_of_a_short_study_go_together(plan):
+    assert prune(plan, "digits", "iterative/lr_rewind/t20") == "short_levels"
+    assert prune(plan, "digits", "at_init/snip/inverted/e0") == "short_levels"
+    assert retrain(plan, "digits", "iterative") == "short_levels"
+    assert plan.group("dense")(SimpleNamespace(study="digits")) == "short_dense"
+
+
+def test_a_long_training_goes_alone_or_with_the_mask_that_is_its_own(plan):
+    study = "renda2020_resnet20"
+    own = retrain(plan, study, "iterative")
+    assert prune(plan, study, "iterative/lr_rewind/t182") == own
+    others = [retrain(plan, study, "iterative", level=4), retrain(plan, study, "iterative", seed=1)]
+    assert len({own, *others}) == 3
+    assert retrain(plan, study, "one_shot") is None
+    assert plan.group("dense")(SimpleNamespace(study=study)) is None
+
+
+@pytest.mark.parametrize(
+    ("study", "chain"),
+    [
+        ("renda2020_resnet20", "one_shot"),
+        ("at_init_resnet20", "at_init/snip/inverted/e0"),
+        ("gsm2019_resnet56", "gsm/gsm/unmodified"),
+    ],
+)
+def test_masks_that_no_training_has_to_itself_go_together(plan, study, chain):
+    assert prune(plan, study, chain) == "masks"
+
+
+def test_a_job_that_trains_nothing_asks_for_little_time(plan):
+    def of(study):
+        wildcards = SimpleNamespace(study=study)
+        return [plan.quick_runtime(wildcards, attempt) for attempt in (1, 2)]
+
+    assert of("digits") == [2, 4]
+    assert of("renda2020_resnet20") == [20, 40]

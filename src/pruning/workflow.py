@@ -25,6 +25,7 @@ from pruning.methods.retraining_rules import rule
 from pruning.schema import check_document
 from pruning.study import Mode, Study, find_study
 
+QUICK = 20  # minutes of a job that trains nothing, in a study whose trainings take longer
 SHORT = 10  # minutes of `resources.runtime` up to which a study's jobs share submissions
 
 
@@ -407,9 +408,9 @@ class Workflow:
         """Minutes that a training job may take; twice as long with every retry."""
         return self.study(wildcards.study).resources["runtime"] * 2 ** (attempt - 1)
 
-    def pruning_runtime(self, wildcards: Any, attempt: int) -> int:
-        """As :meth:`runtime`, of cutting a mask, which never takes as long as a long training."""
-        return min(self.runtime(wildcards, attempt), 60 * 2 ** (attempt - 1))
+    def quick_runtime(self, wildcards: Any, attempt: int) -> int:
+        """As :meth:`runtime`, of a job that trains nothing."""
+        return min(self.runtime(wildcards, attempt), QUICK * 2 ** (attempt - 1))
 
     def group(self, name: str) -> Any:
         """A function for ``group:``: these jobs of a short study share submissions to a cluster.
@@ -426,25 +427,30 @@ class Workflow:
         return group
 
     @for_rules
-    def level_group(self, wildcards: Any) -> str | None:
-        """As :meth:`group`, for pruning and retraining.
+    def prune_group(self, wildcards: Any) -> str:
+        """As :meth:`group`, for cutting masks.
 
         In a long study a mask that only one training waits for goes with it, as queueing may take
         hours and cutting a mask takes seconds; all others go together.
         """
+        return self._level_group(wildcards, wildcards.chain) or "masks"
+
+    @for_rules
+    def retrain_group(self, wildcards: Any) -> str | None:
+        """As :meth:`prune_group`, for the training."""
+        study = self.study(wildcards.study)
+        place = (wildcards.mode, wildcards.method, wildcards.time)
+        return self._level_group(wildcards, layout.cell_chain(study, *place))
+
+    def _level_group(self, wildcards: Any, chain: str) -> str | None:
         study = self.study(wildcards.study)
         if study.resources["runtime"] <= SHORT:
             return "short_levels"
-        cuts = hasattr(wildcards, "chain")
-        if cuts:
-            chain = wildcards.chain
-        else:
-            place = (wildcards.mode, wildcards.method, wildcards.time)
-            chain = layout.cell_chain(study, *place)
-        if chain.startswith(("iterative/", "algorithm_1/")):
+        chained = [f"{name}/" for name, mode in study.modes.items() if mode.chained]
+        if chain.startswith(tuple(chained)):  # masks of one training's own
             level = f"{study.name}/seed{wildcards.seed}/{chain}/level{wildcards.level}"
             return level.replace("/", "_")
-        return "masks" if cuts else None
+        return None
 
     # -- collecting ---------------------------------------------------------------
 

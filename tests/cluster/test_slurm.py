@@ -63,7 +63,7 @@ def test_a_long_study_takes_a_submission_for_a_training_with_its_mask(project):
     assert len(jobs) == 2  # of two methods
     for job in jobs:
         level = project.command("scontrol", "show", "job", job)
-        assert "TimeLimit=02:30:00" in level  # a mask an hour at most
+        assert "TimeLimit=01:50:00" in level  # 90 minutes, 20 for the mask
         assert "NumCPUs=2 " in level
 
 

@@ -46,7 +46,7 @@ rule zero:
     resources:
         gpu=plan.gpu,
         mem_mb=plan.mem_mb,
-        runtime=plan.runtime,
+        runtime=plan.quick_runtime,
     params:
         stage=plan.stage("zero"),
         cell=gsm.zero_params,
@@ -97,7 +97,7 @@ rule sensitivity:
     resources:
         gpu=plan.gpu,
         mem_mb=plan.mem_mb,
-        runtime=plan.runtime,
+        runtime=plan.quick_runtime,
     params:
         stage=plan.stage("sensitivity"),
         densities=gsm.sensitivity_params,

@@ -10,11 +10,11 @@ rule prune:
     benchmark:
         "logs/{study}/seed{seed}/{chain}/level{level}/prune.benchmark.tsv"
     group:
-        plan.level_group
+        plan.prune_group
     threads: 1
     resources:
         mem_mb=plan.mem_mb,
-        runtime=plan.pruning_runtime,
+        runtime=plan.quick_runtime,
     params:
         stage=plan.prune_stage,
         level=plan.prune_params,
@@ -36,7 +36,7 @@ rule retrain:
     benchmark:
         "logs/{study}/seed{seed}/{mode}/{method}/t{time}/level{level}/retrain.benchmark.tsv"
     group:
-        plan.level_group
+        plan.retrain_group
     threads: plan.threads
     resources:
         gpu=plan.gpu,
