@@ -26,6 +26,11 @@ REPOSITORY = Path(__file__).parents[1]
 SCHEMAS = REPOSITORY / "workflow" / "schemas"
 
 
+def pytest_xdist_auto_num_workers():
+    """One more than there are cores, as tests of the cluster wait most of their time."""
+    return os.cpu_count() + 1
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread():
     torch.set_num_threads(1)

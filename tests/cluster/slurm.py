@@ -19,6 +19,7 @@ import stat
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 PROGRAMS = ("munged", "slurmctld", "slurmd")
@@ -251,7 +252,7 @@ def _name(place: Path) -> str:
     return (place / "comm").read_text().strip()
 
 
-def _wait(condition: object, seconds: float) -> bool:
+def _wait(condition: Callable[[], object], seconds: float) -> bool:
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:

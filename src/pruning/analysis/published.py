@@ -38,7 +38,7 @@ def read_cells(name: str, folder: Path | str = FOLDER) -> pd.DataFrame:
         PruningError: there is no such file, or it lacks a column.
     """
     table = read_table(_file(name, folder), [c for c in COLUMNS if c not in DERIVED])
-    table["variant"] = table["variant"].fillna("")
+    table["variant"] = table["variant"].astype(object).fillna("")
     table["study"] = f"{name}_" + table["network"]
     table["compression_ratio"] = 1 / table["density"]
     return table[list(COLUMNS)]
@@ -97,7 +97,7 @@ class Accuracies:
         if source not in set(table["source"]):
             raise unknown("source of published accuracies", source, set(table["source"]))
         table = table[table["source"] == source].reset_index(drop=True)
-        return table.assign(variant=table["variant"].fillna(""))
+        return table.assign(variant=table["variant"].astype(object).fillna(""))
 
     def check(self, reference: str, folder: Path | str = FOLDER) -> None:
         """Refuse a ``<source>`` or ``<source>:<network>:<dataset>`` that was never published.
