@@ -20,7 +20,7 @@ figure: $(READY)
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores 8 plots/rewind_vs_finetune.pdf
 
 test: $(READY)
-	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest -n auto --dist worksteal
+	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest -n auto --dist loadgroup --no-loadscope-reorder
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -31,6 +31,16 @@ def pytest_xdist_auto_num_workers():
     return os.cpu_count() + 1
 
 
+def pytest_collection_modifyitems(items):
+    """With ``--dist loadgroup`` a file's tests run in one worker, as they share what they set up.
+
+    Those of the cluster wait beside each other.
+    """
+    for item in items:
+        if item.path.parent.name != "cluster":
+            item.add_marker(pytest.mark.xdist_group(f"{item.path.parent.name}/{item.path.stem}"))
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread():
     torch.set_num_threads(1)
