@@ -31,14 +31,18 @@ def pytest_xdist_auto_num_workers():
     return os.cpu_count() + 1
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the marks in its own
 def pytest_collection_modifyitems(items):
     """With ``--dist loadgroup`` a file's tests run in one worker, as they share what they set up.
 
-    Those of the cluster wait beside each other.
+    Those of the cluster wait beside each other. What takes longest begins first.
     """
+    slow = {"cluster": 0, "workflow": 1}
+    items.sort(key=lambda item: slow.get(item.path.parent.name, 2))
     for item in items:
-        if item.path.parent.name != "cluster":
-            item.add_marker(pytest.mark.xdist_group(f"{item.path.parent.name}/{item.path.stem}"))
+        folder = item.path.parent.name
+        if folder != "cluster":
+            item.add_marker(pytest.mark.xdist_group(f"{folder}/{item.path.stem}"))
 
 
 @pytest.fixture(autouse=True, scope="session")
