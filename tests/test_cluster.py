@@ -3,6 +3,7 @@
 That from logs as Slurm and Snakemake write them.
 """
 
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -129,38 +130,68 @@ def prune(plan, study, chain, level=3):
     return plan.prune_group(wildcards)
 
 
-def retrain(plan, study, mode, level=3, seed="0"):
-    place = {"mode": mode, "method": "lr_rewind", "time": "182"}
-    return plan.retrain_group(SimpleNamespace(study=study, seed=seed, level=level, **place))
+def retrain(plan, study, **changes):
+    place = {"mode": "iterative", "method": "lr_rewind", "time": "182", "level": 3, "seed": "0"}
+    return plan.retrain_group(SimpleNamespace(**{"study": study} | place | changes))
 
 
 def test_jobs_of_a_short_study_go_together(plan):
     assert prune(plan, "digits", "iterative/lr_rewind/t20") == "short_levels"
     assert prune(plan, "digits", "at_init/snip/inverted/e0") == "short_levels"
-    assert retrain(plan, "digits", "iterative") == "short_levels"
-    assert plan.group("dense")(SimpleNamespace(study="digits")) == "short_dense"
+    assert retrain(plan, "digits") == "short_levels"
+    for name in ("dense", "levels"):
+        assert plan.group(name)(SimpleNamespace(study="digits")) == f"short_{name}"
+
+
+@pytest.mark.parametrize(("minutes", "short"), [(10, True), (11, False), (60, False)])
+def test_short_is_up_to_ten_minutes(plan, monkeypatch, minutes, short):
+    study = SimpleNamespace(resources={"runtime": minutes})
+    monkeypatch.setattr(plan, "study", lambda name: study)
+    assert (plan.group("dense")(SimpleNamespace(study="any")) is not None) == short
 
 
 def test_a_long_training_goes_alone_or_with_the_mask_that_is_its_own(plan):
     study = "renda2020_resnet20"
-    own = retrain(plan, study, "iterative")
+    own = retrain(plan, study)
     assert prune(plan, study, "iterative/lr_rewind/t182") == own
-    others = [retrain(plan, study, "iterative", level=4), retrain(plan, study, "iterative", seed=1)]
-    assert len({own, *others}) == 3
-    assert retrain(plan, study, "one_shot") is None
+    changes = {"level": 4, "seed": "1", "method": "fine_tune", "time": "91"}
+    others = [retrain(plan, study, **{name: value}) for name, value in changes.items()]
+    others.append(retrain(plan, "renda2020_resnet56"))
+    assert len({own, *others}) == 6
+    assert retrain(plan, study, mode="one_shot") is None
     assert plan.group("dense")(SimpleNamespace(study=study)) is None
 
 
 @pytest.mark.parametrize(
-    ("study", "chain"),
+    ("study", "chain", "group"),
     [
-        ("renda2020_resnet20", "one_shot"),
-        ("at_init_resnet20", "at_init/snip/inverted/e0"),
-        ("gsm2019_resnet56", "gsm/gsm/unmodified"),
+        ("renda2020_resnet20", "one_shot", "masks_one_shot"),
+        ("at_init_resnet20", "at_init/snip/inverted/e0", "masks_at_init"),
+        ("gsm2019_resnet56", "gsm/gsm/unmodified", "masks_gsm"),
     ],
 )
-def test_masks_that_no_training_has_to_itself_go_together(plan, study, chain):
-    assert prune(plan, study, chain) == "masks"
+def test_other_masks_are_grouped_by_what_they_are_cut_from(plan, study, chain, group):
+    assert prune(plan, study, chain) == group
+
+
+def test_the_profile_divides_groups_that_there_are():
+    profile = yaml.safe_load((REPOSITORY / "workflow/profiles/slurm/profile.yaml").read_text())
+    known = {"short_dense", "short_levels", "masks_one_shot", "masks_at_init"}
+    assert set(profile["group-components"]) == known
+
+
+def test_every_rule_of_a_study_that_computes_on_the_cluster_has_a_group():
+    text = "".join(path.read_text() for path in (REPOSITORY / "workflow/rules").glob("*.smk"))
+    blocks = re.split(r"^(?:rule|checkpoint) (\w+):", text, flags=re.MULTILINE)[1:]
+    snakefile = (REPOSITORY / "workflow/Snakefile").read_text()
+    local = snakefile.split("localrules:")[1].split("\n\n")[0]
+    rules = dict(zip(blocks[::2], blocks[1::2], strict=True))
+    alone = [
+        name
+        for name, body in rules.items()
+        if "{seed}" in body and "    group:" not in body and f" {name}," not in local
+    ]
+    assert alone == ["algorithm"]  # one for a study and seed, and it ends the chain
 
 
 def test_a_job_that_trains_nothing_asks_for_little_time(plan):
@@ -170,3 +201,14 @@ def test_a_job_that_trains_nothing_asks_for_little_time(plan):
 
     assert of("digits") == [2, 4]
     assert of("renda2020_resnet20") == [20, 40]
+
+
+def test_a_retry_has_more_memory_and_time_up_to_a_day(plan):
+    def of(study):
+        wildcards = SimpleNamespace(study=study)
+        attempts = (1, 2, 3)
+        return [[f(wildcards, n) for n in attempts] for f in (plan.mem_mb, plan.runtime)]
+
+    assert of("renda2020_resnet20") == [[4000, 6000, 8000], [240, 480, 960]]
+    assert of("renda2020_resnet110")[1] == [960, 1440, 1440]
+    assert of("gsm2019_resnet56")[1] == [2880, 2880, 2880]

@@ -106,6 +106,10 @@ def test_jobs_of_slurm_on_one_node_do_not_wait_for_each_others_gpus(monkeypatch,
     with device("cuda", first) as a, device("cuda", second) as b:
         assert (a, b) == ("cuda:0", "cuda:0")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["gpu2-slot0.lock", "gpu3-slot0.lock"]
+    # Without a step the job's; a list of another length is not of what this process sees.
+    job = {"CUDA_VISIBLE_DEVICES": "0", "SLURM_STEP_GPUS": "5,6", "SLURM_JOB_GPUS": "4"}
+    with device("cuda", job):
+        assert (tmp_path / "gpu4-slot0.lock").exists()
 
 
 @pytest.fixture(scope="module")

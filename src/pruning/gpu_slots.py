@@ -9,6 +9,7 @@ import fcntl
 import getpass
 import logging
 import os
+import socket
 import tempfile
 import time
 from collections.abc import Iterator
@@ -20,8 +21,12 @@ log = logging.getLogger("pruning")
 
 
 def default_folder() -> Path:
-    """The lock folder that all jobs of this user on this machine share."""
-    return Path(tempfile.gettempdir(), f"pruning-gpu-slots-{getpass.getuser()}")
+    """The lock folder that all jobs of this user on this machine share.
+
+    It has the machine's name, as nodes of a cluster may have one folder for temporary files.
+    """
+    owner = f"{getpass.getuser()}-{socket.gethostname()}"
+    return Path(tempfile.gettempdir(), f"pruning-gpu-slots-{owner}")
 
 
 @contextlib.contextmanager

@@ -106,9 +106,10 @@ def _visible(count: int, environment: Mapping[str, str]) -> str:
 
     Where Slurm hides a node's other GPUs, CUDA_VISIBLE_DEVICES begins with 0 in every job.
     """
-    of_step = environment.get("SLURM_STEP_GPUS", "")
-    if len(of_step.split(",")) == count and of_step:
-        return of_step
+    for name in ("SLURM_STEP_GPUS", "SLURM_JOB_GPUS"):
+        given = environment.get(name, "")
+        if given and len(given.split(",")) == count:
+            return given
     return environment.get("CUDA_VISIBLE_DEVICES", "")
 
 

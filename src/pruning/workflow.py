@@ -25,6 +25,7 @@ from pruning.methods.retraining_rules import rule
 from pruning.schema import check_document
 from pruning.study import Mode, Study, find_study
 
+DAY = 1440  # minutes
 QUICK = 20  # minutes of a job that trains nothing, in a study whose trainings take longer
 SHORT = 10  # minutes of `resources.runtime` up to which a study's jobs share submissions
 
@@ -405,8 +406,12 @@ class Workflow:
         return int(self.study(wildcards.study).resources["mem_mb"] * (1 + 0.5 * (attempt - 1)))
 
     def runtime(self, wildcards: Any, attempt: int) -> int:
-        """Minutes that a training job may take; twice as long with every retry."""
-        return self.study(wildcards.study).resources["runtime"] * 2 ** (attempt - 1)
+        """Minutes that a training job may take; twice as long with every retry, up to a day.
+
+        A longer time is kept: partitions have limits, and a retry goes on where the last one was.
+        """
+        minutes = self.study(wildcards.study).resources["runtime"]
+        return min(minutes * 2 ** (attempt - 1), max(minutes, DAY))
 
     def quick_runtime(self, wildcards: Any, attempt: int) -> int:
         """As :meth:`runtime`, of a job that trains nothing."""
@@ -430,10 +435,11 @@ class Workflow:
     def prune_group(self, wildcards: Any) -> str:
         """As :meth:`group`, for cutting masks.
 
-        In a long study a mask that only one training waits for goes with it, as queueing may take
-        hours and cutting a mask takes seconds; all others go together.
+        In a long study a level's mask goes with the training that waits for it, as queueing may
+        take hours and cutting a mask takes seconds. Others are grouped by what they are cut from.
         """
-        return self._level_group(wildcards, wildcards.chain) or "masks"
+        kind = wildcards.chain.partition("/")[0]
+        return self._level_group(wildcards, wildcards.chain) or f"masks_{kind}"
 
     @for_rules
     def retrain_group(self, wildcards: Any) -> str | None:

@@ -60,6 +60,8 @@ KillWait={kill_wait}
 MinJobAge=3600
 MpiDefault=none
 ReturnToService=2
+# Only jobs that ask for it are requeued.
+JobRequeue=0
 SlurmctldTimeout=30
 SlurmdTimeout=60
 GresTypes=gpu
