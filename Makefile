@@ -3,11 +3,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help figure test lint bench clean-venv
+.PHONY: help figure test test-cluster lint bench clean-venv
 
 help:
 	@echo "make figure  draw plots/rewind_vs_finetune.pdf from scratch (digits, minutes)"
 	@echo "make test    run the tests"
+	@echo "make test-cluster  run those that submit to a Slurm of one node (root, slurm-wlm, munge)"
 	@echo "make lint    check style: ruff, snakefmt, snakemake --lint"
 	@echo "make bench   measure speed, side by side"
 
@@ -20,7 +21,11 @@ figure: $(READY)
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores 8 plots/rewind_vs_finetune.pdf
 
 test: $(READY)
-	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest -n auto --dist loadgroup --no-loadscope-reorder
+	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest -n auto --ignore tests/cluster
+
+# They wait more than they compute, so there are more of them at a time than cores.
+test-cluster: $(READY)
+	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest -n 4 tests/cluster
 
 lint: $(READY)
 	$(BIN)/ruff check .

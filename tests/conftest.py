@@ -26,25 +26,6 @@ REPOSITORY = Path(__file__).parents[1]
 SCHEMAS = REPOSITORY / "workflow" / "schemas"
 
 
-def pytest_xdist_auto_num_workers():
-    """One more than there are cores, as tests of the cluster wait most of their time."""
-    return os.cpu_count() + 1
-
-
-@pytest.hookimpl(tryfirst=True)  # xdist reads the marks in its own
-def pytest_collection_modifyitems(items):
-    """With ``--dist loadgroup`` a file's tests run in one worker, as they share what they set up.
-
-    Those of the cluster wait beside each other. What takes longest begins first.
-    """
-    slow = {"cluster": 0, "workflow": 1}
-    items.sort(key=lambda item: slow.get(item.path.parent.name, 2))
-    for item in items:
-        folder = item.path.parent.name
-        if folder != "cluster":
-            item.add_marker(pytest.mark.xdist_group(f"{folder}/{item.path.stem}"))
-
-
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread():
     torch.set_num_threads(1)
