@@ -426,8 +426,7 @@ class Workflow:
 
         @for_rules
         def group(wildcards: Any) -> str | None:
-            short = self.study(wildcards.study).resources["runtime"] <= SHORT
-            return f"short_{name}" if short else None
+            return self._short_group(wildcards, name)
 
         return group
 
@@ -449,14 +448,18 @@ class Workflow:
         return self._level_group(wildcards, layout.cell_chain(study, *place))
 
     def _level_group(self, wildcards: Any, chain: str) -> str | None:
+        if short := self._short_group(wildcards, "levels"):
+            return short
         study = self.study(wildcards.study)
-        if study.resources["runtime"] <= SHORT:
-            return "short_levels"
-        chained = [f"{name}/" for name, mode in study.modes.items() if mode.chained]
-        if chain.startswith(tuple(chained)):  # masks of one training's own
+        mode = study.modes.get(chain.partition("/")[0])
+        if mode and mode.chained:  # masks of one training's own
             level = f"{study.name}/seed{wildcards.seed}/{chain}/level{wildcards.level}"
             return level.replace("/", "_")
         return None
+
+    def _short_group(self, wildcards: Any, name: str) -> str | None:
+        short = self.study(wildcards.study).resources["runtime"] <= SHORT
+        return f"short_{name}" if short else None
 
     # -- collecting ---------------------------------------------------------------
 

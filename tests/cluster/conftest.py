@@ -12,16 +12,7 @@ import pytest
 
 from tests.cluster import slurm as cluster
 from tests.conftest import REPOSITORY
-from tests.workflow.conftest import (
-    SNAKEMAKE,
-    TINY,
-    Project,
-    finished_once,
-    kill_group,
-    make_project,
-)
-
-__all__ = ["finished_once"]
+from tests.workflow.conftest import SNAKEMAKE, TINY, Project, kill_group, make_project
 
 PROFILES = ["--profile", "workflow/profiles/slurm", "--profile", "tests/cluster/profile.yaml"]
 SHORT = TINY + "resources: {runtime: 5, mem_mb: 2000}\n"

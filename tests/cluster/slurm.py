@@ -37,7 +37,7 @@ SlurmUser={user}
 SlurmdUser={user}
 AuthType=auth/munge
 # A job that is requeued waits until its credential expires, by default two minutes.
-AuthInfo=socket={folder}/munge.socket,cred_expire=5
+AuthInfo=socket={folder}/{socket},cred_expire=5
 CryptoType=crypto/munge
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool
@@ -87,12 +87,11 @@ def missing() -> str:
     return ""
 
 
-def start(folder: Path, *, memory: int = 0, gpus: int = 0, kill_wait: int = 10) -> None:
+def start(folder: Path, *, gpus: int = 0, kill_wait: int = 10) -> None:
     """Start ``munged``, ``slurmctld`` and ``slurmd``.
 
     Args:
         folder: new or empty; everything the three write goes there.
-        memory: of the node, in MB; 0 means what the machine has.
         gpus: how many the node pretends to have.
         kill_wait: seconds from SIGTERM to SIGKILL for jobs out of time.
 
@@ -108,7 +107,7 @@ def start(folder: Path, *, memory: int = 0, gpus: int = 0, kill_wait: int = 10) 
     configuration = folder / "slurm.conf"
     try:
         _start_munged(folder)
-        _start_slurm(folder, configuration, memory, gpus, kill_wait)
+        _start_slurm(folder, configuration, gpus, kill_wait)
     except BaseException:
         stop(folder)
         raise
@@ -153,14 +152,14 @@ def _start_munged(folder: Path) -> None:
         raise SlurmError(f"munged did not start; see {folder}/munged.log.")
 
 
-def _start_slurm(folder: Path, configuration: Path, memory: int, gpus: int, kill_wait: int) -> None:
+def _start_slurm(folder: Path, configuration: Path, gpus: int, kill_wait: int) -> None:
     host = socket.gethostname().split(".")[0]
     ports = _free_ports(2)
     configuration.write_text(
         CONFIGURATION.format(
-            folder=folder, host=host, node=NODE, user=getpass.getuser(),
+            folder=folder, socket=SOCKET, host=host, node=NODE, user=getpass.getuser(),
             controller_port=ports[0], node_port=ports[1], cpus=os.cpu_count(),
-            memory=memory or _memory(), gres=f"Gres=gpu:{gpus}" if gpus else "",
+            memory=_memory(), gres=f"Gres=gpu:{gpus}" if gpus else "",
             kill_wait=kill_wait,
         ).lstrip()
     )  # fmt: skip
@@ -241,11 +240,12 @@ def processes(folder: Path) -> list[int]:
     found = []
     for place in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            of_job = b"SLURM_CONF=" + mark + b"slurm.conf" in (place / "environ").read_bytes()
+            environ = (place / "environ").read_bytes()
+            of_job = b"SLURM_CONF=" + mark + b"slurm.conf" in environ
             of_three = _name(place) in (*PROGRAMS, "slurmstepd") and (
                 mark in (place / "cmdline").read_bytes() or of_job
             )
-            if of_three or (of_job and b"SLURM_JOB_ID=" in (place / "environ").read_bytes()):
+            if of_three or (of_job and b"SLURM_JOB_ID=" in environ):
                 found.append(int(place.name))
     return found
 
