@@ -28,7 +28,7 @@ from pruning.data.prepare import prepare
 from pruning.data.splits import Splits, Validation, load
 from pruning.errors import PruningError
 from pruning.models.build import NetworkConfig
-from pruning.study import data_root
+from pruning.study.study import data_root
 from pruning.training.loop import Run, train
 from pruning.training.optimizers import OptimizerConfig
 from pruning.training.recipe import Recipe
@@ -91,7 +91,7 @@ def trainer(data: Splits, masked: bool) -> Callable[[], None]:
     task = Task(data, NetworkConfig("lenet_300_100"), recipe)
     state = task.initial_state(0)
     if masked:
-        from pruning.methods.selection import prune
+        from pruning.masks.weights import prune
 
         state = state.masked(prune(task, state, 0.2))
     steps = task.timeline.total_steps

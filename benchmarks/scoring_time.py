@@ -16,11 +16,11 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import torch
 from turns import take_turns
 
-from pruning import masks as masking
 from pruning.data.splits import Split, Splits
-from pruning.methods.at_init_rules import METHODS
-from pruning.methods.selection import prune
+from pruning.masks import mask as masking
+from pruning.masks.weights import prune
 from pruning.models.build import NetworkConfig
+from pruning.systems.at_init.rules import METHODS
 from pruning.training.recipe import Recipe
 from pruning.training.task import Task
 

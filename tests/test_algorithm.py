@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from pruning.errors import PruningError
-from pruning.methods.algorithm import judge, matches, sparsest
-from pruning.stages.algorithm import hand_over, judge_level, tabulate, write_way
+from pruning.systems.rewinding.algorithm import judge, matches, sparsest
+from pruning.systems.rewinding.stages.algorithm import hand_over, judge_level, tabulate, write_way
 from pruning.training.checkpoint import load_masks, load_state, save_masks, save_state
 from pruning.training.state import State
 

@@ -6,14 +6,14 @@ import pytest
 import torch
 
 import pruning
-from pruning.at_init_study import read
 from pruning.errors import PruningError
-from pruning.methods.at_init import train_pruned
-from pruning.methods.at_init_rules import METHODS, VARIANTS, mask_variant, method, variant
-from pruning.methods.retraining_rules import Rule, rule
-from pruning.methods.rewinding import retrain
-from pruning.methods.selection import prune, prune_weights
+from pruning.masks.weights import prune, prune_weights
+from pruning.systems.at_init.rules import METHODS, VARIANTS, mask_variant, method, variant
+from pruning.systems.at_init.section import read
+from pruning.systems.rewinding.method import retrain
+from pruning.systems.rewinding.rules import Rule, rule
 from pruning.training.dense import train_dense
+from pruning.training.pruned import train_pruned
 from tests.conftest import REPOSITORY, assert_same_state
 
 

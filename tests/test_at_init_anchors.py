@@ -15,11 +15,11 @@ import pytest
 import torch
 from PIL import Image
 
-from pruning import masks as masking
 from pruning import registry
 from pruning.data.scoring import ScoringBatches
 from pruning.data.splits import Split, Splits
-from pruning.methods.selection import prune, scored_network
+from pruning.masks import mask as masking
+from pruning.masks.weights import prune, scored_network
 from pruning.models.build import NetworkConfig
 from pruning.models.paths import on_a_path
 from pruning.scores import ScoreContext

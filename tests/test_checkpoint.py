@@ -8,7 +8,7 @@ import torch
 
 from pruning import files
 from pruning.errors import PruningError
-from pruning.methods.selection import prune
+from pruning.masks.weights import prune
 from pruning.training import checkpoint
 from pruning.training.checkpoint import load_masks, load_state, save_masks, save_state
 from pruning.training.dense import train_dense

@@ -8,10 +8,10 @@ import pytest
 from pruning.analysis.cells import COLUMNS as CELL_COLUMNS
 from pruning.analysis.claims import COLUMNS
 from pruning.analysis.claims_page import claims_page, write_claims
-from pruning.analysis.claims_renda2020 import CLAIMS
-from pruning.analysis.evidence_renda2020 import LAYOUTS, RENDA2020, Evidence
 from pruning.analysis.published import LITERATURE, read_cells, read_literature
 from pruning.analysis.tidy import read_table
+from pruning.systems.rewinding.claims import CLAIMS
+from pruning.systems.rewinding.evidence import LAYOUTS, RENDA2020, Evidence
 from tests.conftest import REPOSITORY
 
 CIFAR = ("resnet20", "resnet56", "resnet110")

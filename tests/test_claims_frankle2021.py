@@ -6,12 +6,12 @@ import pandas as pd
 import pytest
 
 from pruning.analysis.claims import COLUMNS
-from pruning.analysis.claims_frankle2021 import CLAIMS, READING
 from pruning.analysis.claims_page import claims_page, write_claims
-from pruning.analysis.evidence_frankle2021 import FRANKLE2021, LAYOUTS, evidence
 from pruning.analysis.tidy import COLUMNS as TIDY
 from pruning.analysis.tidy import read_table
 from pruning.errors import PruningError
+from pruning.systems.at_init.claims import CLAIMS, READING
+from pruning.systems.at_init.evidence import FRANKLE2021, LAYOUTS, evidence
 
 MAG, SNIP, GRASP, SYN = FOUR = ("magnitude", "snip", "grasp", "synflow")
 AFTER, TICKET = "magnitude_after_training", "lottery_ticket"

@@ -6,13 +6,13 @@ import pandas as pd
 import pytest
 
 from pruning.analysis.claims import COLUMNS
-from pruning.analysis.claims_gsm2019 import CLAIMS
 from pruning.analysis.claims_page import claims_page, write_claims
-from pruning.analysis.evidence_gsm2019 import DIFFERENCES, GSM2019, differences, evidence
 from pruning.analysis.tidy import COLUMNS as TIDY
 from pruning.analysis.tidy import read_table
 from pruning.errors import PruningError
 from pruning.stages.claims import claims as claims_stage
+from pruning.systems.gsm.claims import CLAIMS
+from pruning.systems.gsm.evidence import DIFFERENCES, GSM2019, differences, evidence
 from tests.conftest import REPOSITORY
 
 PUBLISHED = REPOSITORY / "resources" / "published"
@@ -386,7 +386,7 @@ def test_the_stage_takes_a_table_from_disk(tmp_path):
     table(*lenet()).to_csv(path, index=False)
     claims_stage(
         path,
-        claims="pruning.analysis.evidence_gsm2019:GSM2019",
+        claims="pruning.systems.gsm.evidence:GSM2019",
         title="LeNet-5",
         options={},
         resources=PUBLISHED,

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from pruning.cluster import reasons, runs_group
-from pruning.workflow import Workflow
+from pruning.running.cluster import reasons, runs_group
+from pruning.study.asks import Workflow
 from tests.conftest import REPOSITORY, SCHEMAS
 
 SUBMITTED = """

@@ -2,7 +2,7 @@ import shutil
 
 import pytest
 
-from pruning.code_version import ROOT, _inspect, code_version, modules
+from pruning.running.code_version import ROOT, _inspect, code_version, modules
 
 
 @pytest.fixture
@@ -26,11 +26,11 @@ def versions(package):
         "dense": ("pruning.stages.dense", "pruning.models.small:small_cnn"),
         "prune": (
             "pruning.stages.prune",
-            "pruning.methods.selection:prune_weights",
+            "pruning.masks.weights:prune_weights",
             "pruning.scores.magnitude:magnitude",
         ),
-        "retrain": ("pruning.stages.retrain", "pruning.models.small:small_cnn"),
-        "figure": ("pruning.figures.rewinding",),
+        "retrain": ("pruning.systems.rewinding.stages.retrain", "pruning.models.small:small_cnn"),
+        "figure": ("pruning.systems.rewinding.figures",),
     }
     return {name: code_version(*entries, root=package) for name, entries in stages.items()}
 
@@ -107,11 +107,11 @@ def test_new_rows_in_tables_change_nothing(package):
 
 
 def test_stages_cover_what_decides_their_numbers():
-    covered = set(modules("pruning.stages.retrain"))
+    covered = set(modules("pruning.systems.rewinding.stages.retrain"))
     assert {
         "pruning.data.batches",
-        "pruning.masks",
-        "pruning.methods.rewinding",
+        "pruning.masks.mask",
+        "pruning.systems.rewinding.method",
         "pruning.seeds",
         "pruning.stages.outputs",
         "pruning.training.evaluate",
@@ -120,6 +120,6 @@ def test_stages_cover_what_decides_their_numbers():
         "pruning.training.schedules",
         "pruning.training.state",
     } <= covered
-    assert not {"pruning.registry", "pruning.study", "pruning.warm"} & covered
+    assert not {"pruning.registry", "pruning.study.study", "pruning.running.warm"} & covered
     with pytest.raises(FileNotFoundError):
         code_version("pruning.no_such_module")

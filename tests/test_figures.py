@@ -10,9 +10,9 @@ from pruning.errors import PruningError
 from pruning.figures import style
 from pruning.figures.catalog import FIGURES, entry, figures_of
 from pruning.files import write_json
-from pruning.methods.retraining_rules import RULES
 from pruning.stages.figure import figure
-from pruning.study import find_study
+from pruning.study.study import find_study
+from pruning.systems.rewinding.rules import RULES
 from tests.conftest import REPOSITORY, SCHEMAS
 
 SCHEMA = SCHEMAS / "study.schema.yaml"

@@ -7,11 +7,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pruning.analysis import at_init as analysis
-from pruning.analysis.at_init import VARIANTS, cells, published_for, read_published, shown_levels
 from pruning.errors import PruningError
-from pruning.figures import at_init, at_init_errors, at_init_masks, style
+from pruning.figures import style
 from pruning.figures.context import Context
+from pruning.systems.at_init import tables as analysis
+from pruning.systems.at_init.figures import accuracy as at_init
+from pruning.systems.at_init.figures import errors as at_init_errors
+from pruning.systems.at_init.figures import masks as at_init_masks
+from pruning.systems.at_init.tables import (
+    VARIANTS,
+    cells,
+    published_for,
+    read_published,
+    shown_levels,
+)
 from tests.conftest import REPOSITORY
 
 PUBLISHED = REPOSITORY / "resources" / "published"

@@ -9,15 +9,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pruning.analysis import gsm_tables, mask_tables, tidy
-from pruning.analysis.passive_decay import trajectory
+from pruning.analysis import mask_tables, tidy
 from pruning.analysis.tables import columns
 from pruning.errors import PruningError
-from pruning.figures import gsm, gsm_curves, gsm_weights, style
+from pruning.figures import style
 from pruning.figures.catalog import FIGURES, figures_of
 from pruning.figures.context import Context
-from pruning.papers import GSM
-from pruning.study import find_study
+from pruning.study.papers import GSM
+from pruning.study.study import find_study
+from pruning.systems.gsm import tables as gsm_tables
+from pruning.systems.gsm.figures import accuracy as gsm
+from pruning.systems.gsm.figures import curves as gsm_curves
+from pruning.systems.gsm.figures import weights as gsm_weights
+from pruning.systems.gsm.passive_decay import trajectory
 from tests.conftest import REPOSITORY, SCHEMAS
 
 EPOCHS = 40

@@ -5,10 +5,10 @@ import torch
 from torch import nn
 
 from pruning.errors import PruningError
-from pruning.methods.filter_fractions import FRACTIONS
-from pruning.methods.filters import cut, main_convs, prune_filters
+from pruning.masks.filters import cut, main_convs, prune_filters
 from pruning.models.build import NetworkConfig, build, prunable_names
 from pruning.models.resnet import Block
+from pruning.systems.rewinding.filter_fractions import FRACTIONS
 from pruning.training.state import State, capture
 
 RGB32 = (3, 32, 32)

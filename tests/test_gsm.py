@@ -10,13 +10,20 @@ from hypothesis import strategies as st
 from torch import nn
 
 import pruning
-from pruning import masks as masking
 from pruning.errors import PruningError
-from pruning.methods.gsm import GSM
-from pruning.methods.gsm_training import shrinkage, train_gsm
-from pruning.methods.zeroing import EDGES, histogram, keep_largest, probe, sensitivity, share_below
+from pruning.masks import mask as masking
 from pruning.models.resnet import resnet8
-from pruning.study import load_study
+from pruning.study.study import load_study
+from pruning.systems.gsm.method import GSM
+from pruning.systems.gsm.training import shrinkage, train_gsm
+from pruning.systems.gsm.zeroing import (
+    EDGES,
+    histogram,
+    keep_largest,
+    probe,
+    sensitivity,
+    share_below,
+)
 from pruning.training import optimizers
 from pruning.training.checkpoint import load_state, save_state
 from pruning.training.evaluate import evaluate_splits

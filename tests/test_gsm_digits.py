@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from pruning import masks as masking
 from pruning.data.splits import Validation, load
-from pruning.methods.at_init import train_pruned
-from pruning.methods.gsm_training import shrinkage, train_gsm
-from pruning.methods.zeroing import keep_largest, sensitivity
+from pruning.masks import mask as masking
 from pruning.models.build import NetworkConfig
+from pruning.systems.gsm.training import shrinkage, train_gsm
+from pruning.systems.gsm.zeroing import keep_largest, sensitivity
 from pruning.training.dense import train_dense
 from pruning.training.evaluate import evaluate_module
+from pruning.training.pruned import train_pruned
 from pruning.training.recipe import Recipe
 from pruning.training.state import load_into
 from pruning.training.task import Task

@@ -12,10 +12,10 @@ import time
 
 import pytest
 
-from pruning import warm as warm_module
 from pruning.errors import PruningError
-from pruning.gpu_slots import gpu_slot
-from pruning.jobs import device, job
+from pruning.running import warm as warm_module
+from pruning.running.gpu_slots import gpu_slot
+from pruning.running.jobs import device, job
 
 
 def test_the_users_mistakes_have_no_traceback_and_defects_keep_theirs(tmp_path, capsys):
@@ -53,7 +53,7 @@ def test_a_job_waits_for_a_slot_and_gets_it_when_the_holder_is_killed(tmp_path):
     hold = f"""
         import time
         from pathlib import Path
-        from pruning.gpu_slots import gpu_slot
+        from pruning.running.gpu_slots import gpu_slot
         with gpu_slot(1, 1, folder=Path({str(tmp_path)!r})):
             print("held", flush=True)
             time.sleep(60)
@@ -79,7 +79,7 @@ def test_a_job_waits_for_a_slot_and_gets_it_when_the_holder_is_killed(tmp_path):
 def test_devices(monkeypatch, tmp_path):
     import torch
 
-    from pruning import gpu_slots
+    from pruning.running import gpu_slots
 
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     with device("auto") as name:
@@ -97,7 +97,7 @@ def test_devices(monkeypatch, tmp_path):
 def test_jobs_of_slurm_on_one_node_do_not_wait_for_each_others_gpus(monkeypatch, tmp_path):
     import torch
 
-    from pruning import gpu_slots
+    from pruning.running import gpu_slots
 
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(gpu_slots, "default_folder", lambda: tmp_path)
@@ -117,7 +117,7 @@ def warm(tmp_path_factory):
     """A warm process, its address in the environment of what `run` starts."""
     folder = tmp_path_factory.mktemp("warm")
     starter = subprocess.Popen(
-        [sys.executable, "-c", "from pruning import warm; warm.start(); "
+        [sys.executable, "-c", "from pruning.running import warm; warm.start(); "
          "import os, sys; print(os.environ[warm.ADDRESS], flush=True); sys.stdin.read()"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
@@ -128,7 +128,9 @@ def warm(tmp_path_factory):
 
     def script(text):
         path = folder / f"script{time.monotonic_ns()}.py"
-        path.write_text("from pruning.warm import hand_over\nhand_over()\n" + textwrap.dedent(text))
+        path.write_text(
+            "from pruning.running.warm import hand_over\nhand_over()\n" + textwrap.dedent(text)
+        )
         environment = os.environ | {"PRUNING_WARM": address, "MARK": "yes"}
         return subprocess.Popen(
             [sys.executable, path, "argument"],
@@ -205,7 +207,7 @@ def test_a_request_that_breaks_off_does_not_hold_up_the_next(warm):
 
 
 def test_scripts_and_children_end_with_a_warm_process_that_is_killed(tmp_path):
-    code = "from pruning import warm; warm.start(); import os, sys; "
+    code = "from pruning.running import warm; warm.start(); import os, sys; "
     code += "print(os.environ[warm.ADDRESS], flush=True); sys.stdin.read()"
     starter = subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -215,7 +217,7 @@ def test_scripts_and_children_end_with_a_warm_process_that_is_killed(tmp_path):
         time.sleep(0.05)
     path = tmp_path / "x.py"
     path.write_text(
-        "from pruning.warm import hand_over\nhand_over()\nimport os, time\n"
+        "from pruning.running.warm import hand_over\nhand_over()\nimport os, time\n"
         "print(os.getpid(), os.getppid(), flush=True)\ntime.sleep(60)\n"
     )
     job = subprocess.Popen(
@@ -245,7 +247,7 @@ def test_a_temporary_folder_with_a_long_name_means_a_cold_start(tmp_path, monkey
 
 def test_without_a_warm_process_a_script_just_runs(warm, tmp_path):
     path = tmp_path / "x.py"
-    path.write_text("from pruning.warm import hand_over\nhand_over()\nprint('here')\n")
+    path.write_text("from pruning.running.warm import hand_over\nhand_over()\nprint('here')\n")
     for address in ("", str(tmp_path / "nobody")):
         run = subprocess.run(
             [sys.executable, path], env=os.environ | {"PRUNING_WARM": address},

@@ -3,9 +3,9 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pruning import masks as masking
-from pruning import order_statistics
 from pruning.errors import PruningError
+from pruning.masks import mask as masking
+from pruning.masks import order_statistics
 
 # Few distinct values, so that ties are the rule.
 score_lists = st.lists(

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from pruning.analysis.passive_decay import iterations_to, rate, trajectory
 from pruning.errors import PruningError
+from pruning.systems.gsm.passive_decay import iterations_to, rate, trajectory
 
 SETTING = (5e-3, 5e-4)  # learning rate and weight decay of the paper's example
 THRESHOLDS = (0.5, 0.1, 1e-2, 1e-3, 1e-4)

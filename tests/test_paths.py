@@ -8,10 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pruning import masks as masking
 from pruning.data.splits import Split, Splits
-from pruning.methods.mask_report import channel_sparsity, report
-from pruning.methods.selection import Pruned, prune
+from pruning.masks import mask as masking
+from pruning.masks.report import channel_sparsity, report
+from pruning.masks.weights import Pruned, prune
 from pruning.models.build import NetworkConfig, build, norm_scale_names, prunable_names
 from pruning.models.densenet import densenet
 from pruning.models.paths import on_a_path

@@ -5,11 +5,11 @@ import json
 import pytest
 import yaml
 
-from pruning import planning
 from pruning.errors import PruningError
-from pruning.planning import describe, last_measured, plan
-from pruning.study import load_study
-from pruning.workflow import Workflow
+from pruning.study import planning
+from pruning.study.asks import Workflow
+from pruning.study.planning import describe, last_measured, plan
+from pruning.study.study import load_study
 from tests.conftest import REPOSITORY, SCHEMAS
 
 STUDIES = REPOSITORY / "config" / "studies"

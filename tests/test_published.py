@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pruning.analysis import published_renda2020
 from pruning.analysis.cells import best_validated, cells, in_safe_zone, pruned, single_rule, speedup
 from pruning.analysis.published import network_cells, read_cells, read_literature, transcribe
-from pruning.analysis.published_renda2020 import FILES, fetch, read_pickle, tidy_table
 from pruning.analysis.tidy import COLUMNS, read_table, write_table
 from pruning.errors import PruningError
+from pruning.systems.rewinding import published as published_renda2020
+from pruning.systems.rewinding.published import FILES, fetch, read_pickle, tidy_table
 from tests.conftest import REPOSITORY
 
 REFERENCE = REPOSITORY.parent / "shared" / "reference"

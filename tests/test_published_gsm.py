@@ -7,10 +7,16 @@ from types import SimpleNamespace
 import pytest
 
 from pruning.analysis.claims_catalog import entry
-from pruning.analysis.gsm import PUBLISHED, check_reference, published, published_for, same_density
 from pruning.errors import PruningError
-from pruning.products import OVERLAYS
 from pruning.registry import NETWORKS
+from pruning.study.products import OVERLAYS
+from pruning.systems.gsm.published import (
+    PUBLISHED,
+    check_reference,
+    published,
+    published_for,
+    same_density,
+)
 from tests.conftest import REPOSITORY
 
 FOLDER = REPOSITORY / "resources" / "published"

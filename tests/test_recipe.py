@@ -5,7 +5,7 @@ from fractions import Fraction
 import pytest
 
 from pruning.errors import PruningError
-from pruning.study import find_study
+from pruning.study.study import find_study
 from pruning.training.recipe import Recipe
 from pruning.training.schedules import StepDecay
 from tests.conftest import REPOSITORY, SCHEMAS

@@ -4,13 +4,13 @@ import pytest
 import torch
 from torch import nn
 
-from pruning import masks as masking
 from pruning.errors import PruningError
-from pruning.methods.retraining_rules import RULES, Rule, rule
-from pruning.methods.rewinding import retrain, starting_state
-from pruning.methods.selection import prune
+from pruning.masks import mask as masking
+from pruning.masks.weights import prune
 from pruning.scores import ScoreContext
 from pruning.scores.random import random
+from pruning.systems.rewinding.method import retrain, starting_state
+from pruning.systems.rewinding.rules import RULES, Rule, rule
 from pruning.training.dense import train_dense
 from tests.conftest import assert_same_state
 

@@ -6,21 +6,21 @@ import pytest
 import torch
 from torch import nn
 
-from pruning import masks as masking
 from pruning.analysis.cells import best_validated
 from pruning.analysis.cells import cells as cells_of
 from pruning.analysis.tidy import collect
 from pruning.data.batches import Batching, Normalizer
 from pruning.data.splits import Validation, load, validation_indices
 from pruning.files import write_json
-from pruning.methods import rewinding
-from pruning.methods.retraining_rules import RULES
-from pruning.methods.rewinding import retrain
-from pruning.methods.selection import prune
+from pruning.masks import mask as masking
+from pruning.masks.weights import prune
 from pruning.models.build import NetworkConfig, build
 from pruning.models.resnet import Block
 from pruning.stages.context import StageContext
 from pruning.stages.outputs import resume_file
+from pruning.systems.rewinding import method as rewinding
+from pruning.systems.rewinding.method import retrain
+from pruning.systems.rewinding.rules import RULES
 from pruning.training.evaluate import evaluate_module, evaluate_splits
 from pruning.training.loop import Run, train
 from pruning.training.resume import Progress, ResumeFile

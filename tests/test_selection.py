@@ -8,14 +8,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pruning import masks as masking
 from pruning import registry
 from pruning.data.batches import Batching
 from pruning.data.scoring import ScoringBatches, first_of_each_class
 from pruning.data.splits import Split
 from pruning.errors import PruningError
-from pruning.methods.at_init_rules import METHODS, VARIANTS
-from pruning.methods.selection import (
+from pruning.masks import mask as masking
+from pruning.masks.threshold_rules import RULES, select_like
+from pruning.masks.weights import (
     Selection,
     _select,
     prune,
@@ -23,9 +23,9 @@ from pruning.methods.selection import (
     score_options,
     shuffle_layerwise,
 )
-from pruning.methods.threshold_rules import RULES, select_like
 from pruning.models.build import NetworkConfig
 from pruning.seeds import generator
+from pruning.systems.at_init.rules import METHODS, VARIANTS
 from pruning.training.recipe import Recipe
 from pruning.training.schedules import StepDecay
 from pruning.training.task import Task

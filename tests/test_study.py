@@ -3,9 +3,9 @@ import yaml
 
 from pruning.analysis.published import read_cells
 from pruning.errors import PruningError
-from pruning.layout import training_folders
-from pruning.study import find_study, load_study, study_names
-from pruning.workflow import Workflow
+from pruning.study.asks import Workflow
+from pruning.study.places import training_folders
+from pruning.study.study import find_study, load_study, study_names
 from tests.conftest import REPOSITORY, SCHEMAS
 
 STUDIES = REPOSITORY / "config" / "studies"

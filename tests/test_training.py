@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pruning.data.batches import Batching
 from pruning.data.splits import Split
 from pruning.errors import PruningError, TrainingDiverged
-from pruning.methods.selection import prune
+from pruning.masks.weights import prune
 from pruning.training import optimizers
 from pruning.training.dense import train_dense
 from pruning.training.evaluate import evaluate_module
@@ -233,7 +233,7 @@ def test_a_training_job_imports_neither_torchvision_nor_pandas(digits_file, tmp_
 import sys
 from pruning.data.batches import Batching
 from pruning.stages.context import StageContext
-import pruning.stages.prune, pruning.stages.retrain
+import pruning.stages.prune, pruning.systems.rewinding.stages.retrain
 from pruning.stages.dense import dense
 task = dict(
     validation=dict(source="test", fraction=0.2), exempt=[],

@@ -12,26 +12,26 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "Batching": "pruning.data.batching",
-    "GSM": "pruning.methods.gsm",
+    "GSM": "pruning.systems.gsm.method",
     "NetworkConfig": "pruning.models.build",
     "OptimizerConfig": "pruning.training.optimizers",
     "PruningError": "pruning.errors",
-    "RULES": "pruning.methods.retraining_rules",
+    "RULES": "pruning.systems.rewinding.rules",
     "Recipe": "pruning.training.recipe",
     "State": "pruning.training.state",
     "StepDecay": "pruning.training.schedules",
     "Task": "pruning.training.task",
-    "density": "pruning.masks",
+    "density": "pruning.masks.mask",
     "evaluate": "pruning.library",
     "load_data": "pruning.library",
     "load_masks": "pruning.training.checkpoint",
     "load_state": "pruning.training.checkpoint",
-    "prune": "pruning.methods.selection",
-    "retrain": "pruning.methods.rewinding",
+    "prune": "pruning.masks.weights",
+    "retrain": "pruning.systems.rewinding.method",
     "save_state": "pruning.training.checkpoint",
-    "select": "pruning.masks",
+    "select": "pruning.masks.mask",
     "train_dense": "pruning.training.dense",
-    "train_pruned": "pruning.methods.at_init",
+    "train_pruned": "pruning.training.pruned",
 }
 
 __all__ = sorted(_PUBLIC)

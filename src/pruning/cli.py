@@ -5,12 +5,12 @@ from pathlib import Path
 
 import yaml
 
-from pruning import layout
 from pruning.errors import PruningError
 from pruning.files import write_text
-from pruning.jobs import device, job
-from pruning.study import data_root
-from pruning.workflow import Workflow
+from pruning.running.jobs import device, job
+from pruning.study import places as layout
+from pruning.study.asks import Workflow
+from pruning.study.study import data_root
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -77,7 +77,7 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _plan(options: argparse.Namespace) -> None:
-    from pruning.planning import describe, plan
+    from pruning.study.planning import describe, plan
 
     workflow = _workflow(options)
     study = workflow.study(options.study)

@@ -10,7 +10,7 @@ from pruning.data import store
 from pruning.data.prepare import prepare
 from pruning.data.splits import Splits, Validation, load
 from pruning.files import digest
-from pruning.study import data_root
+from pruning.study.study import data_root
 from pruning.training.evaluate import evaluate_splits
 from pruning.training.state import State, load_into
 from pruning.training.task import Task

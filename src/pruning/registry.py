@@ -1,7 +1,7 @@
 """Names that a study file may use, and the code behind each.
 
 Values are ``module:attribute`` and are imported only when asked for, so that reading a study needs
-no torch, and so that a stage's code version (see :mod:`pruning.code_version`) covers the one
+no torch, and so that a stage's code version (see :mod:`pruning.running.code_version`) covers the one
 network or score it uses. To add a network, a data set or a score, write it and add its line here.
 """
 
@@ -57,8 +57,8 @@ SCORES = {
 }
 
 PRUNERS = {
-    "weights": "pruning.methods.selection:prune_weights",
-    "filters": "pruning.methods.filters:prune_filters",
+    "weights": "pruning.masks.weights:prune_weights",
+    "filters": "pruning.masks.filters:prune_filters",
 }
 
 INITIALIZATIONS = {
@@ -72,7 +72,7 @@ INITIALIZATIONS = {
 OPTIMIZERS = {
     "sgd": "pruning.training.optimizers:sgd",
     "adam": "pruning.training.optimizers:adam",
-    "gsm": "pruning.methods.gsm:gsm",
+    "gsm": "pruning.systems.gsm.method:gsm",
 }
 
 _TABLES = {

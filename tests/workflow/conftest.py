@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pruning.layout import FAMILIES, TIDY
+from pruning.study.places import FAMILIES, TIDY
 from tests.conftest import REPOSITORY
 
 TINY = """

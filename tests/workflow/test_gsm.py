@@ -181,8 +181,8 @@ def test_mistakes_in_the_section_are_named(finished, old, new, message):
 
 
 def test_a_plan_counts_its_jobs_and_steps(finished):
-    from pruning import planning
-    from pruning.study import load_study
+    from pruning.study import planning
+    from pruning.study.study import load_study
     from tests.conftest import SCHEMAS
 
     study = load_study(finished.root / "config/studies/small.yaml", SCHEMAS / "study.schema.yaml")

@@ -2,12 +2,17 @@ import os
 
 from snakemake.utils import validate
 
-from pruning import cluster, gsm_study, layout, papers, study, warm
+from pruning.running import cluster
+from pruning.systems.gsm import section as gsm_study
+from pruning.study import places as layout
+from pruning.study import papers
+from pruning.study import study
+from pruning.running import warm
 from pruning.analysis import claims_catalog
 from pruning.figures import catalog
-from pruning.gsm_plan import GsmPlan
-from pruning.products import Products
-from pruning.workflow import Workflow, for_rules
+from pruning.systems.gsm.asks import GsmPlan
+from pruning.study.products import Products
+from pruning.study.asks import Workflow, for_rules
 
 # Idle OpenMP threads must not spin; jobs inherit this before they start torch.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -1,9 +1,9 @@
 from pathlib import Path
 
-from pruning.jobs import training_job
+from pruning.running.jobs import training_job
 
 with training_job(snakemake.log[0]):
-    from pruning.stages.algorithm import hand_over
+    from pruning.systems.rewinding.stages.algorithm import hand_over
 
     output = Path(snakemake.output.result).parent
     folders = snakemake.params.folders.value

@@ -1,6 +1,6 @@
-from pruning.jobs import job
+from pruning.running.jobs import job
 
 with job(snakemake.log[0]):
-    from pruning.stages.algorithm import tabulate
+    from pruning.systems.rewinding.stages.algorithm import tabulate
 
     tabulate(snakemake.input, snakemake.output[0])

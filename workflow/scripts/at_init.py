@@ -1,10 +1,10 @@
 from pathlib import Path
 
-from pruning.jobs import training_job
+from pruning.running.jobs import training_job
 
 with training_job(snakemake.log[0], snakemake.config["device"]) as where:
-    from pruning.stages.at_init import at_init
     from pruning.stages.context import StageContext
+    from pruning.systems.at_init.stages.train import at_init
 
     at_init(
         StageContext(device=where, **snakemake.params.stage),

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from pruning.jobs import training_job
+from pruning.running.jobs import training_job
 
 with training_job(snakemake.log[0], snakemake.config["device"]) as where:
     from pruning.stages.context import StageContext

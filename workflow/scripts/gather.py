@@ -1,5 +1,5 @@
-from pruning.jobs import job
-from pruning.layout import write_repairs
+from pruning.running.jobs import job
+from pruning.study.places import write_repairs
 
 with job(snakemake.log[0]):
     from pruning.stages.gather import gather

@@ -1,5 +1,5 @@
-from pruning.jobs import job
-from pruning.study import data_root
+from pruning.running.jobs import job
+from pruning.study.study import data_root
 
 with job(snakemake.log[0]):
     from pruning.stages.prepare_data import prepare_data

@@ -1,4 +1,4 @@
-from pruning.jobs import training_job
+from pruning.running.jobs import training_job
 
 with training_job(snakemake.log[0]):
     from pruning.stages.context import StageContext

@@ -1,4 +1,4 @@
-from pruning.jobs import job
+from pruning.running.jobs import job
 
 with job(snakemake.log[0]):
     from pruning.stages.published import published

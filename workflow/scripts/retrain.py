@@ -1,10 +1,10 @@
 from pathlib import Path
 
-from pruning.jobs import training_job
+from pruning.running.jobs import training_job
 
 with training_job(snakemake.log[0], snakemake.config["device"]) as where:
     from pruning.stages.context import StageContext
-    from pruning.stages.retrain import retrain
+    from pruning.systems.rewinding.stages.retrain import retrain
 
     retrain(
         StageContext(device=where, **snakemake.params.stage),

@@ -1,8 +1,8 @@
-from pruning.jobs import training_job
+from pruning.running.jobs import training_job
 
 with training_job(snakemake.log[0], snakemake.config["device"]) as where:
     from pruning.stages.context import StageContext
-    from pruning.stages.sensitivity import sensitivity
+    from pruning.systems.gsm.stages.sensitivity import sensitivity
 
     sensitivity(
         StageContext(device=where, **snakemake.params.stage),

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pruning.errors import look_up
-from pruning.papers import AT_INIT, GSM, REWINDING
-from pruning.study import Study
+from pruning.study.papers import AT_INIT, GSM, REWINDING
+from pruning.study.study import Study
 
 # A new line changes no other page; the line a page uses is among its parameters.
 CODE_VERSION_SKIP = "a table of names"
@@ -49,7 +49,7 @@ def _last_drop(study: Study) -> dict[str, Any]:
 
 CLAIMS: dict[str, Entry] = {
     "claims": Entry(
-        "pruning.analysis.evidence_renda2020:RENDA2020",
+        "pruning.systems.rewinding.evidence:RENDA2020",
         REWINDING,
         "The claims of Renda, Frankle and Carbin (ICLR 2020), *Comparing Rewinding and "
         "Fine-tuning*, counted over this study's cells: how many satisfy each, and by how much the "
@@ -60,7 +60,7 @@ CLAIMS: dict[str, Entry] = {
         ("renda2020_literature.csv",),
     ),
     "at_init_claims": Entry(
-        "pruning.analysis.evidence_frankle2021:FRANKLE2021",
+        "pruning.systems.at_init.evidence:FRANKLE2021",
         AT_INIT,
         "The claims of Frankle, Dziugaite, Roy and Carbin (ICLR 2021), *Pruning Neural Networks at "
         "Initialization: Why Are We Missing the Mark?*, counted over this study's cells: how many "
@@ -69,7 +69,7 @@ CLAIMS: dict[str, Entry] = {
         lambda study: study.at_init is not None,
     ),
     "gsm_claims": Entry(
-        "pruning.analysis.evidence_gsm2019:GSM2019",
+        "pruning.systems.gsm.evidence:GSM2019",
         GSM,
         "The claims of Ding et al. (NeurIPS 2019), *Global Sparse Momentum SGD for Pruning Very "
         "Deep Neural Networks*, counted over this study's cells: how many satisfy each, and by how "

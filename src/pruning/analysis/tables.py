@@ -1,6 +1,7 @@
 """The tables that a study's results are collected in, by name, and what columns each has."""
 
-from pruning.analysis import gsm_tables, mask_tables, tidy
+from pruning.analysis import mask_tables, tidy
+from pruning.systems.gsm import tables as gsm_tables
 
 # Made from masks' readable files, and not from trainings: two of each family that has them.
 MASK_TABLES = {

@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pruning.at_init_study import Cell
 from pruning.errors import look_up
-from pruning.methods.at_init_rules import UNMODIFIED, is_faulty
-from pruning.papers import AT_INIT, GSM, REWINDING
-from pruning.study import STRUCTURED, Study
+from pruning.study.papers import AT_INIT, GSM, REWINDING
+from pruning.study.study import STRUCTURED, Study
+from pruning.systems.at_init.rules import UNMODIFIED, is_faulty
+from pruning.systems.at_init.section import Cell
 
 # A new line changes no other figure; the line a figure uses is among its parameters.
 CODE_VERSION_SKIP = "a table of names"
@@ -120,8 +120,8 @@ def _gsm_options(study: Study) -> list[Mapping[str, Any]]:
     return [changes.get("options", {}) for changes in ablations.values()]
 
 
-_COMPRESSION = "pruning.figures.rewinding:accuracy_vs_compression"
-_TIME = "pruning.figures.rewinding:accuracy_vs_retrain_time"
+_COMPRESSION = "pruning.systems.rewinding.figures:accuracy_vs_compression"
+_TIME = "pruning.systems.rewinding.figures:accuracy_vs_retrain_time"
 _CORE = ("lr_rewind", "weight_rewind", "fine_tune")
 _POINTS = (
     "Change of the test score against the mean of the dense networks, by compression ratio "
@@ -201,7 +201,7 @@ FIGURES: dict[str, Entry] = {
         {"methods": _CORE},
     ),
     "speedup": Entry(
-        "pruning.figures.rewinding:speedup",
+        "pruning.systems.rewinding.figures:speedup",
         REWINDING,
         "Theoretical speed-up by compression ratio: multiply-accumulates of the dense network over "
         "those of the pruned one, masked weights skipped; medians with minimum and maximum over "
@@ -213,8 +213,8 @@ FIGURES: dict[str, Entry] = {
     ),
 }
 
-_AT_INIT = "pruning.figures.at_init:"
-_MASKS = "pruning.figures.at_init_masks:"
+_AT_INIT = "pruning.systems.at_init.figures.accuracy:"
+_MASKS = "pruning.systems.at_init.figures.masks:"
 _MEANS = (
     "Points are means over replicates, bars one standard deviation to each side; the dashed line "
     "and the grey band are the dense networks. Arrowheads at the lower edge are points below it."
@@ -290,7 +290,7 @@ FIGURES |= {
         overlays=(),
     ),
     "at_init_reproduction_errors": Entry(
-        "pruning.figures.at_init_errors:reproduction_errors",
+        "pruning.systems.at_init.figures.errors:reproduction_errors",
         AT_INIT,
         "Two faults of a reproduction, repeated on purpose (dashed, open markers). (a) Batch-norm "
         "scales that remain where they are ranked with the kernels; accuracy with and without that "
@@ -302,9 +302,9 @@ FIGURES |= {
     ),
 }
 
-_GSM = "pruning.figures.gsm:"
-_GSM_CURVES = "pruning.figures.gsm_curves:"
-_GSM_WEIGHTS = "pruning.figures.gsm_weights:"
+_GSM = "pruning.systems.gsm.figures.accuracy:"
+_GSM_CURVES = "pruning.systems.gsm.figures.curves:"
+_GSM_WEIGHTS = "pruning.systems.gsm.figures.weights:"
 _LINES = "Lines are means over replicates, bands one standard deviation to each side."
 _DING = " Methods and terms are those of Ding et al. (NeurIPS 2019)."
 FIGURES |= {

@@ -22,7 +22,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 
 from pruning.errors import PruningError
 from pruning.files import atomic_path
-from pruning.papers import paper
+from pruning.study.papers import paper
 
 COLUMN_WIDTH = 3.35  # inches, one column of a two-column page
 PANEL_HEIGHT = 2.35

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from pruning.masks import Masks
+from pruning.masks.mask import Masks
 
 _MAX_POOLS = (nn.functional.max_pool2d, torch.max_pool2d)
 

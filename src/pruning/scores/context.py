@@ -9,8 +9,8 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from pruning import masks as masking
 from pruning.errors import PruningError, unknown
+from pruning.masks import mask as masking
 from pruning.seeds import derive, generator
 
 BATCH_NORM_MODES = ("train", "eval")

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pruning import masks as masking
 from pruning.files import digest, read_json, sha256, write_json, write_text
+from pruning.masks import mask as masking
 from pruning.models.cost import training_macs
 from pruning.training.checkpoint import save_state, versions, write_metadata
 from pruning.training.loop import Trained

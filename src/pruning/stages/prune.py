@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from pruning import registry
-from pruning.methods.mask_report import report
-from pruning.methods.selection import score_options
+from pruning.masks.report import report
+from pruning.masks.weights import score_options
 from pruning.stages.context import StageContext
 from pruning.training.checkpoint import load_state, save_masks, write_metadata
 

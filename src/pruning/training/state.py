@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor, nn
 
-from pruning import masks as masking
 from pruning.errors import PruningError
+from pruning.masks import mask as masking
 
 
 @dataclass(frozen=True)

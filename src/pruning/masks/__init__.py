@@ -1,0 +1,1 @@
+"""Masks, how scores become masks, and what a mask leaves of a network."""

@@ -1,0 +1,162 @@
+"""Structured pruning: whole filters with the smallest L1 norm (Li et al. 2017).
+
+As in the code of Renda et al. (2020), reference section 3: the number of filters that goes is
+rounded down plus one Bernoulli draw with the fractional part as its probability, and the draws are
+the same for every replicate, so that all of them lose equally many.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from math import floor
+from random import Random
+
+from torch import Tensor, nn
+
+from pruning.errors import PruningError
+from pruning.masks import mask as masking
+from pruning.masks.weights import Pruned, surviving
+from pruning.models.build import prunable_names
+from pruning.training.state import State
+from pruning.training.task import Task
+
+SHORTCUT = "shortcut"  # how the networks name the path around a block
+
+
+def prune_filters(
+    task: Task,
+    state: State,
+    *,
+    thinnings: Sequence[Mapping],
+    level: int,
+    seed: int = 0,
+    purpose: tuple[str | int, ...] = (),
+) -> Pruned:
+    """Remove the filters of some convolutions with the smallest L1 norm.
+
+    Args:
+        task: names the prunable weights.
+        state: what to rank; what is masked counts as zero.
+        thinnings: ``convs`` (indices from 1, projections not counted) and ``fraction`` of each
+            group, see :mod:`pruning.systems.rewinding.filter_fractions`.
+        level: i removes 1 - (1 - fraction)^i of the filters.
+        seed, purpose: taken for the sake of the common signature; every replicate loses equally
+            many filters.
+
+    Returns:
+        Masks that zero the filters; ``remaining`` also lacks what they feed.
+
+    Raises:
+        PruningError: an index that is no convolution, is listed twice, is exempt, or whose output
+            is added to a shortcut, so that its filters cannot go alone.
+    """
+    del seed, purpose
+    weights, masks = surviving(task, state)
+    module = task.build()
+    fractions = _fractions(thinnings, module, masks)
+    draws = Random(0)  # as the authors: re-seeded at each call; with it the counts are theirs
+    for name, fraction in fractions.items():
+        norms = weights[name].abs().flatten(1).sum(1)
+        removed = _filters_to_remove(len(norms), 1 - (1 - fraction) ** level, draws)
+        masks[name] = masks[name].clone()
+        masks[name][norms.sort(stable=True).indices[:removed]] = False
+    remaining = cut(masks, module)
+    return Pruned(masks, remaining, masking.density(remaining))
+
+
+def main_convs(module: nn.Module) -> list[str]:
+    """Names of the convolution kernels in module order, projections of shortcuts left out."""
+    weights = dict(module.named_parameters())
+    return [name for name in _main_layers(module) if weights[name].ndim == 4]
+
+
+def fed_layers(module: nn.Module) -> dict[str, str]:
+    """Each layer whose output goes to one other layer alone, and that layer, by weight names.
+
+    That is the next in module order; in a network of residual blocks only within a block, as the
+    output of a block's last layer, and of the stem, is also what shortcuts carry on.
+    """
+    blocks = [f"{name}." for name, part in module.named_modules() if hasattr(part, SHORTCUT)]
+
+    def block(name: str) -> str | None:
+        return next((prefix for prefix in blocks if name.startswith(prefix)), None)
+
+    return {
+        name: following
+        for name, following in pairwise(_main_layers(module))
+        if not blocks or (block(name) is not None and block(name) == block(following))
+    }
+
+
+def cut(masks: Mapping[str, Tensor], module: nn.Module) -> masking.Masks:
+    """The masks of the network that is left when removed filters are really cut out.
+
+    A filter that is gone takes the matching inputs of the layer it feeds with it. As the published
+    densities count, so do the matching inputs of a projection in the next block: an odd convention,
+    as a projection reads the block's output, and worth less than 0.2 percentage points of density;
+    without it the published counts of kept weights are not met.
+
+    Args:
+        masks: by weight name.
+        module: the network they are of; weights without a mask stay whole.
+    """
+    remaining = {name: mask.clone() for name, mask in masks.items()}
+    for name, following in (*fed_layers(module).items(), *_projections(module)):
+        if name not in masks or following not in masks or masks[name].ndim != 4:
+            continue
+        gone = ~masks[name].flatten(1).any(1)
+        target = remaining[following]
+        inputs = gone.repeat_interleave(target.shape[1] // len(gone))  # a linear layer: H x W each
+        target[:, inputs] = False
+    return remaining
+
+
+def _main_layers(module: nn.Module) -> list[str]:
+    return [name for name in prunable_names(module) if SHORTCUT not in name.split(".")]
+
+
+def _projections(module: nn.Module) -> Iterator[tuple[str, str]]:
+    """The first convolution of a block, and the projection in the next block."""
+    weights, main = dict(module.named_parameters()), []
+    for name in prunable_names(module):
+        block, is_shortcut, _ = name.partition(f".{SHORTCUT}.")
+        if not is_shortcut:
+            main.append(name)
+            continue
+        before = [n for n in main if not n.startswith(f"{block}.")]
+        if len(before) > 1 and len(weights[before[-2]]) == weights[name].shape[1]:
+            yield before[-2], name
+
+
+def _fractions(
+    thinnings: Sequence[Mapping], module: nn.Module, masks: Mapping[str, Tensor]
+) -> dict[str, float]:
+    """The fraction of each convolution that is thinned out, in module order."""
+    convs, fed = main_convs(module), fed_layers(module)
+    fractions: dict[str, float] = {}
+    for thinning in thinnings:
+        for index in thinning["convs"]:
+            what = f"Structured pruning names convolution {index}"
+            if not 1 <= index <= len(convs):
+                raise PruningError(
+                    f"{what}, but this network has {len(convs)} (counted from 1, projections of "
+                    "shortcuts left out)."
+                )
+            name = convs[index - 1]
+            if name in fractions:
+                raise PruningError(f"{what} twice.")
+            if name not in masks:
+                raise PruningError(f"{what}, {name}, which the study exempts from pruning.")
+            if name not in fed:
+                raise PruningError(
+                    f"{what}, {name}, but its output is added to a shortcut, so its filters cannot "
+                    "go alone. Name the first convolutions of blocks."
+                )
+            fractions[name] = thinning["fraction"]
+    return {name: fractions[name] for name in convs if name in fractions}
+
+
+def _filters_to_remove(filters: int, fraction: float, draws: Random) -> int:
+    wanted = filters * fraction
+    count = floor(wanted)
+    # All of them may go, as in the published level 5: a residual block is then its shortcut alone.
+    return count + int(draws.random() < wanted - count)

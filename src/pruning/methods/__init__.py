@@ -1,1 +1,0 @@
-"""What each paper adds to pruning and training; one module per paper."""

@@ -1,0 +1,124 @@
+"""Running a stage as a job: its log, its messages, its device.
+
+Imports no torch at the top: the thread policy has to be in the environment before torch starts.
+"""
+
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pruning.errors import PruningError
+from pruning.running.warm import hand_over
+
+# Idle OpenMP threads sleep instead of spinning: on a shared machine spinning costs up to 30x.
+THREAD_POLICY = {"OMP_WAIT_POLICY": "PASSIVE"}
+
+
+@contextlib.contextmanager
+def job(log_file: Path | str | None = None) -> Iterator[None]:
+    """Log to a file or, without one, to standard error; turn the user's errors into one paragraph.
+
+    A :class:`PruningError` ends the process with exit code 1 and its message, in the log and on
+    standard error, without a traceback. Anything else is a defect of ours and keeps its traceback.
+    """
+    for key, value in THREAD_POLICY.items():
+        os.environ.setdefault(key, value)
+    if log_file:
+        Path(log_file).parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(log_file, mode="a") if log_file else logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+    logger = logging.getLogger("pruning")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    except PruningError as error:
+        logger.error("%s", error)
+        if log_file:
+            print(f"\nError: {error}\n", file=sys.stderr)
+        sys.exit(1)
+    except BaseException:
+        if log_file:
+            logger.exception("the job failed")
+        raise
+    finally:
+        logger.removeHandler(handler)
+        handler.close()
+
+
+@contextlib.contextmanager
+def training_job(log_file: Path | str, wanted: str = "cpu") -> Iterator[str]:
+    """A :func:`job` that needs torch: in a warm process where there is one, on a device of its own.
+
+    Args:
+        log_file: as of :func:`job`.
+        wanted: as of :func:`device`.
+
+    Yields:
+        The device's name.
+    """
+    hand_over()
+    with job(log_file), device(wanted) as name:
+        yield name
+
+
+@contextlib.contextmanager
+def device(wanted: str, environment: Mapping[str, str] = os.environ) -> Iterator[str]:
+    """The device for one training job, for as long as the block lasts.
+
+    Args:
+        wanted: ``cpu``, ``cuda``, or ``auto`` (a GPU where there is one).
+        environment: ``PRUNING_JOBS_PER_GPU`` says how many jobs share a GPU (1).
+
+    Raises:
+        PruningError: ``cuda`` where there is none.
+    """
+    if wanted == "cpu":
+        yield "cpu"
+        return
+    import torch
+
+    count = torch.cuda.device_count()
+    if not count:
+        if wanted == "cuda":
+            raise PruningError(
+                "device: cuda was asked for, but torch sees no GPU. Check the driver and that this "
+                "torch has CUDA, or set `device: auto` or `cpu` in config/config.yaml."
+            )
+        yield "cpu"
+        return
+    from pruning.running.gpu_slots import gpu_slot
+
+    share = environment.get("PRUNING_JOBS_PER_GPU", "1")
+    if not share.isdigit():
+        raise PruningError(f"PRUNING_JOBS_PER_GPU must be a whole number, it is {share!r}.")
+    with gpu_slot(count, int(share), _visible(count, environment)) as index:
+        yield f"cuda:{index}"
+
+
+def _visible(count: int, environment: Mapping[str, str]) -> str:
+    """Names of the GPUs that this process sees, the same for all jobs on this machine.
+
+    Where Slurm hides a node's other GPUs, CUDA_VISIBLE_DEVICES begins with 0 in every job.
+    """
+    for name in ("SLURM_STEP_GPUS", "SLURM_JOB_GPUS"):
+        given = environment.get(name, "")
+        if given and len(given.split(",")) == count:
+            return given
+    return environment.get("CUDA_VISIBLE_DEVICES", "")
+
+
+@dataclass(frozen=True)
+class Untracked:
+    """A rule parameter that reaches the script but reruns nothing when it changes.
+
+    Snakemake compares parameters of plain types only. For what decides no number: how long a list
+    of states to keep is, how a study is titled.
+    """
+
+    value: Any

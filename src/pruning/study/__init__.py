@@ -1,0 +1,1 @@
+"""What a study is, where its stages lie, what the rules ask and what it costs."""

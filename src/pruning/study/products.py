@@ -1,0 +1,274 @@
+"""What the rules that draw and tabulate ask: inputs and parameters of figures and claims."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pruning.analysis.claims_catalog import claims_of
+from pruning.analysis.claims_catalog import entry as claims_entry
+from pruning.errors import PruningError
+from pruning.figures.catalog import FIGURES, entry, figures_of
+from pruning.running.code_version import code_version
+from pruning.running.jobs import Untracked
+from pruning.study import places as layout
+from pruning.study.asks import Workflow, for_rules, ordered
+from pruning.study.papers import check_reference, paper
+from pruning.study.study import Study
+
+PUBLISHED = "resources/published"
+
+
+def _at_init_file(reference: str) -> str:
+    """The file of published accuracies, once it is known to have the source that is asked for."""
+    from pruning.systems.at_init.tables import (
+        check_reference,  # pandas, which few studies need here
+    )
+
+    check_reference(reference, PUBLISHED)
+    return "at_init"
+
+
+def _gsm_file(reference: str) -> str:
+    """As :func:`_at_init_file`, of accuracies published with GSM."""
+    from pruning.systems.gsm.published import check_reference  # pandas, which few studies need here
+
+    check_reference(reference, PUBLISHED)
+    return "gsm"
+
+
+# Options of a study's figures that lay published numbers over them, and the file these are in.
+OVERLAYS = {
+    "published": lambda reference: reference.partition(":")[0],
+    "at_init_published": _at_init_file,
+    "gsm_published": _gsm_file,
+}
+
+
+class Products:
+    """Figures and claims of studies and of papers.
+
+    Args:
+        workflow: the configuration.
+    """
+
+    def __init__(self, workflow: Workflow) -> None:
+        self.workflow = workflow
+
+    # -- figures ------------------------------------------------------------------------------
+
+    @for_rules
+    def study_figure(self, wildcards: Any) -> dict[str, Any]:
+        """Parameters of ``plots/<study>/<figure>``."""
+        study = self.workflow.study(wildcards.study)
+        return self._drawing(wildcards.figure, [study], f"plots/{study.name}/{wildcards.figure}")
+
+    @for_rules
+    def enabled_figure(self, wildcards: Any) -> dict[str, Any]:
+        """Parameters of ``plots/<figure>``, a panel for every enabled study that has it."""
+        studies = self._enabled_with(wildcards.figure)
+        return self._drawing(wildcards.figure, studies, f"plots/{wildcards.figure}")
+
+    @for_rules
+    def paper_figure(self, wildcards: Any) -> dict[str, Any]:
+        """Parameters of ``plots/published/<paper>/[<network>/]<figure>``."""
+        source, titles = self._published(wildcards)
+        network = getattr(wildcards, "network", None)
+        folder = layout.published_folder(wildcards.paper, network)
+        options = {study: dict(source.options.get(study, {})) for study in titles}
+        if network is not None:
+            for option in options.values():
+                option.pop("retrain_levels", None)  # there is room for all
+        stem = f"{folder}/{wildcards.figure}"
+        tables = {entry(wildcards.figure).tables[0]: [layout.published_tidy(wildcards.paper)]}
+        return self._parameters(wildcards.figure, titles, options, stem, tables)
+
+    @for_rules
+    def study_figure_input(self, wildcards: Any) -> list[str]:
+        """The study's tables that the figure shows."""
+        return _flat(self._tables(wildcards.figure, [wildcards.study]))
+
+    @for_rules
+    def enabled_figure_input(self, wildcards: Any) -> list[str]:
+        """The tables of the enabled studies that have this figure."""
+        studies = [study.name for study in self._enabled_with(wildcards.figure)]
+        return _flat(self._tables(wildcards.figure, studies))
+
+    def _tables(self, figure: str, studies: list[str]) -> dict[str, list[str]]:
+        return {name: [layout.table(s, name) for s in studies] for name in entry(figure).tables}
+
+    @for_rules
+    def overlay_input(self, wildcards: Any) -> list[str]:
+        """Files of published numbers that a figure lays over its own."""
+        figure = entry(wildcards.figure)
+        if hasattr(wildcards, "study"):
+            options = [self.workflow.study(wildcards.study).figure]
+        elif hasattr(wildcards, "paper"):
+            options = []
+        else:
+            options = [study.figure for study in self._enabled_with(wildcards.figure)]
+        names = {
+            OVERLAYS[key](option[key])
+            for option in options
+            for key in figure.overlays
+            if key in option
+        }
+        if figure.settings.get("literature"):
+            names |= {"renda2020_literature"}
+        return [f"{PUBLISHED}/{name}.csv" for name in sorted(names)]
+
+    def _enabled_with(self, figure: str) -> list[Study]:
+        needs = entry(figure).needs
+        studies = [study for study in self.workflow.enabled if needs(study)]
+        if not studies:
+            raise PruningError(f"None of the enabled studies has what {figure} shows.")
+        return studies
+
+    def _published(self, wildcards: Any) -> tuple[Any, dict[str, str]]:
+        source = paper(wildcards.paper)
+        titles = dict(source.titles)
+        network = getattr(wildcards, "network", None)
+        if network is not None:
+            check_reference(f"{wildcards.paper}:{network}")
+            study = f"{wildcards.paper}_{network}"
+            titles = {study: titles[study]}
+        return source, titles
+
+    def _drawing(self, figure: str, studies: list[Study], stem: str) -> dict[str, Any]:
+        for study in studies:
+            if not entry(figure).needs(study):
+                known = ", ".join(figures_of(study)) or "none"
+                raise PruningError(
+                    f"Study {study.name!r} has not what {figure} shows. Its figures: {known}."
+                )
+        titles = {study.name: study.title for study in studies}
+        options = {study.name: study.figure for study in studies}
+        tables = self._tables(figure, [study.name for study in studies])
+        return self._parameters(figure, titles, options, stem, tables)
+
+    def _parameters(
+        self,
+        figure: str,
+        titles: Mapping[str, str],
+        options: Mapping[str, Mapping[str, Any]],
+        stem: str,
+        tables: Mapping[str, list[str]],
+    ) -> dict[str, Any]:
+        drawn = entry(figure)
+        first, *others = layout.figure_files(stem)
+        return {
+            "caption": drawn.caption,
+            "code_version": code_version("pruning.stages.figure", drawn.draw),
+            "draw": drawn.draw,
+            "options": ordered(options),
+            "repairs": self.workflow.repairs(first, (*others, *_flat(tables))),
+            "resources": PUBLISHED,
+            "settings": ordered(drawn.settings),
+            "tables": tables,
+            "titles": list(map(list, titles.items())),
+        }
+
+    # -- claims -------------------------------------------------------------------------------
+
+    @for_rules
+    def study_claims(self, wildcards: Any) -> dict[str, Any]:
+        """Parameters of ``plots/<study>/<claims>.csv``."""
+        study, name = self.workflow.study(wildcards.study), wildcards.claims
+        page = claims_entry(name)
+        if not page.needs(study):
+            known = ", ".join(claims_of(study)) or "none"
+            raise PruningError(
+                f"Study {study.name!r} has not what {name} are about. Its claims: {known}."
+            )
+        watched = (layout.table(study.name, page.table),)
+        return self._judging(name, study.title, page.options(study), f"plots/{study.name}", watched)
+
+    @for_rules
+    def study_claims_input(self, wildcards: Any) -> str:
+        """The study's table that the claims are counted over."""
+        return layout.table(wildcards.study, claims_entry(wildcards.claims).table)
+
+    @for_rules
+    def claims_published(self, wildcards: Any) -> list[str]:
+        """Files of published numbers that claims take."""
+        return [f"{PUBLISHED}/{file}" for file in claims_entry(wildcards.claims).published]
+
+    @for_rules
+    def paper_claims(self, wildcards: Any) -> dict[str, Any]:
+        """Parameters of ``plots/published/<paper>/claims.csv``."""
+        source = paper(wildcards.paper)
+        watched = (layout.published_tidy(wildcards.paper),)
+        folder = layout.published_folder(wildcards.paper)
+        options = {"last_drop": source.last_drop}
+        return self._judging("claims", source.title, options, folder, watched)
+
+    def _judging(
+        self,
+        name: str,
+        title: str,
+        options: Mapping[str, Any],
+        folder: str,
+        watched: tuple[str, ...],
+    ) -> dict[str, Any]:
+        page = claims_entry(name)
+        first, *others = layout.claims_files(folder, name)
+        return {
+            "caption": page.caption,
+            "claims": page.claims,
+            "code_version": code_version("pruning.stages.claims", page.claims),
+            "options": ordered(options),
+            "repairs": self.workflow.repairs(first, (*others, *watched)),
+            "resources": PUBLISHED,
+            "title": title,
+        }
+
+    # -- published results --------------------------------------------------------------------
+
+    @for_rules
+    def published_input(self, wildcards: Any) -> list[str]:
+        """Files of a paper's results that may change. Others are pinned by their hashes."""
+        files = paper(wildcards.paper).files
+        return [f"{self._source(wildcards.paper)}/{file}" for file in files]
+
+    def _source(self, name: str) -> str:
+        sources = self.workflow.config["published"]
+        if name not in sources:
+            raise PruningError(
+                f"config/config.yaml does not say where the results of {name} are: give "
+                f"`published: {{{name}: ...}}` a folder or an address."
+            )
+        return sources[name]
+
+    @for_rules
+    def published(self, wildcards: Any) -> dict[str, Any]:
+        """Parameters of a paper's tidy table. Where its files are decides nothing."""
+        reader = paper(wildcards.paper).reader
+        return {
+            "code_version": code_version("pruning.stages.published", reader),
+            "reader": reader,
+            "source": Untracked(self._source(wildcards.paper)),
+        }
+
+    # -- everything of a study ----------------------------------------------------------------
+
+    @for_rules
+    def of_study(self, name: str) -> list[str]:
+        """Every figure of a study, its claims, and the table of everything."""
+        study = self.workflow.study(name)
+        figures = [f"plots/{name}/{figure}.pdf" for figure in figures_of(study)]
+        claims = [layout.claims_files(f"plots/{name}", page)[0] for page in claims_of(study)]
+        if not figures and not claims:
+            raise PruningError(f"Study {name!r} has no figures: it compares nothing.")
+        return [*figures, *claims, layout.table(name, layout.TIDY)]
+
+    @for_rules
+    def of_paper(self, name: str) -> list[str]:
+        """Every figure of a paper, from its published results, and its claims."""
+        source, folder = paper(name), layout.published_folder(name)
+        names = source.figures
+        if names is None:
+            names = [figure for figure in FIGURES if FIGURES[figure].category == source.category]
+        claims = layout.claims_files(folder)[:1] if source.last_drop else ()
+        return [*(f"{folder}/{figure}.pdf" for figure in names), *claims]
+
+
+def _flat(tables: Mapping[str, list[str]]) -> list[str]:
+    return [path for paths in tables.values() for path in paths]

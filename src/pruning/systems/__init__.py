@@ -1,0 +1,1 @@
+"""Published pruning systems: a wing each, with the same rooms in all."""

@@ -1,0 +1,1 @@
+"""Pruning at initialization, and later (Frankle et al. 2021)."""

@@ -1,0 +1,1 @@
+"""Global sparse momentum SGD (Ding et al. 2019)."""

@@ -1,0 +1,267 @@
+"""Figures of Ding et al. (2019) about trainings, epoch by epoch: momentum, re-selection, tickets.
+
+All begin from the table ``gsm_curves``. Lines are means over replicates, bands one standard
+deviation to each side.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from pruning.figures import replicates, style
+from pruning.figures.context import Context, Drawn
+from pruning.figures.style import Style
+from pruning.systems.at_init import tables as at_init
+from pruning.systems.gsm.figures.accuracy import (
+    ACCURACY,
+    at_ratio,
+    by_level,
+    momentum_styles,
+    nothing,
+    written,
+)
+
+KEYS = ("study", "method", "variant", "level", "density", "momentum", "reselect")
+# Columns that are shown together, and the line and the name of each.
+BEFORE, AFTER = "test_accuracy", "zeroed_test_accuracy"
+ZEROING = {BEFORE: (0, (3, 1.2)), AFTER: "-"}
+SMALL = {"share_below_0.001": "-", "share_below_0.0001": (0, (3, 1.2))}
+NAMES = {
+    BEFORE: "before zeroing",
+    AFTER: "after zeroing",
+    "share_below_0.001": "|w| < $10^{-3}$",
+    "share_below_0.0001": "|w| < $10^{-4}$",
+}
+SELECTION = {
+    True: Style("Selected anew in each step", 0, "o"),
+    False: Style("Frozen after the first step", 3, "s"),
+}
+TICKETS = ("gsm_ticket", "magnitude_ticket")
+DENSE = Style("Dense", "0.45", "None")
+LATE = 0.5  # of a training; what is earlier sets no end of an axis
+MARKERS = 6  # on a line
+
+
+def momentum(curves: pd.DataFrame, context: Context) -> Drawn:
+    """Accuracy and small weights by epoch and momentum, a row per study (Fig. 3).
+
+    Of the highest level that has several momenta. Left: test accuracy before and after zeroing.
+    Right: the share of weights below two thresholds, beside the share that is to be removed. Where
+    several variants have the same momentum, the first is shown, the unmodified one before others.
+    """
+    rows = _variants(curves, reselect=True)
+    chosen = {
+        study: found
+        for study in replicates.studies(rows, context)
+        if len(found := _of_several_momenta(rows[rows["study"] == study]))
+    }
+    if not chosen:
+        raise nothing(context, "no density has GSM trainings with several momenta.")
+    figure, grid = style.grid(len(chosen), 2)
+    looks = momentum_styles(pd.concat(chosen.values())["momentum"])
+    shown = []
+    for (left, right), mine in zip(grid, chosen.values(), strict=True):
+        accuracies, shares = _summed(mine, ZEROING), _summed(mine, SMALL)
+        for place, (value, look) in enumerate(looks.items()):
+            for panel, table, lines in ((left, accuracies, ZEROING), (right, shares, SMALL)):
+                _lines(panel, table[table["momentum"] == value], look, lines, place)
+        _limit(left, accuracies)
+        left.set_ylabel(ACCURACY)
+        _explain(left, ZEROING)
+        density = mine["density"].iloc[0]
+        style.reference_line(right, 100 * (1 - density), "To be removed")
+        right.set_ylim(-3, 103)
+        right.set_ylabel("Small weights (%)")
+        _explain(right, SMALL)
+        title = at_ratio(accuracies, context)
+        for panel in (left, right):
+            panel.set_title(title)
+        _epoch_axis([left, right])
+        shown += [accuracies, shares]
+    style.legend(figure, [panel for axes in grid for panel in axes])
+    return Drawn(figure, _written(shown))
+
+
+def reselection(curves: pd.DataFrame, context: Context) -> Drawn:
+    """Accuracy by epoch with weights selected anew in each step, and without (Fig. 4).
+
+    A panel per study and level that has both; before and after zeroing. Of several variants with a
+    frozen selection the one whose momentum is nearest the unmodified one's is shown.
+    """
+    panels = []
+    for here in by_level(curves[curves["method"] == "gsm"], context):
+        ours = here[here["variant"] == "unmodified"]
+        frozen = _nearest(_variants(here, reselect=False), ours)
+        if len(ours) and len(frozen):
+            panels.append(pd.concat([ours, frozen]))
+    if not panels:
+        raise nothing(
+            context, "no density has GSM trainings both with re-selection and without (reselect)."
+        )
+    figure, axes = style.panels(len(panels))
+    shown = []
+    for panel, mine in zip(axes, panels, strict=True):
+        table = _summed(mine, ZEROING)
+        for place, (reselect, look) in enumerate(SELECTION.items()):
+            _lines(panel, table[table["reselect"].isin([reselect])], look, ZEROING, place)
+        _limit(panel, table)
+        _explain(panel, ZEROING)
+        panel.set_title(at_ratio(table, context))
+        shown.append(table)
+    _epoch_axis(axes)
+    for panel in axes[:: style.COLUMNS]:
+        panel.set_ylabel(ACCURACY)
+    style.legend(figure, axes)
+    return Drawn(figure, _written(shown))
+
+
+def tickets(curves: pd.DataFrame, context: Context) -> Drawn:
+    """Test accuracy by epoch of winning tickets, a panel per study and level (Table 4).
+
+    The training of the dense networks is thin. A study's ``gsm_ylim`` sets the ends of the axis;
+    otherwise the second half of training does, of all that did not collapse. What ends below is
+    marked at the lower edge.
+    """
+    trained = curves[curves["method"].isin(TICKETS) & (curves["variant"] == "unmodified")]
+    panels = by_level(trained, context)
+    if not panels:
+        raise nothing(context, "no winning tickets were trained.")
+    figure, axes = style.panels(len(panels))
+    shown = []
+    for panel, mine in zip(axes, panels, strict=True):
+        study = mine["study"].iloc[0]
+        base = curves[(curves["study"] == study) & (curves["method"] == "dense")]
+        table, dense = _summed(mine, (BEFORE,)), _summed(base, (BEFORE,))
+        _lines(panel, dense, DENSE, {BEFORE: "-"}, thin=True)
+        present = [method for method in TICKETS if method in set(table["method"])]
+        for place, method in enumerate(present):
+            look = style.method_style(method, [method])
+            _lines(panel, table[table["method"] == method], look, {BEFORE: "-"}, place)
+        _limit(panel, pd.concat([dense, table]), context.option(study, "gsm_ylim"), collapse=True)
+        _mark_below(panel, table)
+        panel.set_title(at_ratio(table, context))
+        shown += [dense.assign(std=float("nan")), table]
+    _epoch_axis(axes)
+    for panel in axes[:: style.COLUMNS]:
+        panel.set_ylabel(ACCURACY)
+    style.legend(figure, axes)
+    return Drawn(figure, _written(shown))
+
+
+# -- which rows ---------------------------------------------------------------------------------
+
+
+def _variants(curves: pd.DataFrame, *, reselect: bool) -> pd.DataFrame:
+    return curves[(curves["method"] == "gsm") & curves["reselect"].isin([reselect])]
+
+
+def _of_several_momenta(here: pd.DataFrame) -> pd.DataFrame:
+    """One variant for each momentum at the highest level with several; without rows if none has."""
+    momenta = here.groupby("level")["momentum"].nunique()
+    levels = momenta.index[momenta > 1]
+    if levels.empty:
+        return here.iloc[:0]
+    here = here[here["level"] == levels.max()]
+    found = here[["momentum", "variant"]].drop_duplicates()
+    found = found.assign(changed=found["variant"] != "unmodified")
+    found = found.sort_values("changed", kind="stable").drop_duplicates("momentum")
+    return here[here["variant"].isin(found["variant"])]
+
+
+def _nearest(frozen: pd.DataFrame, ours: pd.DataFrame) -> pd.DataFrame:
+    """The variant whose momentum is nearest."""
+    if frozen.empty or ours.empty:
+        return frozen
+    away = (frozen["momentum"] - ours["momentum"].iloc[0]).abs()
+    return frozen[frozen["variant"] == frozen.loc[away.idxmin(), "variant"]]
+
+
+def _summed(rows: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """Mean, deviation and number of these columns by epoch, in percent; ``quantity`` says which."""
+    tables = []
+    for column in columns:
+        known = rows.dropna(subset=column)
+        values = known.assign(value=100 * known[column])
+        tables.append(at_init.summed_up(values, "value", [*KEYS, "epoch"]).assign(quantity=column))
+    return pd.concat(tables, ignore_index=True).assign(
+        variant=lambda t: t["variant"].astype(object).fillna("")
+    )
+
+
+def _written(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    return written(tables, ("momentum", "reselect", "quantity", "epoch"))
+
+
+# -- drawing ------------------------------------------------------------------------------------
+
+
+def _lines(
+    panel: Axes,
+    rows: pd.DataFrame,
+    look: Style,
+    lines: Mapping[str, Any],
+    place: int = 0,
+    *,
+    thin: bool = False,
+) -> None:
+    """A line for each quantity; only solid ones have markers and a name."""
+    for quantity, line in lines.items():
+        mine = rows[rows["quantity"] == quantity].sort_values("epoch")
+        if mine.empty:
+            continue
+        main = line == "-"
+        found = replace(look, line=line, label=look.label if main else "_")
+        every = max(1, len(mine) // MARKERS)
+        more = {"markevery": (place * every // 3 % every, every)} if main else {"marker": "None"}
+        more["linewidth"] = 0.8 if thin or not main else 1.2
+        style.curve(panel, mine["epoch"], mine["mean"], found, **more)
+        if not thin and mine["std"].notna().any():
+            low, high = mine["mean"] - mine["std"], mine["mean"] + mine["std"]
+            style.band(panel, mine["epoch"], low, high, found)
+
+
+def _limit(
+    panel: Axes,
+    table: pd.DataFrame,
+    ylim: Sequence[float] | None = None,
+    *,
+    collapse: bool = False,
+) -> None:
+    """The ends of the value axis, as asked for or by the later part of training.
+
+    With ``collapse``, lines that end far below the best leave the frame.
+    """
+    if ylim is None:
+        late = table[table["epoch"] >= LATE * table["epoch"].max()]
+        if collapse:
+            late = late[late["mean"] >= replicates.COLLAPSED * late["mean"].max()]
+        spread = late["std"].fillna(0)
+        low, high = (late["mean"] - spread).min(), (late["mean"] + spread).max()
+        margin = 0.06 * max(high - low, 0.5)
+        ylim = (low - margin, high + margin)
+    panel.set_ylim(*ylim)
+
+
+def _mark_below(panel: Axes, table: pd.DataFrame) -> None:
+    """Arrowheads where lines that end below the axis do so."""
+    row = 0
+    for method in TICKETS:
+        last = table[table["method"] == method].sort_values("epoch").tail(1)
+        if len(last) and last["mean"].iloc[0] < panel.get_ylim()[0]:
+            style.arrowheads(panel, last["epoch"], [row], style.method_style(method, [method]))
+            row += 1
+
+
+def _explain(panel: Axes, lines: Mapping[str, Any]) -> None:
+    named = {NAMES[quantity]: line for quantity, line in lines.items()}
+    style.explain(panel, named, columns=len(named))
+
+
+def _epoch_axis(axes: Sequence[Axes]) -> None:
+    for panel in axes:
+        panel.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
+        panel.set_xlabel("Epoch")

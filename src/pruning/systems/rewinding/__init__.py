@@ -1,0 +1,1 @@
+"""Comparing rewinding and fine-tuning (Renda et al. 2020)."""
