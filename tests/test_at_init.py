@@ -152,7 +152,7 @@ def test_how_long_a_cell_trains_is_what_is_trained(setting):
         "images_per_class": 10,
         "rewind_epoch": 1,
     }
-    section = read(values, 3)
+    section = read(values, {"recipe": {"epochs": 3}}, {})
     kept, fresh = section.cells
     masks = prune(task, dense.final, 0.2)
     for cell, state in ((kept, dense.rewind[2.0]), (fresh, None)):

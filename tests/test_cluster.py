@@ -132,7 +132,9 @@ def prune(plan, study, chain, level=3):
 
 def retrain(plan, study, **changes):
     place = {"mode": "iterative", "method": "lr_rewind", "time": "182", "level": 3, "seed": "0"}
-    return plan.retrain_group(SimpleNamespace(**{"study": study} | place | changes))
+    return plan.asks("rewinding").retrain_group(
+        SimpleNamespace(**{"study": study} | place | changes)
+    )
 
 
 def test_jobs_of_a_short_study_go_together(plan):
@@ -154,7 +156,7 @@ def test_a_long_training_goes_alone_or_with_the_mask_that_is_its_own(plan):
     study = "renda2020_resnet20"
     own = retrain(plan, study)
     assert prune(plan, study, "iterative/lr_rewind/t182") == own
-    changes = {"level": 4, "seed": "1", "method": "fine_tune", "time": "91"}
+    changes = {"level": 4, "seed": "1", "method": "fine_tune", "time": "90"}
     others = [retrain(plan, study, **{name: value}) for name, value in changes.items()]
     others.append(retrain(plan, "renda2020_resnet56"))
     assert len({own, *others}) == 6
@@ -189,7 +191,10 @@ def test_every_rule_of_a_study_that_computes_on_the_cluster_has_a_group():
     alone = [
         name
         for name, body in rules.items()
-        if "{seed}" in body and "    group:" not in body and f" {name}," not in local
+        if "{seed}" in body
+        and "    group:" not in body
+        and f" {name}," not in local
+        and "localrule: True" not in body
     ]
     assert alone == ["algorithm"]  # one for a study and seed, and it ends the chain
 

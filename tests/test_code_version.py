@@ -77,9 +77,13 @@ def test_a_score_and_a_network_change_only_those_that_use_them(package):
 
 
 def test_what_comes_after_dense_training_leaves_it_alone(package):
-    edit_retraining = ("methods/rewinding.py", "rewound + (timeline", "rewound + 2 * (timeline")
+    edit_retraining = (
+        "systems/rewinding/method.py",
+        "rewound + (timeline",
+        "rewound + 2 * (timeline",
+    )
     assert changed(package, edit_retraining) == {"retrain"}
-    edit_selection = ("methods/selection.py", "-score for", "score for")
+    edit_selection = ("masks/weights.py", "-score for", "score for")
     assert changed(package, edit_selection) == {"prune"}
 
 
@@ -99,7 +103,7 @@ def test_new_rows_in_tables_change_nothing(package):
         package,
         ("registry.py", "NETWORKS = {", 'NETWORKS = {\n    "mine": "pruning.models.lenet:mlp",'),
         (
-            "methods/retraining_rules.py",
+            "systems/rewinding/rules.py",
             "RULES = {",
             'RULES = {\n    "x": Rule("final", "final", "fresh", "final", "last"),',
         ),

@@ -8,10 +8,11 @@ from pruning.analysis.cells import best_validated, cells
 from pruning.analysis.tidy import COLUMNS, collect, read_table, write_table
 from pruning.errors import PruningError
 from pruning.figures import style
-from pruning.figures.catalog import FIGURES, entry, figures_of
+from pruning.figures.catalog import entry, figures_of
 from pruning.files import write_json
 from pruning.stages.figure import figure
 from pruning.study.study import find_study
+from pruning.systems import joined
 from pruning.systems.rewinding.rules import RULES
 from tests.conftest import REPOSITORY, SCHEMAS
 
@@ -349,12 +350,17 @@ def at_init_figures(study, *methods, epochs=None):
     """The figures of a study that prunes at initialization by these methods and epochs only."""
     cells = tuple(
         cell
-        for cell in study.at_init.cells
+        for cell in study.part("at_init").cells
         if cell.method in methods and (epochs is None or cell.epoch in epochs)
     )
-    at_init = dataclasses.replace(study.at_init, cells=cells)
-    names = figures_of(dataclasses.replace(study, rewinding=None, at_init=at_init, gsm=None))
+    at_init = dataclasses.replace(study.part("at_init"), cells=cells)
+    names = figures_of(dataclasses.replace(study, parts={"at_init": at_init}))
     return [name.removeprefix("at_init_") for name in names]
+
+
+def without(study, section):
+    parts = {name: part for name, part in study.parts.items() if name != section}
+    return dataclasses.replace(study, parts=parts)
 
 
 def test_figures_are_listed_for_the_studies_that_have_them():
@@ -363,19 +369,19 @@ def test_figures_are_listed_for_the_studies_that_have_them():
     assert "rewind_vs_finetune" in names
     assert "speedup" in names
     assert "rewind_vs_finetune_structured" not in names
-    assert set(names) < set(FIGURES)
+    assert set(names) < set(joined("figures"))
     assert {"at_init_accuracy", "at_init_ablations", "at_init_when"} < set(names)
     assert "at_init_reproduction_errors" not in names
     assert {"gsm_accuracy", "gsm_momentum", "gsm_reselection", "gsm_tickets"} < set(names)
-    no_ablations = dataclasses.replace(digits.gsm, ablations={}, sensitivity=())
-    only_gsm = dataclasses.replace(digits, rewinding=None, at_init=None, gsm=no_ablations)
+    no_ablations = dataclasses.replace(digits.part("gsm"), ablations={}, sensitivity=())
+    only_gsm = dataclasses.replace(digits, parts={"gsm": no_ablations})
     assert figures_of(only_gsm) == [
         "gsm_passive_decay", "gsm_accuracy", "gsm_tickets", "gsm_magnitudes"
     ]  # fmt: skip
-    digits = dataclasses.replace(digits, gsm=None)
-    at_init = digits.at_init
+    digits = without(digits, "gsm")
+    at_init = digits.part("at_init")
     at_once = dataclasses.replace(at_init, cells=tuple(c for c in at_init.cells if not c.epoch))
-    few = figures_of(dataclasses.replace(digits, rewinding=None, at_init=at_once))
+    few = figures_of(dataclasses.replace(digits, parts={"at_init": at_once}))
     assert "at_init_accuracy" in few
     assert "at_init_when" not in few
     assert at_init_figures(digits, "grasp_abs") == ["accuracy", "layers", "neurons", "effective"]
@@ -385,14 +391,14 @@ def test_figures_are_listed_for_the_studies_that_have_them():
     assert at_init_figures(digits, "grasp", epochs=(2,)) == [
         "accuracy", "layers", "neurons", "effective"
     ]  # fmt: skip
-    digits = dataclasses.replace(digits, at_init=None)
-    rewinding = digits.rewinding
+    digits = without(digits, "at_init")
+    rewinding = digits.part("rewinding")
     mode = dataclasses.replace(rewinding.modes["iterative"], times={"reinit": (20,)})
     other = dataclasses.replace(rewinding, modes={"iterative": mode})
-    assert figures_of(dataclasses.replace(digits, rewinding=other)) == [
+    assert figures_of(dataclasses.replace(digits, parts={"rewinding": other})) == [
         "rewind_vs_finetune", "accuracy_vs_retrain_time"
     ]  # fmt: skip
-    assert figures_of(dataclasses.replace(digits, rewinding=None)) == []
+    assert figures_of(dataclasses.replace(digits, parts={})) == []
     with pytest.raises(PruningError, match="Unknown figure 'speedups'. Did you mean 'speedup'"):
         entry("speedups")
 

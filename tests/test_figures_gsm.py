@@ -13,11 +13,11 @@ from pruning.analysis import mask_tables, tidy
 from pruning.analysis.tables import columns
 from pruning.errors import PruningError
 from pruning.figures import style
-from pruning.figures.catalog import FIGURES, figures_of
+from pruning.figures.catalog import figures_of
 from pruning.figures.context import Context
-from pruning.study.papers import GSM
 from pruning.study.study import find_study
 from pruning.systems.gsm import tables as gsm_tables
+from pruning.systems.gsm.catalog import FIGURES, TITLE
 from pruning.systems.gsm.figures import accuracy as gsm
 from pruning.systems.gsm.figures import curves as gsm_curves
 from pruning.systems.gsm.figures import weights as gsm_weights
@@ -685,9 +685,8 @@ def test_tables_read_from_files_give_the_same(curves, tmp_path):
 def gsm_figures(study, **section):
     """Figures of a study with this GSM section."""
     section = {"densities": (0.1,), "ablations": {}, "tickets": (), "sensitivity": ()} | section
-    fields = {f.name: getattr(study, f.name) for f in dataclasses.fields(study)}
-    fields |= {"rewinding": None, "at_init": None, "gsm": SimpleNamespace(**section)}
-    names = figures_of(SimpleNamespace(**fields))
+    parts = {"gsm": SimpleNamespace(**section)}
+    names = figures_of(dataclasses.replace(study, parts=parts))
     return [name.removeprefix("gsm_") for name in names]
 
 
@@ -706,5 +705,5 @@ def test_figures_are_listed_for_the_studies_that_have_them():
     assert gsm_figures(study, ablations={"s": {"learning_rate": 0.1}}) == always
     names = [name for name in FIGURES if name.startswith("gsm_")]
     assert not set(names) & set(figures_of(find_study("mnist_lenet300", folder, schema)))
-    assert {FIGURES[name].category for name in names} == {GSM}
+    assert {FIGURES[name].category for name in names} == {TITLE}
     assert len(names) == 7

@@ -386,10 +386,10 @@ def test_shrinkage_is_the_sum_over_the_schedule():
 def test_studies_shrink_passive_weights_as_far_as_the_authors(name, images, expected):
     """Section 10 of the reference: the budget that a shortened recipe has to keep."""
     study = load_study(REPOSITORY / f"config/studies/{name}.yaml", SCHEMAS / "study.schema.yaml")
-    for level in study.gsm.levels:
-        how = Recipe.from_dict(study.gsm.training_recipe("unmodified", level))
+    for level in study.part("gsm").levels:
+        how = Recipe.from_dict(study.part("gsm").training_recipe("unmodified", level))
         assert shrinkage(how.timeline(images)) == pytest.approx(expected, abs=0.1)
-        assert how.optimizer.options["density"] == study.gsm.densities[level - 1]
+        assert how.optimizer.options["density"] == study.part("gsm").densities[level - 1]
 
 
 # Zeroing.

@@ -9,7 +9,7 @@ import pytest
 from pruning.analysis.claims_catalog import entry
 from pruning.errors import PruningError
 from pruning.registry import NETWORKS
-from pruning.study.products import OVERLAYS
+from pruning.systems import joined
 from pruning.systems.gsm.published import (
     PUBLISHED,
     check_reference,
@@ -202,9 +202,9 @@ def test_references():
 
 def test_overlays_are_checked_before_anything_is_drawn(monkeypatch):
     monkeypatch.chdir(REPOSITORY)
-    assert OVERLAYS["gsm_published"]("gsm2019:lenet_5:mnist") == "gsm"
+    assert joined("overlays")["gsm_published"]("gsm2019:lenet_5:mnist") == "gsm"
     with pytest.raises(PruningError, match="Did you mean 'gsm2019'"):
-        OVERLAYS["gsm_published"]("gsm2018")
+        joined("overlays")["gsm_published"]("gsm2018")
 
 
 def test_densities_are_the_same_but_for_rounding():
@@ -219,6 +219,6 @@ def test_studies_with_a_gsm_section_have_the_page():
     page = entry("gsm_claims")
     assert (page.table, page.published) == ("gsm", ("gsm.csv",))
     assert page.category == "Global sparse momentum SGD"
-    assert page.needs(SimpleNamespace(gsm=object()))
-    assert not page.needs(SimpleNamespace(gsm=None))
+    assert page.needs(SimpleNamespace(parts={"gsm": object()}))
+    assert not page.needs(SimpleNamespace(parts={}))
     assert all((FOLDER / file).exists() for file in page.published)

@@ -58,7 +58,7 @@ def test_recipe_of_renda2020_value_by_value():
     assert network["options"] == {"shortcut": "all_stages", "bn_momentum": 0.003, "bn_eps": 1e-5}
     assert network["initialization"] == "fan_in_truncated_normal"
     assert study.task["validation"] == {"source": "test", "fraction": 0.2}
-    iterative = study.rewinding.modes["iterative"]
+    iterative = study.part("rewinding").modes["iterative"]
     levels = [pruning["density"] for pruning in iterative.prunings[: iterative.levels]]
     assert levels == pytest.approx([0.8**k for k in range(1, 11)])
     assert set(iterative.times) == {

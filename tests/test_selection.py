@@ -14,7 +14,7 @@ from pruning.data.scoring import ScoringBatches, first_of_each_class
 from pruning.data.splits import Split
 from pruning.errors import PruningError
 from pruning.masks import mask as masking
-from pruning.masks.threshold_rules import RULES, select_like
+from pruning.masks.threshold_rules import select_like
 from pruning.masks.weights import (
     Selection,
     _select,
@@ -348,7 +348,7 @@ def by_the_letter(rule, scores, density):
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=25), st.floats(0.02, 1.0))
 def test_threshold_rules_do_with_ties_what_they_are_known_for(values, density):
     scores = {"w": torch.tensor(values, dtype=torch.float64)}
-    for rule in RULES:
+    for rule in registry.known("threshold rule"):
         kept = select_like(rule, scores, density, whole(scores))["w"].tolist()
         assert kept == by_the_letter(rule, values, density), rule
 
@@ -380,7 +380,7 @@ def test_openlth_removes_too_much_in_every_round(make_task, spied):
 def test_rules_rank_what_is_left_and_give_nothing_back():
     scores = {"w": torch.arange(100, dtype=torch.float64)}
     within = {"w": torch.arange(100) % 2 == 0}
-    for rule in RULES:
+    for rule in registry.known("threshold rule"):
         if rule in ("grasp", "gsm"):  # of one round only, by their authors
             continue
         kept = select_like(rule, scores, 0.25, within)["w"]

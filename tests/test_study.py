@@ -6,6 +6,7 @@ from pruning.errors import PruningError
 from pruning.study.asks import Workflow
 from pruning.study.places import training_folders
 from pruning.study.study import find_study, load_study, study_names
+from pruning.systems.rewinding.section import modes
 from tests.conftest import REPOSITORY, SCHEMAS
 
 STUDIES = REPOSITORY / "config" / "studies"
@@ -200,45 +201,45 @@ def test_modes_have_levels_methods_and_densities_of_their_own(tmp_path):
         rewinding__densities_by_mode={"one_shot": [0.5, 0.25]},
         rewinding__thinnings={"structured_a": [{"convs": [1], "fraction": 0.5}]},
     )
-    modes = load_study(path, SCHEMA).rewinding.modes
-    densities = {n: [p.get("density") for p in m.prunings] for n, m in modes.items()}
+    found = load_study(path, SCHEMA).part("rewinding").modes
+    densities = {n: [p.get("density") for p in m.prunings] for n, m in found.items()}
     assert densities["iterative"] == pytest.approx([0.64, 0.4096])
     assert densities["one_shot"] == [0.5, 0.25]
-    assert [p["level"] for p in modes["structured_a"].prunings] == [1, 2, 3]
-    assert list(modes["one_shot"].times) == ["lr_rewind", "reinit"]
-    assert modes["iterative"].times == {
+    assert [p["level"] for p in found["structured_a"].prunings] == [1, 2, 3]
+    assert list(found["one_shot"].times) == ["lr_rewind", "reinit"]
+    assert found["iterative"].times == {
         "lr_rewind": (20,), "weight_rewind": (18,), "fine_tune": (20,)
     }  # fmt: skip
-    assert [modes[m].chained for m in ("iterative", "one_shot", "structured_a")] == [1, 0, 0]
+    assert [found[m].chained for m in ("iterative", "one_shot", "structured_a")] == [1, 0, 0]
 
 
 def test_algorithm_1_shares_the_chain_that_prunes_as_it_does(tmp_path):
     own = load_study(write(tmp_path), SCHEMA)  # digits prune 36 % a level
-    assert own.algorithm.mode == "algorithm_1"
-    assert [p["density"] for p in own.algorithm.definition.prunings[:2]] == pytest.approx(
+    assert own.part("algorithm").mode == "algorithm_1"
+    assert [p["density"] for p in own.part("algorithm").definition.prunings[:2]] == pytest.approx(
         [0.8, 0.64]
     )
     shared = load_study(write(tmp_path, rewinding__fraction=0.2), SCHEMA)
-    assert shared.algorithm.mode == "iterative"
-    assert shared.modes["iterative"].levels == 8
-    assert len(shared.modes["iterative"].prunings) == 30
-    assert len(list(shared.rewinding.cells())) == 24
+    assert shared.part("algorithm").mode == "iterative"
+    assert modes(shared)["iterative"].levels == 8
+    assert len(modes(shared)["iterative"].prunings) == 30
+    assert len(list(shared.part("rewinding").cells())) == 24
     fewer = write(tmp_path, rewinding__fraction=0.2, algorithm={"max_levels": 3})
     fewer = load_study(fewer, SCHEMA)
-    assert (fewer.algorithm.mode, fewer.algorithm.max_levels) == ("iterative", 3)
-    assert len(fewer.modes["iterative"].prunings) == 8
+    assert (fewer.part("algorithm").mode, fewer.part("algorithm").max_levels) == ("iterative", 3)
+    assert len(modes(fewer)["iterative"].prunings) == 8
     listed = write(tmp_path, rewinding__levels=None, rewinding__densities=[0.8, 0.64, 0.512])
-    assert load_study(listed, SCHEMA).algorithm.mode == "iterative"  # 0.8 * 0.8 is not 0.64
+    assert load_study(listed, SCHEMA).part("algorithm").mode == "iterative"  # 0.8 * 0.8 is not 0.64
     random = write(tmp_path, rewinding__fraction=0.2, rewinding__score="random")
-    assert load_study(random, SCHEMA).algorithm.mode == "algorithm_1"
+    assert load_study(random, SCHEMA).part("algorithm").mode == "algorithm_1"
     shorter = write(tmp_path, rewinding__fraction=0.2, rewinding__retrain_times=[10])
-    assert load_study(shorter, SCHEMA).algorithm.mode == "algorithm_1"
+    assert load_study(shorter, SCHEMA).part("algorithm").mode == "algorithm_1"
 
 
 def test_densities_by_mode_are_enough(tmp_path):
     path = write(tmp_path, rewinding__levels=None,
                  rewinding__densities_by_mode={"iterative": [0.5, 0.1]})  # fmt: skip
-    assert load_study(path, SCHEMA).rewinding.modes["iterative"].levels == 2
+    assert load_study(path, SCHEMA).part("rewinding").modes["iterative"].levels == 2
 
 
 def test_names_that_targets_need_are_taken(tmp_path):
@@ -260,19 +261,19 @@ PAPER_TIMES = (10, 30, 50, 70, 90, 110, 130, 150, 170, 182)
 )
 def test_paper_scale_studies_carry_the_published_grids(network, levels):
     study = find_study(f"renda2020_{network}", STUDIES, SCHEMA)
-    modes = study.rewinding.modes
-    assert {name: mode.levels for name, mode in modes.items()} == levels
-    assert study.rewinding.kept_times == PAPER_TIMES
+    found = study.part("rewinding").modes
+    assert {name: mode.levels for name, mode in found.items()} == levels
+    assert study.part("rewinding").kept_times == PAPER_TIMES
     published = read_cells("renda2020", REPOSITORY / "resources" / "published")
     published = published[published["network"] == network]
-    ours = {(mode, method, time, level) for mode, method, time, level in study.rewinding.cells()}
+    ours = set(study.part("rewinding").cells())
     theirs = published[published["method"] != "dense"]
     keys = ["variant", "method", "retrain_time", "level"]
     theirs = set(theirs[keys].itertuples(index=False, name=None))
     if network != "vgg16":  # of which only dense networks are published
         assert ours == theirs
     for mode in ("iterative", "one_shot"):
-        densities = [pruning["density"] for pruning in modes[mode].prunings[: levels[mode]]]
+        densities = [pruning["density"] for pruning in found[mode].prunings[: levels[mode]]]
         places = 4 if mode == "one_shot" else 12
         assert densities == pytest.approx(
             [round(0.8**s, places) for s in range(1, len(densities) + 1)]
@@ -284,4 +285,4 @@ def test_paper_scale_studies_carry_the_published_grids(network, levels):
 
 def test_states_are_kept_for_times_of_methods_that_are_not_run(tmp_path):
     study = load_study(write(tmp_path, rewinding__methods=["fine_tune"]), SCHEMA)
-    assert study.rewinding.kept_times == (18, 20)
+    assert study.part("rewinding").kept_times == (18, 20)

@@ -6,17 +6,16 @@ studies never imports torch.
 """
 
 import importlib
+import importlib.util
 from typing import Any
 
 __version__ = "0.1.0"
 
 _PUBLIC = {
     "Batching": "pruning.data.batching",
-    "GSM": "pruning.systems.gsm.method",
     "NetworkConfig": "pruning.models.build",
     "OptimizerConfig": "pruning.training.optimizers",
     "PruningError": "pruning.errors",
-    "RULES": "pruning.systems.rewinding.rules",
     "Recipe": "pruning.training.recipe",
     "State": "pruning.training.state",
     "StepDecay": "pruning.training.schedules",
@@ -27,21 +26,29 @@ _PUBLIC = {
     "load_masks": "pruning.training.checkpoint",
     "load_state": "pruning.training.checkpoint",
     "prune": "pruning.masks.weights",
-    "retrain": "pruning.systems.rewinding.method",
     "save_state": "pruning.training.checkpoint",
     "select": "pruning.masks.mask",
     "train_dense": "pruning.training.dense",
     "train_pruned": "pruning.training.pruned",
 }
 
-__all__ = sorted(_PUBLIC)
+
+def _public() -> dict[str, str]:
+    from pruning.systems import joined
+
+    return _PUBLIC | joined("public")
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
+    # Python asks here for modules too, before it imports them; systems are read when all are there.
+    is_module = importlib.util.find_spec(f"{__name__}.{name}") is not None
+    public = _PUBLIC if name in _PUBLIC or is_module else _public()
+    if name == "__all__":
+        return sorted(public)
+    if name not in public:
         raise AttributeError(f"module 'pruning' has no attribute {name!r}")
-    return getattr(importlib.import_module(_PUBLIC[name]), name)
+    return getattr(importlib.import_module(public[name]), name)
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return sorted(_public())

@@ -8,9 +8,10 @@ import yaml
 from pruning.errors import PruningError
 from pruning.files import write_text
 from pruning.running.jobs import device, job
-from pruning.study import places as layout
+from pruning.study import places
 from pruning.study.asks import Workflow
 from pruning.study.study import data_root
+from pruning.systems import systems
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -68,12 +69,9 @@ def _check(options: argparse.Namespace) -> None:
     workflow = _workflow(options)
     for name in options.studies or [study.name for study in workflow.enabled]:
         study = workflow.study(name)
-        cells = len(list(study.rewinding.cells())) if study.rewinding else 0
-        pruned = len(study.at_init.cells) if study.at_init else 0
-        print(
-            f"{name}: {len(study.seeds)} seeds on {study.dataset}, each with {cells} retrainings "
-            f"and {pruned} trainings of networks pruned at initialization or later"
-        )
+        trained = {n: c for system in systems() for n, c in system.jobs(study).items() if c}
+        told = ", ".join(f"{count} {rule}" for rule, count in trained.items()) or "none of a system"
+        print(f"{name}: {len(study.seeds)} seeds on {study.dataset}; jobs: {told}")
 
 
 def _plan(options: argparse.Namespace) -> None:
@@ -87,7 +85,7 @@ def _plan(options: argparse.Namespace) -> None:
 def _prepared(workflow: Workflow, dataset: str) -> Path:
     from pruning.stages.prepare_data import prepare_data
 
-    output = Path(layout.data_file(dataset))
+    output = Path(places.data_file(dataset))
     if not output.exists():
         prepare_data(dataset, workflow.dataset_options(dataset), data_root(), output)
     return output

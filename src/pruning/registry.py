@@ -1,7 +1,7 @@
 """Names that a study file may use, and the code behind each.
 
 Values are ``module:attribute`` and are imported only when asked for, so that reading a study needs
-no torch, and so that a stage's code version (see :mod:`pruning.running.code_version`) covers the one
+no torch, and so that a stage's code version (:mod:`pruning.running.code_version`) covers the one
 network or score it uses. To add a network, a data set or a score, write it and add its line here.
 """
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pruning.errors import look_up
+from pruning.systems import systems
 
 # A new line here changes no number of any other entry; the entry used is versioned by itself.
 CODE_VERSION_SKIP = "a table of names"
@@ -72,7 +73,13 @@ INITIALIZATIONS = {
 OPTIMIZERS = {
     "sgd": "pruning.training.optimizers:sgd",
     "adam": "pruning.training.optimizers:adam",
-    "gsm": "pruning.systems.gsm.method:gsm",
+}
+
+THRESHOLD_RULES = {
+    "openlth": "pruning.masks.threshold_rules:openlth",
+    "openlth_highest": "pruning.masks.threshold_rules:openlth_highest",
+    "synflow": "pruning.masks.threshold_rules:synflow",
+    "grasp": "pruning.masks.threshold_rules:grasp",
 }
 
 _TABLES = {
@@ -82,12 +89,21 @@ _TABLES = {
     "pruner": PRUNERS,
     "initialization": INITIALIZATIONS,
     "optimizer": OPTIMIZERS,
+    "threshold rule": THRESHOLD_RULES,
 }
+
+
+def table(kind: str) -> dict[str, str]:
+    """The names of one kind ("network", "score", ...), with those that systems add."""
+    found = dict(_TABLES[kind])
+    for system in systems():
+        found |= system.entries.get(kind, {})
+    return found
 
 
 def known(kind: str) -> list[str]:
     """The names of one kind ("network", "score", ...)."""
-    return sorted(_TABLES[kind])
+    return sorted(table(kind))
 
 
 def entry(kind: str, name: str) -> str:
@@ -96,7 +112,7 @@ def entry(kind: str, name: str) -> str:
     Raises:
         PruningError: no such name; the message lists what exists and the nearest match.
     """
-    return look_up(kind, name, _TABLES[kind])
+    return look_up(kind, name, table(kind))
 
 
 def find(kind: str, name: str) -> Callable[..., Any]:

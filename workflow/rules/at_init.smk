@@ -1,7 +1,10 @@
 # Training networks that were pruned before training, or at some step of it.
+at_init = plan.asks("at_init")
+
+
 rule at_init:
     input:
-        unpack(plan.at_init_input),
+        unpack(at_init.training_input),
     output:
         state="results/{study}/seed{seed}/at_init/{method}/{variant}/e{epoch}/level{level}/state.safetensors",
         metadata="results/{study}/seed{seed}/at_init/{method}/{variant}/e{epoch}/level{level}/state.json",
@@ -20,7 +23,7 @@ rule at_init:
         mem_mb=plan.mem_mb,
         runtime=plan.runtime,
     params:
-        stage=plan.stage("at_init"),
-        cell=plan.at_init_params,
+        stage=at_init.training_stage,
+        cell=at_init.training_params,
     script:
         "../scripts/at_init.py"

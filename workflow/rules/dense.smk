@@ -20,7 +20,7 @@ rule dense:
         mem_mb=plan.mem_mb,
         runtime=plan.runtime,
     params:
-        stage=plan.stage("dense"),
+        stage=plan.stage("pruning.stages.dense"),
         times=plan.retrain_times,
     script:
         "../scripts/dense.py"
@@ -43,6 +43,6 @@ rule rewind_state:
         mem_mb=plan.mem_mb,
         runtime=plan.runtime,
     params:
-        stage=plan.stage("dense"),
+        stage=plan.stage("pruning.stages.dense"),
     script:
         "../scripts/rewind_state.py"

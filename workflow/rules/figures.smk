@@ -31,7 +31,7 @@ rule collect_masks:
 
 rule gather:
     input:
-        gsm.gather_input,
+        plan.gather_input,
     output:
         "results/{study}/{gathered}.csv",
     log:
@@ -39,7 +39,7 @@ rule gather:
     benchmark:
         "logs/{study}/collect/{gathered}.benchmark.tsv"
     params:
-        stage=gsm.gather_params,
+        stage=plan.gather_params,
     script:
         "../scripts/gather.py"
 

@@ -1,4 +1,7 @@
 # Training by global sparse momentum SGD, zeroing what became small, and winning tickets.
+gsm = plan.asks("gsm")
+
+
 rule gsm:
     input:
         unpack(gsm.training_input),
@@ -48,7 +51,7 @@ rule zero:
         mem_mb=plan.mem_mb,
         runtime=plan.quick_runtime,
     params:
-        stage=plan.stage("zero"),
+        stage=gsm.zero_stage,
         cell=gsm.zero_params,
     script:
         "../scripts/zero.py"
@@ -75,7 +78,7 @@ rule ticket:
         mem_mb=plan.mem_mb,
         runtime=plan.runtime,
     params:
-        stage=plan.stage("ticket"),
+        stage=gsm.ticket_stage,
         cell=gsm.ticket_params,
     script:
         "../scripts/ticket.py"
@@ -99,7 +102,7 @@ rule sensitivity:
         mem_mb=plan.mem_mb,
         runtime=plan.quick_runtime,
     params:
-        stage=plan.stage("sensitivity"),
+        stage=gsm.sensitivity_stage,
         densities=gsm.sensitivity_params,
     script:
         "../scripts/sensitivity.py"

@@ -54,25 +54,25 @@ use rule published_figure as published_network_figure with:
 use rule claims as published_claims with:
     input:
         table="results/published/{paper}/tidy.csv",
-        published="resources/published/renda2020_literature.csv",
+        published=products.claims_published,
     output:
-        csv="plots/published/{paper}/claims.csv",
+        csv="plots/published/{paper}/{claims}.csv",
         page=report(
-            "plots/published/{paper}/claims.md",
+            "plots/published/{paper}/{claims}.md",
             caption="../report/claims.rst",
             category="Published results",
-            labels={"figure": "claims", "study": "{paper}"},
+            labels={"figure": "{claims}", "study": "{paper}"},
         ),
     log:
-        "logs/plots/published/{paper}/claims.log",
+        "logs/plots/published/{paper}/{claims}.log",
     benchmark:
-        "logs/plots/published/{paper}/claims.benchmark.tsv"
+        "logs/plots/published/{paper}/{claims}.benchmark.tsv"
     params:
         claims=products.paper_claims,
 
 
 # All of a paper's figures: `snakemake plots_published_<paper>`.
-for name in papers.PAPERS:
+for name in papers.papers():
 
     rule:
         name:

@@ -5,8 +5,8 @@ minus that under fine-tuning, against limits. The distance to the nearer limit i
 *margin*: zero or more is satisfied. Claims are counted over all studies of a table together; a
 claim that there is nothing to test with says so.
 
-What a paper claims is a table of its own (:mod:`pruning.systems.rewinding.claims`), and so is how
-its cells are laid out (:mod:`pruning.systems.rewinding.evidence`).
+What a paper claims is a table of its own (``claims`` in its wing), and so is how its cells are laid
+out (``evidence``).
 """
 
 import math

@@ -37,7 +37,7 @@ def prune_filters(
         task: names the prunable weights.
         state: what to rank; what is masked counts as zero.
         thinnings: ``convs`` (indices from 1, projections not counted) and ``fraction`` of each
-            group, see :mod:`pruning.systems.rewinding.filter_fractions`.
+            group.
         level: i removes 1 - (1 - fraction)^i of the filters.
         seed, purpose: taken for the sake of the common signature; every replicate loses equally
             many filters.

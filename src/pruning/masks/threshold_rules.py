@@ -9,12 +9,12 @@ by more than the next.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
-from pruning.errors import look_up
+from pruning import registry
 from pruning.masks.mask import Masks
 
 
@@ -24,12 +24,12 @@ def openlth(scores: Tensor, left: Tensor, density: float) -> Tensor:
     The threshold is the (k+1)-th smallest of what is left, k = ceil(fraction * left), and what is
     strictly above it stays.
     """
-    return left & (scores > _smallest(scores[left], _to_remove(left, density) + 1))
+    return left & (scores > smallest(scores[left], _to_remove(left, density) + 1))
 
 
 def openlth_highest(scores: Tensor, left: Tensor, density: float) -> Tensor:
     """The same code with ``--prune_highest``, as it must be used for GraSP: k weights go."""
-    return left & (scores > _smallest(scores[left], _to_remove(left, density)))
+    return left & (scores > smallest(scores[left], _to_remove(left, density)))
 
 
 def synflow(scores: Tensor, left: Tensor, density: float) -> Tensor:
@@ -39,30 +39,15 @@ def synflow(scores: Tensor, left: Tensor, density: float) -> Tensor:
     """
     k = int((1 - density) * scores.numel())
     ranked = torch.where(left, scores, 0)
-    return left & (ranked > _smallest(ranked, k)) if k else left.clone()
+    return left & (ranked > smallest(ranked, k)) if k else left.clone()
 
 
 def grasp(scores: Tensor, left: Tensor, density: float) -> Tensor:
     """Wang et al. (2020): k = int(all * (1 - density)); the k-th to go stays."""
     k = int(scores.numel() * (1 - density))
-    return left & (scores >= _smallest(scores, k)) if k else left.clone()
+    return left & (scores >= smallest(scores, k)) if k else left.clone()
 
 
-def gsm(scores: Tensor, left: Tensor, density: float) -> Tensor:
-    """Ding et al. (2019): what is at least the entry at index int(all * (1 - density)), rising.
-
-    So all - int(all * (1 - density)) are kept, up to one more than were active in a step.
-    """
-    return left & (scores >= _smallest(scores, int(scores.numel() * (1 - density)) + 1))
-
-
-RULES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
-    "openlth": openlth,
-    "openlth_highest": openlth_highest,
-    "synflow": synflow,
-    "grasp": grasp,
-    "gsm": gsm,
-}
 FRACTION_OF_WHAT_IS_LEFT = ("openlth", "openlth_highest")
 
 
@@ -72,7 +57,7 @@ def select_like(
     """Masks as another code base makes them.
 
     Args:
-        rule: a key of :data:`RULES`.
+        rule: a threshold rule of :mod:`pruning.registry`.
         scores: larger = keep.
         density: fraction of all weights that is to be kept.
         within: masks so far.
@@ -80,7 +65,7 @@ def select_like(
     Raises:
         PruningError: no such rule.
     """
-    keep = look_up("threshold rule", rule, RULES)
+    keep = registry.find("threshold rule", rule)
     flat = torch.cat([score.flatten() for score in scores.values()])
     left = torch.cat([within[name].flatten() for name in scores])
     pieces = keep(flat, left, density).split([s.numel() for s in scores.values()])
@@ -96,7 +81,8 @@ def _to_remove(left: Tensor, density: float) -> int:
     return math.ceil((1 - density * left.numel() / count) * count)
 
 
-def _smallest(scores: Tensor, k: int) -> Tensor:
+def smallest(scores: Tensor, k: int) -> Tensor:
+    """The k-th smallest score, k from 1; infinite where there are fewer."""
     if not 0 < k <= len(scores):
         return scores.new_tensor(math.inf if k > 0 else -math.inf)
     return scores.kthvalue(k).values

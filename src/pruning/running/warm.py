@@ -15,6 +15,7 @@ the same bytes. Without a warm process - a single job on a cluster, a notebook -
 import atexit
 import contextlib
 import ctypes
+import importlib
 import json
 import os
 import runpy
@@ -114,8 +115,12 @@ def _import_everything() -> None:
     import torch._dynamo  # torch.optim imports it at the first step otherwise
 
     import pruning.stages.dense
-    import pruning.stages.prune
-    import pruning.systems.rewinding.stages.retrain  # noqa: F401
+    import pruning.stages.prune  # noqa: F401
+    from pruning.systems import systems
+
+    for system in systems():
+        for module in system.preload:
+            importlib.import_module(module)
 
     torch.set_num_threads(1)
 

@@ -10,21 +10,16 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import cache, cached_property
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from pruning import registry
 from pruning.errors import PruningError, unknown
-from pruning.files import digest, read_json
 from pruning.running.code_version import code_version
 from pruning.running.jobs import Untracked
-from pruning.study import places as layout
+from pruning.study import places
 from pruning.study.schema import check_document
-from pruning.study.study import Mode, Study, find_study
-from pruning.systems.at_init.rules import method, variant
-from pruning.systems.at_init.section import Cell
-from pruning.systems.rewinding.algorithm import NO_VALIDATION, matches
-from pruning.systems.rewinding.rules import rule
+from pruning.study.study import Study, find_study
+from pruning.systems import systems
 
 DAY = 1440  # minutes
 QUICK = 20  # minutes of a job that trains nothing, in a study whose trainings take longer
@@ -65,7 +60,7 @@ class Workflow:
         config.update(checked)
         self.config = config
         self.study = cache(self._study)
-        self.chains = cache(lambda name: layout.chains(self.study(name)))
+        self.chains = cache(lambda name: places.chains(self.study(name)))
         # Once per run: Snakemake asks again when the missing files are back.
         self.repairs = cache(self._repairs)
         self.enabled = [self.study(name) for name in config["studies"]]
@@ -102,17 +97,27 @@ class Workflow:
     @for_rules
     def data_file(self, wildcards: Any) -> str:
         """The prepared data set of a study."""
-        return layout.data_file(self.study(wildcards.study).dataset)
+        return places.data_file(self.study(wildcards.study).dataset)
 
     # -- training ---------------------------------------------------------------------------
 
-    def stage(self, name: str, extra: tuple[str, ...] = ()) -> Any:
-        """A parameter function: what ``pruning.stages.<name>`` is told besides its files."""
+    def asks(self, system: str) -> Any:
+        """What the rules of a system ask, from its wing."""
+        (wing,) = (wing for wing in systems() if wing.name == system)
+        return registry.load(wing.asks)(self)
+
+    def stage(self, module: str, extra: tuple[str, ...] = ()) -> Any:
+        """A parameter function: what a stage is told besides its files.
+
+        Args:
+            module: of the stage.
+            extra: what its code version covers besides, as ``module:attribute``.
+        """
 
         @for_rules
         def params(wildcards: Any) -> dict[str, Any]:
             study = self.study(wildcards.study)
-            entries = (f"pruning.stages.{name}", *study.code_entries(), *extra)
+            entries = (module, *study.code_entries(), *extra)
             return {
                 "study": study.name,
                 "seed": int(wildcards.seed),
@@ -133,7 +138,7 @@ class Workflow:
         study = self.study(wildcards.study)
         inputs = {"data": self.data_file(wildcards)}
         if float(wildcards.time) != study.task["recipe"]["epochs"]:
-            inputs["kept"] = f"{layout.dense_folder(study.name, wildcards.seed)}/rewind"
+            inputs["kept"] = f"{places.dense_folder(study.name, wildcards.seed)}/rewind"
         return inputs
 
     @for_rules
@@ -143,7 +148,7 @@ class Workflow:
         entries = [registry.entry("pruner", pruning["kind"])]
         if "score" in pruning:
             entries.append(registry.entry("score", pruning["score"]))
-        return self.stage("prune", tuple(entries))(wildcards)
+        return self.stage("pruning.stages.prune", tuple(entries))(wildcards)
 
     @for_rules
     def prune_params(self, wildcards: Any) -> dict[str, Any]:
@@ -158,237 +163,42 @@ class Workflow:
     def pruned_state(self, wildcards: Any) -> str:
         """The state that a level prunes."""
         self._pruning(wildcards)
-        return self._chain(wildcards).pruned(wildcards.seed, int(wildcards.level))
-
-    @for_rules
-    def retrain_input(self, wildcards: Any) -> dict[str, str]:
-        """Mask, pruned training and, where the method needs it, the rewind state."""
-        self._check_cell(wildcards)
-        study, seed, level = wildcards.study, wildcards.seed, wildcards.level
-        row = rule(wildcards.method)
-        place = (wildcards.mode, wildcards.method, wildcards.time)
-        chain = layout.cell_chain(self.study(study), *place)
-        parent = layout.pruned_folder(study, seed, chain, level)
-        mask = layout.mask(study, seed, chain, level)
-        inputs = {
-            "data": self.data_file(wildcards),
-            "mask": mask,
-            "mask_metadata": layout.mask_metadata(mask),
-            "parent": f"{parent}/state.safetensors",
-            "parent_summary": f"{parent}/summary.json",
-        }
-        if row.needs_rewind_state:
-            inputs["rewind"] = layout.rewind_state(study, seed, wildcards.time)
-        return inputs
-
-    @for_rules
-    def retrain_params(self, wildcards: Any) -> dict[str, Any]:
-        """The cell, and the method's row of the re-training table."""
-        self._mode_pruning(wildcards.study, wildcards.mode, wildcards.level)
-        rewinding = self.study(wildcards.study).rewinding
-        return {
-            "data_order": rewinding.data_order if rewinding else "fresh",
-            "level": int(wildcards.level),
-            "method": wildcards.method,
-            "mode": wildcards.mode,
-            "retrain_time": float(wildcards.time),
-            "rule": rule(wildcards.method).to_dict(),
-        }
-
-    def _mode(self, study: str, mode: str) -> Mode:
-        modes = self.study(study).modes
-        if mode not in modes:
-            raise PruningError(f"Study {study!r} has the modes {', '.join(modes)}, not {mode!r}.")
-        return modes[mode]
-
-    def _mode_pruning(self, study: str, mode: str, level: str) -> Mapping[str, Any]:
-        return self._of_level(study, mode, self._mode(study, mode).prunings, level)
+        chain = self.chain(wildcards.study, wildcards.chain)
+        return chain.pruned(wildcards.seed, int(wildcards.level))
 
     def _pruning(self, wildcards: Any) -> Mapping[str, Any]:
-        prunings = self._chain(wildcards).prunings
-        return self._of_level(wildcards.study, wildcards.chain, prunings, wildcards.level)
+        prunings = self.chain(wildcards.study, wildcards.chain).prunings
+        return self.of_level(wildcards.study, wildcards.chain, prunings, wildcards.level)
 
-    def _of_level(self, study: str, what: str, prunings: tuple, level: str) -> Mapping[str, Any]:
+    def of_level(self, study: str, what: str, prunings: tuple, level: str) -> Mapping[str, Any]:
+        """The parameters of one level's pruning.
+
+        Raises:
+            PruningError: there are fewer levels.
+        """
         if int(level) > len(prunings):
             raise PruningError(f"Study {study!r} has {len(prunings)} levels ({what}), not {level}.")
         return prunings[int(level) - 1]
 
-    def _chain(self, wildcards: Any) -> layout.Chain:
-        chains = self.chains(wildcards.study)
-        if wildcards.chain not in chains:
-            raise unknown(
-                f"sequence of prunings of study {wildcards.study!r},", wildcards.chain, chains
-            )
-        return chains[wildcards.chain]
+    def chain(self, study: str, name: str) -> places.Chain:
+        """A sequence of prunings of a study.
 
-    def _check_cell(self, wildcards: Any) -> None:
-        mode = self._mode(wildcards.study, wildcards.mode)
-        name, time = wildcards.method, wildcards.time
-        rule(name)
-        if name not in mode.times:
-            raise PruningError(
-                f"Study {wildcards.study!r} does not run {name} ({wildcards.mode}): it has "
-                f"{', '.join(mode.times)}."
-            )
-        times = [f"{t:g}" for t in mode.times[name]]
-        if time not in times:
-            raise PruningError(
-                f"Study {wildcards.study!r} retrains {name} for {', '.join(times)} epochs, "
-                f"not {time}."
-            )
-
-    # -- pruning at initialization ------------------------------------------------------------
-
-    def _with_at_init(self, name: str) -> Study:
-        study = self.study(name)
-        if study.at_init is None:
-            raise PruningError(f"Study {name!r} has no `at_init` section.")
-        return study
-
-    def _at_init_cell(self, wildcards: Any) -> Cell:
-        study = self._with_at_init(wildcards.study)
-        method(wildcards.method)
-        variant(wildcards.variant)
-        cell = Cell(
-            wildcards.method, wildcards.variant, float(wildcards.epoch), int(wildcards.level)
-        )
-        if cell not in study.at_init.cells:
-            raise PruningError(
-                f"Study {study.name!r} does not prune by {cell.method} ({cell.variant}) at epoch "
-                f"{cell.epoch:g} to level {cell.level}. Its `at_init` section says what it does."
-            )
-        return cell
-
-    @for_rules
-    def at_init_input(self, wildcards: Any) -> dict[str, str]:
-        """Mask, and the state to train from unless weights are drawn anew."""
-        cell, study = self._at_init_cell(wildcards), self.study(wildcards.study)
-        mask = layout.mask(study.name, wildcards.seed, layout.at_init_chain(cell), cell.level)
-        inputs = {
-            "data": self.data_file(wildcards),
-            "mask": mask,
-            "mask_metadata": layout.mask_metadata(mask),
-        }
-        if variant(cell.variant).weights == "kept":
-            epoch = study.at_init.trained_epoch(cell)
-            inputs["state"] = layout.state_at(study, wildcards.seed, epoch)
-        return inputs
-
-    @for_rules
-    def at_init_params(self, wildcards: Any) -> dict[str, Any]:
-        """The cell, and what its rows say of training."""
-        cell = self._at_init_cell(wildcards)
-        at_init = self.study(wildcards.study).at_init
-        return {
-            "epoch": cell.epoch,
-            "epochs": at_init.epochs(cell),
-            "level": cell.level,
-            "method": cell.method,
-            "schedule": method(cell.method).schedule,
-            "variant": cell.variant,
-        }
-
-    # -- Algorithm 1 ------------------------------------------------------------------------
-
-    @for_rules
-    def algorithm_level_input(self, wildcards: Any) -> dict[str, str]:
-        """The trainings that a level of Algorithm 1 is judged by."""
-        study, level = self.study(wildcards.study), int(wildcards.level)
-        self._mode_pruning(study.name, study.algorithm.mode, str(level))
-        return {
-            "dense": f"{layout.dense_folder(study.name, wildcards.seed)}/summary.json",
-            "retrained": f"{layout.algorithm_level(study, wildcards.seed, level)}/summary.json",
-        }
-
-    @for_rules
-    def algorithm_way_input(self, wildcards: Any, checkpoint: Any) -> list[str]:
-        """How each level that Algorithm 1 goes through was judged.
-
-        A level that is judged is read from its file; for the first that is not, Snakemake is asked,
-        and asks here again when it is there. While a job waits for that, Snakemake sees no change
-        of its parameters, so all that decides stands in the paths.
-
-        Args:
-            wildcards: of the rule.
-            checkpoint: Snakemake's, of judging a level.
+        Raises:
+            PruningError: the study has none of this name.
         """
-        study, seed = self.study(wildcards.study), wildcards.seed
-        algorithm, settings = study.algorithm, self._algorithm_settings(study, seed)
-        judged: list[str] = []
-        while len(judged) < algorithm.max_levels:
-            level = len(judged) + 1
-            path = layout.algorithm_judgement(study.name, seed, settings, level)
-            if not os.path.exists(path):
-                checkpoint.get(study=study.name, seed=seed, settings=settings, level=level)
-            judged.append(path)
-            if not matches(read_json(path), algorithm.tolerance):
-                break
-        return judged
+        chains = self.chains(study)
+        if name not in chains:
+            raise unknown(f"sequence of prunings of study {study!r},", name, chains)
+        return chains[name]
 
-    @for_rules
-    def algorithm_input(self, wildcards: Any) -> dict[str, str]:
-        """The way of Algorithm 1, and level 1's mask, which names the prunable weights."""
-        study, seed = self.study(wildcards.study), wildcards.seed
-        algorithm = study.algorithm
-        chain = layout.cell_chain(study, algorithm.mode, "lr_rewind", algorithm.retrain_time)
-        ending = [
-            self._algorithm_settings(study, seed),
-            algorithm.tolerance,
-            algorithm.max_levels,
-        ]
+    def masked(self, study: str, seed: str, chain: str, level: int | str) -> dict[str, str]:
+        """Inputs of a stage that trains or evaluates under a mask: data, and the mask's files."""
+        mask = places.mask(study, seed, chain, level)
         return {
-            "way": layout.algorithm_way(study.name, seed, digest(ending)),
-            "first_mask": layout.mask(study.name, seed, chain, 1),
+            "data": places.data_file(self.study(study).dataset),
+            "mask": mask,
+            "mask_metadata": places.mask_metadata(mask),
         }
-
-    @for_rules
-    def algorithm_tolerance(self, wildcards: Any) -> float:
-        """When Algorithm 1 ends."""
-        return self.study(wildcards.study).algorithm.tolerance
-
-    def _algorithm_settings(self, study: Study, seed: str) -> str:
-        """A digest of all that decides how a level is judged, but not when to end."""
-        algorithm = study.algorithm
-        place = SimpleNamespace(
-            study=study.name,
-            seed=seed,
-            level="1",
-            mode=algorithm.mode,
-            method="lr_rewind",
-            time=f"{algorithm.retrain_time:g}",
-            chain=layout.cell_chain(study, algorithm.mode, "lr_rewind", algorithm.retrain_time),
-            dataset=study.dataset,
-        )
-        told = [
-            self.data_params(place),
-            self.stage("dense")(place),
-            self.prune_stage(place),
-            self.stage("retrain")(place),
-            self.retrain_params(place),
-            self._mode_pruning(study.name, algorithm.mode, "1"),
-            code_version("pruning.systems.rewinding.stages.algorithm"),
-        ]
-        return digest(told)
-
-    @for_rules
-    def algorithm_code(self, wildcards: Any) -> str:
-        """How a level is judged; the tolerance is not part of it."""
-        return code_version("pruning.systems.rewinding.stages.algorithm")
-
-    @for_rules
-    def algorithm_levels(self, wildcards: Any) -> Untracked:
-        """The folder of each level of Algorithm 1, the dense training first."""
-        study = self.study(wildcards.study)
-        levels = range(study.algorithm.max_levels + 1)
-        return Untracked([layout.algorithm_level(study, wildcards.seed, level) for level in levels])
-
-    @for_rules
-    def algorithm_results(self, wildcards: Any) -> list[str]:
-        """The outcome of Algorithm 1 on every replicate."""
-        study = self.study(wildcards.study)
-        if not study.task["validation"]["fraction"]:
-            raise PruningError(NO_VALIDATION)
-        return [layout.algorithm_result(study.name, seed) for seed in study.seeds]
 
     # -- resources --------------------------------------------------------------------------
 
@@ -439,22 +249,14 @@ class Workflow:
         take hours and cutting a mask takes seconds. Others are grouped by what they are cut from.
         """
         kind = wildcards.chain.partition("/")[0]
-        return self._level_group(wildcards, wildcards.chain) or f"masks_{kind}"
+        return self.level_group(wildcards, wildcards.chain) or f"masks_{kind}"
 
-    @for_rules
-    def retrain_group(self, wildcards: Any) -> str | None:
-        """As :meth:`prune_group`, for the training."""
-        study = self.study(wildcards.study)
-        place = (wildcards.mode, wildcards.method, wildcards.time)
-        return self._level_group(wildcards, layout.cell_chain(study, *place))
-
-    def _level_group(self, wildcards: Any, chain: str) -> str | None:
+    def level_group(self, wildcards: Any, chain: str) -> str | None:
+        """As :meth:`prune_group`, for the training that a level of a chain prunes or waits for."""
         if short := self._short_group(wildcards, "levels"):
             return short
-        study = self.study(wildcards.study)
-        mode = study.modes.get(chain.partition("/")[0])
-        if mode and mode.chained:  # masks of one training's own
-            level = f"{study.name}/seed{wildcards.seed}/{chain}/level{wildcards.level}"
+        if self.chain(wildcards.study, chain).one_training:
+            level = f"{wildcards.study}/seed{wildcards.seed}/{chain}/level{wildcards.level}"
             return level.replace("/", "_")
         return None
 
@@ -468,7 +270,7 @@ class Workflow:
     def collect_input(self, wildcards: Any) -> list[str]:
         """Every file behind a tidy table; the summaries are read, all are watched."""
         study = self.study(wildcards.study)
-        return [self.data_file(wildcards), *layout.training_files(study, wildcards.table)]
+        return [self.data_file(wildcards), *places.training_files(study, wildcards.table)]
 
     @for_rules
     def collect_params(self, wildcards: Any) -> dict[str, Any]:
@@ -476,16 +278,13 @@ class Workflow:
         watched = tuple(self.collect_input(wildcards))
         return {
             "code_version": code_version("pruning.stages.collect"),
-            "repairs": self.repairs(layout.table(wildcards.study, wildcards.table), watched),
+            "repairs": self.repairs(places.table(wildcards.study, wildcards.table), watched),
         }
 
     @for_rules
     def collect_masks_input(self, wildcards: Any) -> list[str]:
-        """The readable files of all masks of a family."""
-        study, family = self.study(wildcards.study), wildcards.family
-        if getattr(study, family) is None:
-            raise PruningError(f"Study {study.name!r} has no `{family}` section.")
-        return layout.masks_metadata(study, family)
+        """The readable files of all masks of a system."""
+        return places.masks_metadata(self.study(wildcards.study), wildcards.family)
 
     @for_rules
     def collect_masks_params(self, wildcards: Any) -> dict[str, Any]:
@@ -494,8 +293,25 @@ class Workflow:
         return {
             "code_version": code_version("pruning.stages.collect_masks"),
             "repairs": self.repairs(
-                layout.table(wildcards.study, f"{wildcards.family}_layers"), watched
+                places.table(wildcards.study, f"{wildcards.family}_layers"), watched
             ),
+        }
+
+    @for_rules
+    def gather_input(self, wildcards: Any) -> list[str]:
+        """Every file behind a table that is gathered from single cells."""
+        cells = places.gathered(self.study(wildcards.study), wildcards.gathered)
+        return list(dict.fromkeys(path for pair in cells for path in pair))
+
+    @for_rules
+    def gather_params(self, wildcards: Any) -> dict[str, Any]:
+        """The cells, code version, and the count of repairs."""
+        study, name = self.study(wildcards.study), wildcards.gathered
+        watched = tuple(self.gather_input(wildcards))
+        return {
+            "cells": [list(pair) for pair in places.gathered(study, name)],
+            "code_version": code_version("pruning.stages.gather"),
+            "repairs": self.repairs(places.table(study.name, name), watched),
         }
 
     def _repairs(self, product: str, watched: tuple[str, ...]) -> int:
@@ -506,7 +322,7 @@ class Workflow:
         collect and draw: it rises when a watched file is missing, and is written down when it is
         back.
         """
-        count = layout.read_repairs(product)
+        count = places.read_repairs(product)
         if os.path.exists(product) and not all(map(os.path.exists, watched)):
             count += 1
         return count

@@ -1,23 +1,23 @@
 """What a study will cost before it runs: jobs, steps, arithmetic and, where measured, time."""
 
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from safetensors import safe_open
 
-from pruning.analysis.claims_catalog import CLAIMS, claims_of
-from pruning.analysis.tables import GATHERED, MASK_TABLES
+from pruning.analysis.claims_catalog import claims_of
+from pruning.analysis.claims_catalog import entry as claims_entry
+from pruning.analysis.tables import mask_tables
 from pruning.data.store import read_header
 from pruning.errors import PruningError
 from pruning.figures.catalog import entry, figures_of
 from pruning.files import read_json
-from pruning.study import places as layout
+from pruning.study import places
 from pruning.study.study import Study
-from pruning.systems.rewinding.method import retraining_steps
-from pruning.systems.rewinding.rules import rule
+from pruning.systems import joined, systems
+from pruning.systems.system import Work
 from pruning.training.recipe import Recipe
 
 # (training images, (C, H, W), classes) of data sets that are the same everywhere.
@@ -52,30 +52,31 @@ class Plan:
 
     Attributes:
         jobs: by rule, as Snakemake counts them.
-        steps: optimizer steps by rule.
-        macs_per_step: multiply-accumulates of one step, forward and backward, nothing skipped:
-            masks make no dense kernel faster.
+        work: of trainings, by rule.
+        macs_per_image: multiply-accumulates of training on one image, forward and backward,
+            nothing skipped: masks make no dense kernel faster.
         measured: the last training timed on this machine, of this study if there is one.
     """
 
     jobs: Mapping[str, int]
-    steps: Mapping[str, int]
-    macs_per_step: int
+    work: Mapping[str, Work]
+    macs_per_image: int
     measured: Throughput | None
 
     @property
     def training_flops(self) -> int:
         """Floating-point operations of all trainings, two for a multiply-accumulate."""
-        return 2 * self.macs_per_step * sum(self.steps.values())
+        return round(2 * self.macs_per_image * sum(work.images for work in self.work.values()))
 
     def hours(self, study: str) -> float | None:
         """Hours of training on one worker; None where nothing was ever measured."""
         if self.measured is None:
             return None
-        steps = sum(self.steps.values())
+        images = sum(work.images for work in self.work.values())
         if self.measured.study == study:
-            return steps * self.measured.seconds_per_step / 3600
-        return steps * self.macs_per_step / self.measured.macs_per_second / 3600
+            per_image = self.work["dense"].images / self.work["dense"].steps
+            return images / per_image * self.measured.seconds_per_step / 3600
+        return images * self.macs_per_image / self.measured.macs_per_second / 3600
 
 
 def plan(study: Study, dataset: Mapping[str, Any]) -> Plan:
@@ -96,41 +97,35 @@ def plan(study: Study, dataset: Mapping[str, Any]) -> Plan:
     macs = network_macs(module, shape)
     recipe = Recipe.from_dict(study.task["recipe"])
     timeline = recipe.timeline(images)
-    per_step = training_macs(sum(macs.values()), float(images / timeline.steps_per_epoch))
-    steps = Counter({"dense": len(study.seeds) * timeline.total_steps})
-    for method, time in _retrainings(study):
-        steps["retrain"] += retraining_steps(rule(method), timeline, time)
-    if study.at_init:
-        for cell in study.at_init.cells:
-            skipped = timeline.rewind_step(study.at_init.epochs(cell))
-            steps["at_init"] += len(study.seeds) * (timeline.total_steps - skipped)
-    if study.gsm:
-        for cell in study.gsm.trainings():
-            own = Recipe.from_dict(study.gsm.training_recipe(*cell)).timeline(images)
-            steps["gsm"] += len(study.seeds) * own.total_steps
-        for _ in study.gsm.ticket_cells():
-            steps["ticket"] += len(study.seeds) * timeline.total_steps
-    return Plan(jobs(study), dict(steps), per_step, last_measured(study))
+    dense = Work(len(study.seeds) * timeline.total_steps, 0)
+    per_step = images / timeline.steps_per_epoch
+    work = {"dense": replace(dense, images=dense.steps * per_step)}
+    for system in systems():
+        work |= system.work(study, images)
+    return Plan(jobs(study), work, training_macs(sum(macs.values()), 1.0), last_measured(study))
 
 
 def jobs(study: Study) -> dict[str, int]:
     """Jobs of ``snakemake plots_<study>`` by rule, when nothing has been done yet."""
-    files = layout.training_files(study)
+    files = places.training_files(study)
     figures = figures_of(study)
     claims = claims_of(study)
-    tables = {layout.TIDY, *(name for figure in figures for name in entry(figure).tables)}
-    tables |= {CLAIMS[page].table for page in claims}
+    tables = {places.TIDY, *(name for figure in figures for name in entry(figure).tables)}
+    tables |= {claims_entry(page).table for page in claims}
+    of_masks = {mask_tables()[name] for name in tables & mask_tables().keys()}
+    gathered = tables & joined("gathered").keys()
     counts = {
         "prepare_data": 1,
         "dense": len(study.seeds),
         "rewind_state": sum("/rewind_states/" in file for file in files),
         "prune": sum(file.endswith("/mask.safetensors") for file in files),
-        "retrain": len(list(_retrainings(study))),
-        "at_init": sum("/at_init/" in folder for folder in layout.training_folders(study)),
-        **_gsm_jobs(study),
-        "collect": len(tables - MASK_TABLES.keys() - GATHERED.keys()),
-        "collect_masks": len({name.rpartition("_")[0] for name in tables & MASK_TABLES.keys()}),
-        "gather": len(tables & GATHERED.keys()),
+    }
+    for system in systems():
+        counts |= system.jobs(study)
+    counts |= {
+        "collect": len(tables & set(places.tidy_tables())),
+        "collect_masks": len(of_masks),
+        "gather": len(gathered),
         "figure": len(figures),
         "claims": len(claims),
         f"plots_{study.name}": int(bool(figures or claims)),
@@ -138,19 +133,7 @@ def jobs(study: Study) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count}
 
 
-def _gsm_jobs(study: Study) -> dict[str, int]:
-    if not study.gsm:
-        return {}
-    per_seed = {
-        "gsm": len(list(study.gsm.trainings())),
-        "zero": len(list(study.gsm.zeroed())),
-        "ticket": len(list(study.gsm.ticket_cells())),
-        "sensitivity": int(bool(study.gsm.sensitivity)),
-    }
-    return {name: len(study.seeds) * count for name, count in per_seed.items()}
-
-
-def last_measured(study: Study, results: Path | str = layout.RESULTS) -> Throughput | None:
+def last_measured(study: Study, results: Path | str = places.RESULTS) -> Throughput | None:
     """The newest timed dense training: of this study, or else of any."""
     own = Path(results).glob(f"{study.name}/seed*/dense/timing.json")
     found = sorted(own, key=_age) or sorted(
@@ -173,7 +156,7 @@ def describe(plan: Plan, study: Study) -> str:
     width = max(map(len, plan.jobs))
     lines = [f"{study.name}: {study.title}, {len(study.seeds)} replicates", ""]
     for name, count in plan.jobs.items():
-        steps = f"{plan.steps[name]:>14,} steps" if name in plan.steps else ""
+        steps = f"{plan.work[name].steps:>14,} steps" if name in plan.work else ""
         lines.append(f"  {name:<{width}} {count:>7,} jobs{steps}")
     lines.append(f"  {'total':<{width}} {sum(plan.jobs.values()):>7,} jobs")
     lines += ["", f"Training: {plan.training_flops:.3g} FLOPs (2 per multiply-accumulate)."]
@@ -193,16 +176,8 @@ def describe(plan: Plan, study: Study) -> str:
     return "\n".join(lines)
 
 
-def _retrainings(study: Study) -> Iterator[tuple[str, float]]:
-    """(method, retrain time) of every retraining of every replicate."""
-    if study.rewinding:
-        for _ in study.seeds:
-            for _, method, time, _ in study.rewinding.cells():
-                yield method, time
-
-
 def _data(study: Study, dataset: Mapping[str, Any]) -> tuple[int, tuple[int, int, int], int]:
-    prepared = Path(layout.data_file(study.dataset))
+    prepared = Path(places.data_file(study.dataset))
     if prepared.exists():
         classes = len(read_header(prepared)["classes"])
         with safe_open(prepared, framework="numpy") as file:

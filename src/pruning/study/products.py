@@ -6,41 +6,16 @@ from typing import Any
 from pruning.analysis.claims_catalog import claims_of
 from pruning.analysis.claims_catalog import entry as claims_entry
 from pruning.errors import PruningError
-from pruning.figures.catalog import FIGURES, entry, figures_of
+from pruning.figures.catalog import entry, figures_of
 from pruning.running.code_version import code_version
 from pruning.running.jobs import Untracked
-from pruning.study import places as layout
+from pruning.study import places
 from pruning.study.asks import Workflow, for_rules, ordered
 from pruning.study.papers import check_reference, paper
 from pruning.study.study import Study
+from pruning.systems import joined
 
 PUBLISHED = "resources/published"
-
-
-def _at_init_file(reference: str) -> str:
-    """The file of published accuracies, once it is known to have the source that is asked for."""
-    from pruning.systems.at_init.tables import (
-        check_reference,  # pandas, which few studies need here
-    )
-
-    check_reference(reference, PUBLISHED)
-    return "at_init"
-
-
-def _gsm_file(reference: str) -> str:
-    """As :func:`_at_init_file`, of accuracies published with GSM."""
-    from pruning.systems.gsm.published import check_reference  # pandas, which few studies need here
-
-    check_reference(reference, PUBLISHED)
-    return "gsm"
-
-
-# Options of a study's figures that lay published numbers over them, and the file these are in.
-OVERLAYS = {
-    "published": lambda reference: reference.partition(":")[0],
-    "at_init_published": _at_init_file,
-    "gsm_published": _gsm_file,
-}
 
 
 class Products:
@@ -72,13 +47,13 @@ class Products:
         """Parameters of ``plots/published/<paper>/[<network>/]<figure>``."""
         source, titles = self._published(wildcards)
         network = getattr(wildcards, "network", None)
-        folder = layout.published_folder(wildcards.paper, network)
+        folder = places.published_folder(wildcards.paper, network)
         options = {study: dict(source.options.get(study, {})) for study in titles}
         if network is not None:
             for option in options.values():
                 option.pop("retrain_levels", None)  # there is room for all
         stem = f"{folder}/{wildcards.figure}"
-        tables = {entry(wildcards.figure).tables[0]: [layout.published_tidy(wildcards.paper)]}
+        tables = {entry(wildcards.figure).tables[0]: [places.published_tidy(wildcards.paper)]}
         return self._parameters(wildcards.figure, titles, options, stem, tables)
 
     @for_rules
@@ -93,7 +68,7 @@ class Products:
         return _flat(self._tables(wildcards.figure, studies))
 
     def _tables(self, figure: str, studies: list[str]) -> dict[str, list[str]]:
-        return {name: [layout.table(s, name) for s in studies] for name in entry(figure).tables}
+        return {name: [places.table(s, name) for s in studies] for name in entry(figure).tables}
 
     @for_rules
     def overlay_input(self, wildcards: Any) -> list[str]:
@@ -105,15 +80,15 @@ class Products:
             options = []
         else:
             options = [study.figure for study in self._enabled_with(wildcards.figure)]
+        overlays = joined("overlays")
         names = {
-            OVERLAYS[key](option[key])
+            overlays[key](option[key])
             for option in options
             for key in figure.overlays
             if key in option
         }
-        if figure.settings.get("literature"):
-            names |= {"renda2020_literature"}
-        return [f"{PUBLISHED}/{name}.csv" for name in sorted(names)]
+        files = {f"{name}.csv" for name in names} | set(figure.published)
+        return [f"{PUBLISHED}/{file}" for file in sorted(files)]
 
     def _enabled_with(self, figure: str) -> list[Study]:
         needs = entry(figure).needs
@@ -153,7 +128,7 @@ class Products:
         tables: Mapping[str, list[str]],
     ) -> dict[str, Any]:
         drawn = entry(figure)
-        first, *others = layout.figure_files(stem)
+        first, *others = places.figure_files(stem)
         return {
             "caption": drawn.caption,
             "code_version": code_version("pruning.stages.figure", drawn.draw),
@@ -178,13 +153,13 @@ class Products:
             raise PruningError(
                 f"Study {study.name!r} has not what {name} are about. Its claims: {known}."
             )
-        watched = (layout.table(study.name, page.table),)
+        watched = (places.table(study.name, page.table),)
         return self._judging(name, study.title, page.options(study), f"plots/{study.name}", watched)
 
     @for_rules
     def study_claims_input(self, wildcards: Any) -> str:
         """The study's table that the claims are counted over."""
-        return layout.table(wildcards.study, claims_entry(wildcards.claims).table)
+        return places.table(wildcards.study, claims_entry(wildcards.claims).table)
 
     @for_rules
     def claims_published(self, wildcards: Any) -> list[str]:
@@ -193,12 +168,14 @@ class Products:
 
     @for_rules
     def paper_claims(self, wildcards: Any) -> dict[str, Any]:
-        """Parameters of ``plots/published/<paper>/claims.csv``."""
-        source = paper(wildcards.paper)
-        watched = (layout.published_tidy(wildcards.paper),)
-        folder = layout.published_folder(wildcards.paper)
-        options = {"last_drop": source.last_drop}
-        return self._judging("claims", source.title, options, folder, watched)
+        """Parameters of ``plots/published/<paper>/<claims>.csv``."""
+        source, name = paper(wildcards.paper), wildcards.claims
+        watched = (places.published_tidy(wildcards.paper),)
+        folder = places.published_folder(wildcards.paper)
+        if name not in source.claims:
+            known = ", ".join(source.claims) or "none"
+            raise PruningError(f"{wildcards.paper} has no {name}. Its pages of claims: {known}.")
+        return self._judging(name, source.title, source.claims[name], folder, watched)
 
     def _judging(
         self,
@@ -209,7 +186,7 @@ class Products:
         watched: tuple[str, ...],
     ) -> dict[str, Any]:
         page = claims_entry(name)
-        first, *others = layout.claims_files(folder, name)
+        first, *others = places.claims_files(folder, name)
         return {
             "caption": page.caption,
             "claims": page.claims,
@@ -254,20 +231,17 @@ class Products:
         """Every figure of a study, its claims, and the table of everything."""
         study = self.workflow.study(name)
         figures = [f"plots/{name}/{figure}.pdf" for figure in figures_of(study)]
-        claims = [layout.claims_files(f"plots/{name}", page)[0] for page in claims_of(study)]
+        claims = [places.claims_files(f"plots/{name}", page)[0] for page in claims_of(study)]
         if not figures and not claims:
             raise PruningError(f"Study {name!r} has no figures: it compares nothing.")
-        return [*figures, *claims, layout.table(name, layout.TIDY)]
+        return [*figures, *claims, places.table(name, places.TIDY)]
 
     @for_rules
     def of_paper(self, name: str) -> list[str]:
         """Every figure of a paper, from its published results, and its claims."""
-        source, folder = paper(name), layout.published_folder(name)
-        names = source.figures
-        if names is None:
-            names = [figure for figure in FIGURES if FIGURES[figure].category == source.category]
-        claims = layout.claims_files(folder)[:1] if source.last_drop else ()
-        return [*(f"{folder}/{figure}.pdf" for figure in names), *claims]
+        source, folder = paper(name), places.published_folder(name)
+        claims = [places.claims_files(folder, page)[0] for page in source.claims]
+        return [*(f"{folder}/{figure}.pdf" for figure in source.figures), *claims]
 
 
 def _flat(tables: Mapping[str, list[str]]) -> list[str]:

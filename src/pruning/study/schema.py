@@ -3,24 +3,70 @@
 import copy
 import difflib
 import re
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any
-
-import yaml
-from jsonschema import Draft202012Validator, validators
-from jsonschema.exceptions import ValidationError
+from typing import TYPE_CHECKING, Any
 
 from pruning.errors import PruningError
+from pruning.systems import systems
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
 
 NUMBER = r"[+-]?[0-9]+[eE][+-]?[0-9]+"
 
 
-def check_document(document: dict[str, Any], schema: Path | str, where: str) -> dict[str, Any]:
+def study_schema(path: Path | str) -> dict[str, Any]:
+    """The JSON schema of a study: what every study has, joined with the sections of all systems.
+
+    Args:
+        path: of the schema of every study; the systems' own lie in ``systems/`` beside it, unless a
+            system says where its file is. Such a file has ``sections``, by name, and ``figure``,
+            what it adds to the options of a study's figures.
+
+    Raises:
+        PruningError: a file is missing, or two systems mean different things by one key.
+    """
+    schema = _read(path)
+    for system in systems():
+        if not system.sections:
+            continue
+        file = Path(system.schema or Path(path).parent / "systems" / f"{system.name}.yaml")
+        own = _read(file)
+        for target, key in (
+            (schema["properties"], "sections"),
+            (schema["properties"]["figure"]["properties"], "figure"),
+        ):
+            for name, value in own.get(key, {}).items():
+                if name in target:
+                    raise PruningError(f"{file}: {key} has {name!r}, which is taken. Rename it.")
+                target[name] = value
+    return schema
+
+
+@cache
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError as error:
+        raise PruningError(f"The schema {path} cannot be read ({error.strerror}).") from None
+
+
+def _read(path: Path | str) -> dict[str, Any]:
+    import yaml  # here, as jobs import this module and read no configuration
+
+    return yaml.safe_load(_text(Path(path)))
+
+
+def check_document(
+    document: dict[str, Any], schema: Path | str | Mapping[str, Any], where: str
+) -> dict[str, Any]:
     """A copy of ``document`` with the schema's defaults filled in.
 
     Args:
         document: plain values.
-        schema: a JSON schema, as YAML.
+        schema: a JSON schema, as plain values or a YAML file.
         where: the file's name, for messages.
 
     Raises:
@@ -28,7 +74,7 @@ def check_document(document: dict[str, Any], schema: Path | str, where: str) -> 
     """
     if not isinstance(document, dict):
         raise PruningError(f"{where} must hold keys and values.")
-    validator = _FillingValidator(yaml.safe_load(Path(schema).read_text()))
+    validator = _filling_validator()(schema if isinstance(schema, Mapping) else _read(schema))
     filled = copy.deepcopy(document)
     errors = sorted(validator.iter_errors(filled), key=lambda e: (len(e.path), str(e.path)))
     if errors:
@@ -36,7 +82,7 @@ def check_document(document: dict[str, Any], schema: Path | str, where: str) -> 
     return filled
 
 
-def _explain(error: ValidationError) -> str:
+def _explain(error: "ValidationError") -> str:
     key = ".".join(str(part) for part in error.absolute_path) or "the file"
     value, rule = error.instance, error.validator_value
     if error.validator == "additionalProperties":
@@ -70,14 +116,18 @@ def _explain(error: ValidationError) -> str:
     return f"{key} is {value!r}; {reason}."
 
 
-def _fill_defaults(validator, properties, instance, schema):  # noqa: ANN001, ANN202 - jsonschema's
-    if validator.is_type(instance, "object"):
-        for key, subschema in properties.items():
-            if "default" in subschema:
-                instance.setdefault(key, copy.deepcopy(subschema["default"]))
-    yield from Draft202012Validator.VALIDATORS["properties"](
-        validator, properties, instance, schema
-    )
+@cache
+def _filling_validator() -> Any:
+    """A validator that fills in defaults while it checks."""
+    from jsonschema import Draft202012Validator, validators
 
+    check = Draft202012Validator.VALIDATORS["properties"]
 
-_FillingValidator = validators.extend(Draft202012Validator, {"properties": _fill_defaults})
+    def fill(validator: Any, properties: Any, instance: Any, schema: Any) -> Any:
+        if validator.is_type(instance, "object"):
+            for key, subschema in properties.items():
+                if "default" in subschema:
+                    instance.setdefault(key, copy.deepcopy(subschema["default"]))
+        yield from check(validator, properties, instance, schema)
+
+    return validators.extend(Draft202012Validator, {"properties": fill})

@@ -1,1 +1,70 @@
-"""Published pruning systems: a wing each, with the same rooms in all."""
+"""Published pruning systems: a wing each, with the same rooms in all.
+
+This is the one table of systems. Ground and frame name none of them; they ask :func:`systems`.
+"""
+
+import importlib
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from pruning.errors import PruningError
+
+if TYPE_CHECKING:
+    from pruning.systems.system import System
+
+# A new line here changes no number of any other system; what a stage uses of one is versioned.
+CODE_VERSION_SKIP = "a table of names"
+
+SYSTEMS = (
+    "pruning.systems.rewinding.system:SYSTEM",
+    "pruning.systems.at_init.system:SYSTEM",
+    "pruning.systems.gsm.system:SYSTEM",
+)
+
+
+@cache
+def systems() -> tuple["System", ...]:
+    """Every system there is, in the order of tables and figures.
+
+    Raises:
+        PruningError: two systems hand over the same name.
+    """
+    found = [_load(place) for place in SYSTEMS]
+    for kind in ("name", "sections", "figures", "claims", "papers", "gathered", "overlays"):
+        _refuse_twice(kind, found)
+    return tuple(found)
+
+
+def joined(attribute: str) -> dict[str, Any]:
+    """What all systems hand over under one attribute, by name."""
+    return {
+        name: value for system in systems() for name, value in getattr(system, attribute).items()
+    }
+
+
+def alternatives() -> dict[str, str]:
+    """What wildcards of the systems' rules may be, by name; alternatives are joined."""
+    found: dict[str, list[str]] = {}
+    for system in systems():
+        for name, pattern in system.wildcards.items():
+            found.setdefault(name, []).append(pattern)
+    return {name: "|".join(patterns) for name, patterns in found.items()}
+
+
+def _load(place: str) -> "System":
+    module, attribute = place.split(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def _refuse_twice(kind: str, found: list["System"]) -> None:
+    owner: dict[str, str] = {}
+    for system in found:
+        told = getattr(system, kind)
+        names = [told] if isinstance(told, str) else [getattr(t, "name", t) for t in told]
+        for name in names:
+            if name in owner:
+                raise PruningError(
+                    f"The systems {owner[name]} and {system.name} both have {name!r} ({kind}). "
+                    "Rename one."
+                )
+            owner[name] = system.name

@@ -1,8 +1,7 @@
 """Training a network that was pruned before training, or at some step of it.
 
 Frankle, Dziugaite, Roy, Carbin (ICLR 2021, arXiv 2009.08576). Masks come from
-:mod:`pruning.masks.weights`; which of which weights, the rows of
-:mod:`pruning.systems.at_init.rules` say.
+:mod:`pruning.masks.weights`; which of which weights, a system says.
 """
 
 from collections.abc import Mapping

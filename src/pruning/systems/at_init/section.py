@@ -1,11 +1,12 @@
 """The part of a study that prunes before training: its grid, from the study file. No torch here."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pruning import registry
 from pruning.errors import PruningError, unknown
+from pruning.study.densities import check_densities
 from pruning.systems.at_init.rules import UNMODIFIED, mask_variant, method, variant
 
 
@@ -93,17 +94,16 @@ class AtInit:
         return list(dict.fromkeys(named))
 
 
-def read(values: Mapping[str, Any], epochs: float) -> AtInit:
+def read(
+    values: Mapping[str, Any], document: Mapping[str, Any], parts: Mapping[str, Any]
+) -> AtInit:
     """The section of a study file, checked against its schema before.
-
-    Args:
-        values: the section.
-        epochs: T.
 
     Raises:
         PruningError: an unknown method, variant or score, a density outside (0, 1], an epoch
             outside [0, T), a lottery ticket without an epoch to rewind to.
     """
+    epochs = document["recipe"]["epochs"]
     densities = _densities(values)
     cells = [
         Cell(name, ablation, 0 if method(name).scored == "start" else epochs, level)
@@ -162,26 +162,6 @@ def _densities(values: Mapping[str, Any]) -> tuple[float, ...]:
         return tuple((1 - values["fraction"]) ** k for k in range(1, values["levels"] + 1))
     check_densities(values["densities"], "at_init")
     return tuple(values["densities"])
-
-
-def check_densities(densities: Sequence[float], section: str) -> None:
-    """Refuse densities that no levels could have.
-
-    Args:
-        densities: of level 1, 2, ...
-        section: of the study file, for messages.
-
-    Raises:
-        PruningError: one outside (0, 1], or they do not fall.
-    """
-    for density in densities:
-        if not 0 < density <= 1:
-            raise PruningError(
-                f"density {density:g} in {section}.densities lies outside (0, 1]: it is the "
-                "fraction of weights kept."
-            )
-    if list(densities) != sorted(set(densities), reverse=True):
-        raise PruningError(f"{section}.densities must fall from level to level: {densities}.")
 
 
 def _later(

@@ -5,18 +5,19 @@ epochs of the dense training; 0 is initialization) and level. Its replicates are
 and standard deviation, as in Frankle et al. (2021). Everything that is a share is in percent.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from pruning.analysis import replicates
 from pruning.analysis.published import FOLDER, Accuracies
+from pruning.analysis.replicates import KEYS, pruned, summed_up
 from pruning.errors import PruningError
 from pruning.systems.at_init import rules as at_init_rules
 
 VARIANTS = tuple(at_init_rules.VARIANTS)
-KEYS = ("study", "method", "variant", "pruned_at", "level", "density")
 # Methods with a fault on purpose: they show what a reproduction got wrong, and nothing else.
 NORM_SCALES = "_with_norm_scales"  # batch-norm scales are ranked and pruned with the kernels
 WITHOUT_MASKS = "synflow_without_masks"  # its pruner finds nothing to prune
@@ -81,13 +82,8 @@ def effective(tidy: pd.DataFrame) -> pd.DataFrame:
 
 
 def layer_shares(layers: pd.DataFrame, kind: str = "kernel") -> pd.DataFrame:
-    """Share of each layer's weights that is kept; ``empty`` counts replicates that keep none."""
-    rows = layers[(layers["kind"] == kind) & layers["variant"].isin(VARIANTS)]
-    rows = rows.assign(share=100 * rows["kept"] / rows["prunable"], empty=rows["kept"] == 0)
-    keys = [*KEYS, "position", "layer"]
-    empty = rows.groupby(keys, dropna=False, sort=False)["empty"].sum()
-    table = summed_up(rows, "share", keys).assign(empty=empty.to_numpy())
-    return table.sort_values(["position"], kind="stable")
+    """As :func:`pruning.analysis.replicates.layer_shares`, of this system's variants."""
+    return replicates.layer_shares(layers[layers["variant"].isin(VARIANTS)], kind)
 
 
 def kept_shares(layers: pd.DataFrame, kind: str) -> pd.DataFrame:
@@ -114,20 +110,6 @@ def channel_shares(channels: pd.DataFrame) -> pd.DataFrame:
     return summed_up(
         share.stack().rename("share").reset_index(), "share", [*KEYS, "channel_sparsity"]
     )
-
-
-def summed_up(rows: pd.DataFrame, value: str, keys: Sequence[str] = KEYS) -> pd.DataFrame:
-    """Mean, sample standard deviation and number of a value's replicates, in order of appearance.
-
-    Rounded to six places, beyond which there is only rounding noise.
-    """
-    table = rows.groupby(list(keys), dropna=False, sort=False)[value].agg(["mean", "std", "count"])
-    return table.rename(columns={"count": "n"}).round(6).reset_index()
-
-
-def pruned(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows without the dense networks."""
-    return table[table["method"] != "dense"]
 
 
 def at_first(table: pd.DataFrame) -> pd.DataFrame:

@@ -6,8 +6,8 @@ from typing import Any
 
 from pruning import registry
 from pruning.errors import PruningError, unknown
+from pruning.study.densities import check_densities
 from pruning.study.recipes import check_recipe
-from pruning.systems.at_init.section import check_densities
 
 OPTIMIZER = "gsm"
 UNMODIFIED = "unmodified"
@@ -81,11 +81,8 @@ class Gsm:
         return {**usual, **change, "options": options, "name": OPTIMIZER}
 
 
-def read(values: Mapping[str, Any]) -> Gsm:
+def read(values: Mapping[str, Any], document: Mapping[str, Any], parts: Mapping[str, Any]) -> Gsm:
     """The section of a study file, checked against its schema before.
-
-    Args:
-        values: the section.
 
     Raises:
         PruningError: a density outside (0, 1], an impossible recipe, an optimizer option that GSM

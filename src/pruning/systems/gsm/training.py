@@ -47,7 +47,8 @@ def train_gsm(
         resume: a file that a killed training continues from.
 
     Returns:
-        The training; its metrics also have what :func:`pruning.systems.gsm.zeroing.probe` writes down.
+        The training; its metrics also have what
+        :func:`pruning.systems.gsm.zeroing.probe` writes down.
     """
     task = replace(task, recipe=recipe)
     run = Run(task.timeline.total_steps, task.timeline.schedule(), seed, stream)

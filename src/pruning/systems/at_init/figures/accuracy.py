@@ -2,7 +2,8 @@
 
 F2 to F4 and F6 of the reference: accuracy against sparsity (F2), ablations of the masks (F3), two
 improved methods (F4), pruning later in training (F6); and how many of the kept weights take part.
-Each begins from the tidy table; :mod:`pruning.systems.at_init.figures.masks` has the figures of masks.
+Each begins from the tidy table; figures of masks are in
+:mod:`pruning.systems.at_init.figures.masks`.
 """
 
 from collections import Counter

@@ -4,23 +4,19 @@ Weights that every layer keeps, from the table of layers; how sparse single
 output channels become (F5), from the table of channels.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import FixedLocator, NullLocator
 
 from pruning.errors import PruningError
 from pruning.figures import replicates, style
 from pruning.figures.context import Context, Drawn
-from pruning.figures.style import Style
+from pruning.figures.shares import share_axes, share_lines
 from pruning.systems.at_init import tables as at_init
 from pruning.systems.at_init.figures.accuracy import look
 
-NAMED_LAYERS = 20  # more are numbered from the input, as are those with a long name
-NAME_LENGTH = 12
 CHANNEL_VARIANTS = ("unmodified", "shuffled")
 
 
@@ -122,68 +118,6 @@ def _title(rows: pd.DataFrame, context: Context) -> str:
     sparsity = style.percent_removed(rows["density"].iloc[0])
     what = f"{sparsity} % ({replicates.counts(rows)})"
     return style.title(context.title(rows["study"].iloc[0]), what)
-
-
-def name_layers(panel: Axes, rows: pd.DataFrame) -> None:
-    """Layers from left to right, by name, or by number where there are many."""
-    names = rows.drop_duplicates("position").set_index("position")["layer"].sort_index()
-    names = names.str.removesuffix(".weight")
-    panel.set_xlabel("Layer, from the input")
-    if len(names) <= NAMED_LAYERS and names.str.len().max() <= NAME_LENGTH:
-        panel.set_xticks(names.index, names, rotation=90)
-    else:
-        ticks = names.index[:: 1 + len(names) // NAMED_LAYERS]
-        panel.set_xticks(ticks, ticks + 1)
-    panel.set_xlim(names.index.min() - 0.6, names.index.max() + 0.6)
-
-
-def share_axes(panel: Axes, rows: pd.DataFrame) -> float:
-    """Layers from left to right, shares on a log scale; where empty layers stand comes back."""
-    name_layers(panel, rows)
-    panel.set_yscale("log")
-    lowest = np.log10(rows.loc[rows["mean"] > 0, "mean"].min() if rows["mean"].any() else 1)
-    decades = [10.0**power for power in range(int(np.floor(lowest)), 3)]
-    ticks, labels = decades, [f"{decade:g}" for decade in decades]
-    bottom = decades[0] / 2
-    if (rows["mean"] == 0).any():
-        bottom = decades[0] / 4
-        ticks, labels = [bottom, *ticks], ["empty", *labels]
-    panel.yaxis.set_major_locator(FixedLocator(ticks))
-    panel.yaxis.set_minor_locator(NullLocator())
-    panel.set_yticklabels(labels)
-    panel.set_ylim(bottom, 150)
-    return bottom
-
-
-def share_lines(
-    panel: Axes,
-    rows: pd.DataFrame,
-    looks: Mapping[str, Style],
-    bottom: float,
-    *,
-    bars: bool = False,
-) -> None:
-    """A line of each method that has a look, layers that are empty in all replicates below."""
-    density = rows["density"].iloc[0]
-    style.reference_line(panel, 100 * density, "All layers together")
-    for place, (method, found) in enumerate(looks.items()):
-        line = rows[rows["method"] == method].sort_values("position")
-        at = line["position"] + 0.035 * (place - (len(looks) - 1) / 2)
-        empty = line["mean"] == 0
-        spread = line["std"] if bars and line["std"].notna().any() else None
-        style.curve(panel, at, line["mean"].where(~empty), found, spread)
-        if not empty.any():
-            continue
-        panel.plot(
-            at[empty],
-            [bottom] * int(empty.sum()),
-            linestyle="none",
-            marker=found.marker,
-            color=style.color(found),
-            markerfacecolor="white",
-            clip_on=False,
-            zorder=4,
-        )
 
 
 def _channel_lines(panel: Axes, rows: pd.DataFrame, methods: Sequence[str]) -> None:

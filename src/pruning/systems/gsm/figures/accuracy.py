@@ -13,12 +13,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from pruning.analysis import replicates as summaries
 from pruning.errors import PruningError
 from pruning.figures import replicates, style
 from pruning.figures.context import Context, Drawn
 from pruning.figures.replicates import Curve
 from pruning.figures.style import Style
-from pruning.systems.at_init import tables as at_init
 from pruning.systems.gsm import passive_decay as decay
 from pruning.systems.gsm.published import published_for, same_density
 
@@ -80,7 +80,7 @@ def accuracy(tidy: pd.DataFrame, context: Context) -> Drawn:
     source in ``gsm.csv`` whose accuracies lie over the study's as short bars.
     """
     table = _accuracies(tidy)
-    pruned = at_init.pruned(table)
+    pruned = summaries.pruned(table)
     if pruned.empty:
         raise nothing(context, "no networks were pruned by GSM or magnitude.")
     names = replicates.studies(pruned, context)
@@ -175,7 +175,7 @@ def _accuracies(tidy: pd.DataFrame) -> pd.DataFrame:
     )
     zeroed = {method for method, zeroing in SERIES if zeroing}
     rows.loc[~rows["method"].isin(zeroed), "zeroing"] = ""
-    table = at_init.summed_up(rows, "value", [*KEYS, "zeroing"])
+    table = summaries.summed_up(rows, "value", [*KEYS, "zeroing"])
     wanted = {("dense", ""), *SERIES}
     found = zip(table["method"], table["zeroing"], strict=True)
     return table[[one in wanted for one in found]]

@@ -12,10 +12,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from pruning.analysis import replicates as summaries
 from pruning.figures import replicates, style
 from pruning.figures.context import Context, Drawn
 from pruning.figures.style import Style
-from pruning.systems.at_init import tables as at_init
 from pruning.systems.gsm.figures.accuracy import (
     ACCURACY,
     at_ratio,
@@ -186,7 +186,9 @@ def _summed(rows: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     for column in columns:
         known = rows.dropna(subset=column)
         values = known.assign(value=100 * known[column])
-        tables.append(at_init.summed_up(values, "value", [*KEYS, "epoch"]).assign(quantity=column))
+        tables.append(
+            summaries.summed_up(values, "value", [*KEYS, "epoch"]).assign(quantity=column)
+        )
     return pd.concat(tables, ignore_index=True).assign(
         variant=lambda t: t["variant"].astype(object).fillna("")
     )

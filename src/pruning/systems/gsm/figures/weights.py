@@ -7,12 +7,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from pruning.analysis import replicates as summaries
 from pruning.figures import replicates, style
 from pruning.figures.context import Context, Drawn
+from pruning.figures.shares import name_layers, share_axes, share_lines
 from pruning.figures.style import Style
-from pruning.systems.at_init import tables as at_init
-from pruning.systems.at_init.figures.masks import name_layers, share_axes, share_lines
 from pruning.systems.gsm.figures.accuracy import ACCURACY, at_ratio, by_level, nothing, written
+from pruning.systems.gsm.section import UNMODIFIED
 
 METHODS = ("gsm", "magnitude_without_retraining")
 CELL = ("study", "method", "variant", "level", "density")
@@ -34,7 +35,9 @@ def layers(table: pd.DataFrame, context: Context) -> Drawn:
     layers of GSM's density with the accuracy that is lost at the smallest such density. Bars are
     one standard deviation to each side. Draws from the table ``gsm_sensitivity`` too.
     """
-    shares = at_init.layer_shares(table[table["method"].isin(METHODS)])
+    shares = summaries.layer_shares(
+        table[table["method"].isin(METHODS) & (table["variant"] == UNMODIFIED)]
+    )
     shares = shares[shares["variant"] == "unmodified"].assign(quantity="kept")
     alone = _alone(context.tables["gsm_sensitivity"])
     shares = shares[shares["study"].isin(alone["study"])]
@@ -91,7 +94,7 @@ def magnitudes(table: pd.DataFrame, context: Context) -> Drawn:
 def _alone(sensitivity: pd.DataFrame) -> pd.DataFrame:
     rows = sensitivity.assign(value=100 * sensitivity["accuracy"], variant="")
     keys = [*CELL, "layer_density", "position", "layer"]
-    return at_init.summed_up(rows, "value", keys).assign(quantity="accuracy_pruned_alone")
+    return summaries.summed_up(rows, "value", keys).assign(quantity="accuracy_pruned_alone")
 
 
 def _rank_correlation(rows: pd.DataFrame, alone: pd.DataFrame) -> pd.DataFrame:

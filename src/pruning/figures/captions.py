@@ -1,0 +1,6 @@
+"""Sentences that the captions of several figures share."""
+
+MEANS = (
+    "Points are means over replicates, bars one standard deviation to each side; the dashed line "
+    "and the grey band are the dense networks. Arrowheads at the lower edge are points below it."
+)

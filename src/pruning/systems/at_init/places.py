@@ -1,0 +1,81 @@
+"""Where this wing's stages lie under ``results/``.
+
+::
+
+    <study>/seed<k>/at_init/<method>/<variant>/e<epoch>/level<n>/{mask.safetensors,state...}
+"""
+
+from collections.abc import Callable, Iterator
+
+from pruning.study.places import (
+    Chain,
+    dense_folder,
+    mask,
+    mask_metadata,
+    rewind_state,
+    seed_folder,
+)
+from pruning.study.study import Study
+from pruning.systems.at_init.rules import mask_variant
+from pruning.systems.at_init.section import Cell
+
+
+def chain_of(cell: Cell) -> str:
+    """The chain that cuts the masks of a cell: a variant that only changes weights has no own."""
+    return f"at_init/{cell.method}/{mask_variant(cell.variant)}/{_spell(cell.epoch)}"
+
+
+def folder(study: str, seed: int | str, cell: Cell) -> str:
+    """The training of a network that was pruned at initialization, or later."""
+    place = f"at_init/{cell.method}/{cell.variant}/{_spell(cell.epoch)}/level{cell.level}"
+    return f"{seed_folder(study, seed)}/{place}"
+
+
+def state_at(study: Study, seed: int | str, epoch: float) -> str:
+    """The dense training's state after some epochs, 0 for the initial one."""
+    if epoch >= study.task["recipe"]["epochs"]:
+        return f"{dense_folder(study.name, seed)}/state.safetensors"
+    return rewind_state(study.name, seed, study.part("at_init").time(epoch))
+
+
+def _spell(epoch: float) -> str:
+    return f"e{epoch:g}"
+
+
+def chains(study: Study) -> dict[str, Chain]:
+    """Every chain of prunings, by the name that paths have."""
+    found = {}
+    if "at_init" in study.parts:
+        part = study.part("at_init")
+        levels = range(1, len(part.densities) + 1)
+        for cell in part.cells:
+            prunings = (part.pruning(cell.method, cell.variant, k) for k in levels)
+            found[chain_of(cell)] = Chain(tuple(prunings), _pruned(study, cell.epoch))
+    return found
+
+
+def _pruned(study: Study, epoch: float) -> Callable[[int | str, int], str]:
+    return lambda seed, _: state_at(study, seed, epoch)
+
+
+def trainings(study: Study) -> Iterator[str]:
+    """The folder of every training."""
+    for seed in study.seeds:
+        for cell in study.part("at_init").cells if "at_init" in study.parts else ():
+            yield folder(study.name, seed, cell)
+
+
+def files(study: Study) -> Iterator[str]:
+    """Masks, and the dense states that are scored or trained."""
+    for seed in study.seeds:
+        for cell in study.part("at_init").cells if "at_init" in study.parts else ():
+            masks = mask(study.name, seed, chain_of(cell), cell.level)
+            yield from (masks, mask_metadata(masks))
+            for epoch in (cell.epoch, study.part("at_init").trained_epoch(cell)):
+                yield state_at(study, seed, epoch)
+
+
+def masks(study: Study) -> Iterator[tuple[str, int]]:
+    """(chain, level) of every mask."""
+    for cell in study.part("at_init").masks():
+        yield chain_of(cell), cell.level

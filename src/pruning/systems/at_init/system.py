@@ -1,0 +1,73 @@
+"""What this wing hands over."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pruning.errors import PruningError
+from pruning.study.study import Study
+from pruning.systems.at_init import places
+from pruning.systems.at_init.catalog import CLAIMS, FIGURES, PAPERS
+from pruning.systems.at_init.section import read
+from pruning.systems.system import Section, System, Work
+
+
+def _check_figure(options: Mapping[str, Any], parts: Mapping[str, Any]) -> None:
+    levels = len(parts["at_init"].densities) if "at_init" in parts else 0
+    for level in options.get("at_init_levels", ()):
+        if level > levels:
+            raise PruningError(
+                f"figure.at_init_levels names level {level}, but the study has {levels}."
+            )
+
+
+def _dense_times(study: Study) -> Iterator[float]:
+    if "at_init" in study.parts:
+        yield from study.part("at_init").kept_times()
+
+
+def _jobs(study: Study) -> dict[str, int]:
+    return {"at_init": sum(1 for _ in places.trainings(study))}
+
+
+def _work(study: Study, images: int) -> dict[str, Work]:
+    from pruning.training.recipe import Recipe
+
+    if "at_init" not in study.parts:
+        return {}
+    part = study.part("at_init")
+    timeline = Recipe.from_dict(study.task["recipe"]).timeline(images)
+    skipped = (timeline.rewind_step(part.epochs(cell)) for cell in part.cells)
+    steps = len(study.seeds) * sum(timeline.total_steps - skip for skip in skipped)
+    return {"at_init": Work(steps, steps * images / timeline.steps_per_epoch)}
+
+
+def _published(reference: str) -> str:
+    """The file of published accuracies, once it is known to have the source that is asked for."""
+    from pruning.analysis.published import FOLDER  # pandas, which few studies need here
+    from pruning.systems.at_init.tables import check_reference
+
+    check_reference(reference, FOLDER)
+    return "at_init"
+
+
+SYSTEM = System(
+    name="at_init",
+    citation="Frankle, Dziugaite, Roy, Carbin: Pruning Neural Networks at Initialization: Why Are "
+    "We Missing the Mark? ICLR 2021",
+    rules="at_init.smk",
+    asks="pruning.systems.at_init.asks:AtInitAsks",
+    sections=(Section("at_init", read),),
+    check_figure=_check_figure,
+    dense_times=_dense_times,
+    chains=places.chains,
+    trainings=places.trainings,
+    files=places.files,
+    masks=places.masks,
+    jobs=_jobs,
+    work=_work,
+    figures=FIGURES,
+    claims=CLAIMS,
+    papers=PAPERS,
+    overlays={"at_init_published": _published},
+    wildcards={"chain": "at_init/[a-z0-9_]+/[a-z0-9_]+/e[0-9.]+", "epoch": "[0-9]+([.][0-9]+)?"},
+)

@@ -1,0 +1,143 @@
+"""Ding et al. (NeurIPS 2019): what figures and claims there are, of which studies.
+
+Imports nothing that draws or counts, as the workflow reads this each time it starts.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pruning.figures.captions import MEANS
+from pruning.study.study import Study
+from pruning.systems.system import Claims, Figure
+
+# A new line changes no other; the line that a figure or page uses is among its parameters.
+CODE_VERSION_SKIP = "a table of names"
+
+TITLE = "Global sparse momentum SGD"
+
+
+def _has_gsm(study: Study) -> bool:
+    return "gsm" in study.parts
+
+
+def _varies_momentum(study: Study) -> bool:
+    return any(
+        "momentum" in options and options.get("reselect", True) for options in _gsm_options(study)
+    )
+
+
+def _freezes_selection(study: Study) -> bool:
+    return any(not options.get("reselect", True) for options in _gsm_options(study))
+
+
+def _prunes_single_layers(study: Study) -> bool:
+    return _has_gsm(study) and bool(study.part("gsm").sensitivity)
+
+
+def _trains_gsm_tickets(study: Study) -> bool:
+    return _has_gsm(study) and bool(study.part("gsm").tickets)
+
+
+def _gsm_options(study: Study) -> list[Mapping[str, Any]]:
+    """What each ablation changes of the optimizer's options."""
+    ablations = study.part("gsm").ablations if "gsm" in study.parts else {}
+    return [changes.get("options", {}) for changes in ablations.values()]
+
+
+_GSM = "pruning.systems.gsm.figures.accuracy:"
+_GSM_CURVES = "pruning.systems.gsm.figures.curves:"
+_GSM_WEIGHTS = "pruning.systems.gsm.figures.weights:"
+_LINES = "Lines are means over replicates, bands one standard deviation to each side."
+_DING = " Methods and terms are those of Ding et al. (NeurIPS 2019)."
+FIGURES: dict[str, Figure] = {
+    "gsm_passive_decay": Figure(
+        f"{_GSM}passive_decay",
+        TITLE,
+        "Size of a weight that begins at 1 and only gets passive updates, which are weight decay "
+        "and momentum (β) without a gradient, by iteration; computed, of no network. Dashed: 1e-3 "
+        "and 1e-4." + _DING,
+        _has_gsm,
+        {
+            "learning_rate": 5e-3,
+            "weight_decay": 5e-4,
+            "momenta": (0, 0.9, 0.95, 0.98, 0.99),
+            "iterations": 40_000,
+        },
+        tables=("gsm",),
+    ),
+    "gsm_accuracy": Figure(
+        f"{_GSM}accuracy",
+        TITLE,
+        "Test accuracy by compression ratio (1 / density): networks trained by GSM before and "
+        "after all but the largest weights are zeroed, the dense network pruned by magnitude, and "
+        "winning tickets by the masks of both. " + MEANS + " Short bars and hollow arrowheads are "
+        "published." + _DING,
+        _has_gsm,
+        tables=("gsm",),
+        overlays=("gsm_published",),
+    ),
+    "gsm_momentum": Figure(
+        f"{_GSM_CURVES}momentum",
+        TITLE,
+        "GSM trainings with different momentum (β) by epoch. Left: test accuracy before (dashed) "
+        "and after (solid) zeroing at that moment. Right: share of all prunable weights below 1e-3 "
+        "(solid) and 1e-4 (dashed), beside the share that is to be removed. " + _LINES + _DING,
+        _varies_momentum,
+        tables=("gsm_curves",),
+    ),
+    "gsm_reselection": Figure(
+        f"{_GSM_CURVES}reselection",
+        TITLE,
+        "Test accuracy by epoch of GSM trainings that select anew in each step which weights get "
+        "gradients, and of ones that keep the selection of the first step; before (dashed) and "
+        "after (solid) zeroing at that moment. " + _LINES + _DING,
+        _freezes_selection,
+        tables=("gsm_curves",),
+    ),
+    "gsm_layers": Figure(
+        f"{_GSM_WEIGHTS}layers",
+        TITLE,
+        "Left: share of its weights that each layer keeps under the masks of GSM and of magnitude. "
+        "Right: test accuracy of the dense network when one layer alone is pruned by magnitude; "
+        "above it the rank correlation over layers of the accuracy that is lost with the density "
+        "that GSM finds. Points are means over replicates, bars one standard deviation to each "
+        "side." + _DING,
+        _prunes_single_layers,
+        tables=("gsm_layers", "gsm_sensitivity"),
+    ),
+    "gsm_tickets": Figure(
+        f"{_GSM_CURVES}tickets",
+        TITLE,
+        "Test accuracy by epoch of winning tickets: the initial weights under the masks that GSM "
+        "and magnitude pruning find, trained as the dense network (thin) is. "
+        + _LINES
+        + " Arrowheads at the lower edge are of tickets that end below it."
+        + _DING,
+        _trains_gsm_tickets,
+        tables=("gsm_curves",),
+    ),
+    "gsm_magnitudes": Figure(
+        f"{_GSM_WEIGHTS}magnitudes",
+        TITLE,
+        "Sizes of all prunable weights before zeroing, of the network trained by GSM and of the "
+        "dense one it began with; the leftmost bin begins at 0. Shaded: between the largest weight "
+        "that zeroing removes and the smallest that it keeps (dotted), with the ratio of the two. "
+        "Means over replicates." + _DING,
+        _has_gsm,
+        tables=("gsm_magnitudes",),
+    ),
+}
+
+
+CLAIMS: dict[str, Claims] = {
+    "gsm_claims": Claims(
+        "pruning.systems.gsm.evidence:GSM2019",
+        TITLE,
+        "The claims of Ding et al. (NeurIPS 2019), *Global Sparse Momentum SGD for Pruning Very "
+        "Deep Neural Networks*, counted over this study's cells: how many satisfy each, and by how "
+        "much the worst one misses it; and the paper's accuracies beside this study's.",
+        "gsm",
+        lambda study: "gsm" in study.parts,
+        published=("gsm.csv",),
+    ),
+}

@@ -1,0 +1,93 @@
+"""What this wing hands over."""
+
+from collections.abc import Iterator
+
+from pruning.study.study import Study
+from pruning.systems.gsm import places
+from pruning.systems.gsm.catalog import CLAIMS, FIGURES
+from pruning.systems.gsm.section import TICKETS, ZEROED, read
+from pruning.systems.system import Gathered, Section, System, Work
+
+_TABLES = "pruning.systems.gsm.tables:"
+
+
+def _dense_times(study: Study) -> Iterator[float]:
+    if "gsm" in study.parts and study.part("gsm").tickets:
+        yield study.task["recipe"]["epochs"]  # tickets start from the initial state
+
+
+def _jobs(study: Study) -> dict[str, int]:
+    if "gsm" not in study.parts:
+        return {}
+    part = study.part("gsm")
+    per_seed = {
+        "gsm": len(list(part.trainings())),
+        "zero": len(list(part.zeroed())),
+        "ticket": len(list(part.ticket_cells())),
+        "sensitivity": int(bool(part.sensitivity)),
+    }
+    return {name: len(study.seeds) * count for name, count in per_seed.items()}
+
+
+def _work(study: Study, images: int) -> dict[str, Work]:
+    from pruning.training.recipe import Recipe
+
+    if "gsm" not in study.parts:
+        return {}
+    part, seeds = study.part("gsm"), len(study.seeds)
+    own = [
+        Recipe.from_dict(part.training_recipe(*cell)).timeline(images) for cell in part.trainings()
+    ]
+    ticket = Recipe.from_dict(study.task["recipe"]).timeline(images)
+    tickets = seeds * len(list(part.ticket_cells())) * ticket.total_steps
+    return {
+        "gsm": Work(
+            seeds * sum(timeline.total_steps for timeline in own),
+            seeds * sum(t.total_steps * images / t.steps_per_epoch for t in own),
+        ),
+        "ticket": Work(tickets, tickets * images / ticket.steps_per_epoch),
+    }
+
+
+def _published(reference: str) -> str:
+    """The file of published accuracies, once it is known to have the source that is asked for."""
+    from pruning.analysis.published import FOLDER  # pandas, which few studies need here
+    from pruning.systems.gsm.published import check_reference
+
+    check_reference(reference, FOLDER)
+    return "gsm"
+
+
+SYSTEM = System(
+    name="gsm",
+    citation="Ding, Ding, Zhou, Guo, Han, Liu: Global Sparse Momentum SGD for Pruning Very Deep "
+    "Neural Networks. NeurIPS 2019",
+    rules="gsm.smk",
+    asks="pruning.systems.gsm.asks:GsmAsks",
+    sections=(Section("gsm", read),),
+    dense_times=_dense_times,
+    chains=places.chains,
+    trainings=places.trainings,
+    files=places.files,
+    masks=places.masks,
+    gathered={
+        "gsm_curves": Gathered(f"{_TABLES}CURVES", places.curves),
+        "gsm_magnitudes": Gathered(f"{_TABLES}MAGNITUDES", places.magnitudes),
+        "gsm_sensitivity": Gathered(f"{_TABLES}SENSITIVITY", places.sensitivities),
+    },
+    jobs=_jobs,
+    work=_work,
+    figures=FIGURES,
+    claims=CLAIMS,
+    overlays={"gsm_published": _published},
+    wildcards={
+        "chain": "gsm/[a-z0-9_]+/[a-z0-9_]+",
+        "ticket": "|".join(TICKETS),
+        "zeroed": "|".join(ZEROED),
+    },
+    entries={
+        "optimizer": {"gsm": "pruning.systems.gsm.method:gsm"},
+        "threshold rule": {"gsm": "pruning.systems.gsm.threshold:gsm"},
+    },
+    public={"GSM": "pruning.systems.gsm.method"},
+)

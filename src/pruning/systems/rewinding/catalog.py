@@ -1,0 +1,216 @@
+"""Renda, Frankle, Carbin (ICLR 2020): what figures and claims there are, of which studies.
+
+Imports nothing that draws or counts, as the workflow reads this each time it starts.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from pruning.study.papers import Paper
+from pruning.study.study import Study
+from pruning.systems.rewinding.section import STRUCTURED
+from pruning.systems.system import Claims, Figure
+
+LITERATURE = "renda2020_literature.csv"
+
+# A new line changes no other; the line that a figure or page uses is among its parameters.
+CODE_VERSION_SKIP = "a table of names"
+
+TITLE = "Comparing rewinding and fine-tuning"
+
+
+def _has(modes: tuple[str, ...] = ("",), methods: tuple[str, ...] = ()) -> Callable[[Study], bool]:
+    """Whether a study runs one of these methods in a mode whose name begins like one of these."""
+
+    def needs(study: Study) -> bool:
+        found = study.part("rewinding").modes if "rewinding" in study.parts else {}
+        return any(
+            name.startswith(modes) and (not methods or not mode.times.keys().isdisjoint(methods))
+            for name, mode in found.items()
+        )
+
+    return needs
+
+
+_COMPRESSION = "pruning.systems.rewinding.figures:accuracy_vs_compression"
+_TIME = "pruning.systems.rewinding.figures:accuracy_vs_retrain_time"
+_CORE = ("lr_rewind", "weight_rewind", "fine_tune")
+_POINTS = (
+    "Change of the test score against the mean of the dense networks, by compression ratio "
+    "(1 / density). Points are medians over replicates, bars run from the minimum to the maximum, "
+    "the grey band is the spread of the dense networks. "
+)
+_BEST = "For every point the retrain time with the best median validation score is taken."
+_PAPER = " Methods and terms are those of Renda, Frankle and Carbin (ICLR 2020)."
+
+FIGURES: dict[str, Figure] = {
+    "rewind_vs_finetune": Figure(
+        _COMPRESSION,
+        TITLE,
+        _POINTS + _BEST + _PAPER,
+        _has(),
+        {"rule": "best_validated"},
+        tables=("rewinding",),
+        overlays=("published",),
+    ),
+    "rewind_vs_finetune_core": Figure(
+        _COMPRESSION,
+        TITLE,
+        _POINTS + _BEST + _PAPER,
+        _has(methods=_CORE),
+        {"rule": "best_validated", "methods": _CORE},
+        tables=("rewinding",),
+        overlays=("published",),
+    ),
+    "rewind_vs_finetune_iterative": Figure(
+        _COMPRESSION,
+        TITLE,
+        _POINTS + _BEST + _PAPER,
+        _has(("iterative",), _CORE),
+        {"rule": "best_validated", "modes": ["iterative"], "methods": _CORE, "literature": True},
+        tables=("rewinding",),
+        overlays=("published",),
+        published=(LITERATURE,),
+    ),
+    "rewind_vs_finetune_one_shot": Figure(
+        _COMPRESSION,
+        TITLE,
+        _POINTS + _BEST + _PAPER,
+        _has(("one_shot",)),
+        {"rule": "best_validated", "modes": ["one_shot"]},
+        tables=("rewinding",),
+        overlays=("published",),
+    ),
+    "rewind_vs_finetune_structured": Figure(
+        _COMPRESSION,
+        TITLE,
+        _POINTS + _BEST + " Whole filters are pruned; the density also counts the inputs that the "
+        "next convolution loses." + _PAPER,
+        _has((STRUCTURED,)),
+        {"rule": "best_validated", "modes": [STRUCTURED], "literature": True},
+        tables=("rewinding",),
+        overlays=("published",),
+        published=(LITERATURE,),
+    ),
+    "algorithm_vs_literature": Figure(
+        _COMPRESSION,
+        TITLE,
+        _POINTS + "Learning-rate rewinding for the full original training time and nothing tuned, "
+        "beside published results of other methods." + _PAPER,
+        _has(("iterative",), ("lr_rewind",)),
+        {
+            "rule": "single_rule",
+            "modes": ["iterative"],
+            "methods": ["lr_rewind"],
+            "literature": True,
+        },
+        tables=("rewinding",),
+        overlays=("published",),
+        published=(LITERATURE,),
+    ),
+    "fixed_retrain_time": Figure(
+        _COMPRESSION,
+        TITLE,
+        _POINTS + "One retrain time per method, chosen in advance: T for learning-rate rewinding "
+        "and fine-tuning, the longest one up to 0.9 T for weight rewinding." + _PAPER,
+        _has(methods=_CORE),
+        {"rule": "single_rule", "methods": _CORE, "literature": True},
+        tables=("rewinding",),
+        overlays=("published",),
+        published=(LITERATURE,),
+    ),
+    "accuracy_vs_retrain_time": Figure(
+        _TIME,
+        TITLE,
+        "Change of the test score against the mean of the dense networks, by retrain time, one "
+        "panel per density. Points are medians over replicates, bars run from the minimum to the "
+        "maximum. The shaded band is the rewinding safe zone, 0.25 T to 0.9 T." + _PAPER,
+        _has(),
+        tables=("rewinding",),
+        overlays=("published",),
+    ),
+    "accuracy_vs_retrain_time_core": Figure(
+        _TIME,
+        TITLE,
+        "As accuracy_vs_retrain_time, of the three main methods." + _PAPER,
+        _has(methods=_CORE),
+        {"methods": _CORE},
+        tables=("rewinding",),
+        overlays=("published",),
+    ),
+    "speedup": Figure(
+        "pruning.systems.rewinding.figures:speedup",
+        TITLE,
+        "Theoretical speed-up by compression ratio: multiply-accumulates of the dense network over "
+        "those of the pruned one, masked weights skipped; medians with minimum and maximum over "
+        "replicates. Below, the cost of the fine-tuned network over that of each method's. "
+        + _BEST
+        + _PAPER,
+        _has(("iterative",), _CORE),
+        {"methods": _CORE, "modes": ["iterative"]},
+        tables=("rewinding",),
+        overlays=("published",),
+    ),
+}
+
+
+def _last_drop(study: Study) -> dict[str, Any]:
+    """The longest retrain time, in epochs, over which the learning rate never changes."""
+    recipe = study.task["recipe"]
+    milestones = recipe["schedule"]["milestones"]
+    last = recipe["epochs"] - max(milestones) if milestones else recipe["epochs"]
+    return {"last_drop": {study.name: last}}
+
+
+_VISION = {"ylim": [-3, 1], "retrain_levels": [1, 5, 10]}
+
+PAPERS = {
+    "renda2020": Paper(
+        title="Renda, Frankle, Carbin (ICLR 2020), published results",
+        label="Renda et al. 2020",
+        reader="pruning.systems.rewinding.published:tidy_table",
+        titles={
+            "renda2020_resnet20": "ResNet-20, CIFAR-10",
+            "renda2020_resnet56": "ResNet-56, CIFAR-10",
+            "renda2020_resnet110": "ResNet-110, CIFAR-10",
+            "renda2020_vgg16": "VGG-16, CIFAR-10",
+            "renda2020_resnet34": "ResNet-34, ImageNet",
+            "renda2020_resnet50": "ResNet-50, ImageNet",
+            "renda2020_gnmt": "GNMT, WMT16",
+        },
+        options={
+            "renda2020_resnet20": _VISION,
+            "renda2020_resnet56": _VISION,
+            "renda2020_resnet110": _VISION,
+            "renda2020_resnet34": _VISION,
+            "renda2020_resnet50": _VISION,
+            "renda2020_gnmt": {"ylim": [-6, 1.5], "xlim": 35.53, "retrain_levels": [1, 5, 10]},
+        },
+        figures=tuple(FIGURES),
+        claims={
+            "claims": {
+                "last_drop": {
+                    "renda2020_resnet20": 46,
+                    "renda2020_resnet56": 46,
+                    "renda2020_resnet110": 46,
+                    "renda2020_resnet34": 10,
+                    "renda2020_resnet50": 10,
+                }
+            }
+        },
+    ),
+}
+
+CLAIMS: dict[str, Claims] = {
+    "claims": Claims(
+        "pruning.systems.rewinding.evidence:RENDA2020",
+        TITLE,
+        "The claims of Renda, Frankle and Carbin (ICLR 2020), *Comparing Rewinding and "
+        "Fine-tuning*, counted over this study's cells: how many satisfy each, and by how much the "
+        "worst one misses it.",
+        "rewinding",
+        lambda study: "rewinding" in study.parts,
+        _last_drop,
+        ("renda2020_literature.csv",),
+    ),
+}
