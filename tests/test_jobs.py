@@ -1,5 +1,7 @@
 """Jobs: messages, GPU slots, warm processes."""
 
+import ast
+import inspect
 import os
 import select
 import signal
@@ -9,13 +11,45 @@ import sys
 import tempfile
 import textwrap
 import time
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from pruning.errors import PruningError
+from pruning.registry import load
+from pruning.running import jobs
 from pruning.running import warm as warm_module
 from pruning.running.gpu_slots import gpu_slot
 from pruning.running.jobs import device, job
+from pruning.study import places as layout
+
+SCRIPTS = sorted(Path(__file__).parents[1].glob("workflow/scripts/*.py"))
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+def test_a_script_is_one_call_with_arguments_that_its_stage_takes(script):
+    *imports, statement = ast.parse(script.read_text()).body
+    assert all(isinstance(node, ast.ImportFrom) for node in imports)
+    call = statement.value
+    helper = inspect.signature(getattr(jobs, call.func.id)).parameters
+    stage = inspect.signature(load(call.args[1].value)).parameters
+    given = {keyword.arg for keyword in call.keywords if keyword.arg} - helper.keys()
+    spread = any(keyword.arg is None for keyword in call.keywords)
+    needed = {name for name, argument in stage.items() if argument.default is argument.empty}
+    assert given <= stage.keys()
+    assert spread or needed - {"context"} <= given
+
+
+def test_repairs_are_written_down_when_the_product_is_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    snakemake = SimpleNamespace(log=["a.log"], output=["plots/a.csv"])
+    with pytest.raises(SystemExit):
+        jobs.run(snakemake, "pruning.files:read_json", path="missing.json", repairs=3)
+    assert layout.read_repairs("plots/a.csv") == 0
+    jobs.run(snakemake, "pruning.files:write_text", path="a.csv", text="", repairs=3)
+    assert layout.read_repairs("plots/a.csv") == 3
+    assert "missing.json" in Path("a.log").read_text()
 
 
 def test_the_users_mistakes_have_no_traceback_and_defects_keep_theirs(tmp_path, capsys):

@@ -6,11 +6,9 @@ rule at_init:
     input:
         unpack(at_init.training_input),
     output:
-        state="results/{study}/seed{seed}/at_init/{method}/{variant}/e{epoch}/level{level}/state.safetensors",
-        metadata="results/{study}/seed{seed}/at_init/{method}/{variant}/e{epoch}/level{level}/state.json",
-        metrics="results/{study}/seed{seed}/at_init/{method}/{variant}/e{epoch}/level{level}/metrics.csv",
-        timing="results/{study}/seed{seed}/at_init/{method}/{variant}/e{epoch}/level{level}/timing.json",
-        summary="results/{study}/seed{seed}/at_init/{method}/{variant}/e{epoch}/level{level}/summary.json",
+        **training(
+            "results/{study}/seed{seed}/at_init/{method}/{variant}/e{epoch}/level{level}"
+        ),
     log:
         "logs/{study}/seed{seed}/at_init/{method}/{variant}/e{epoch}/level{level}/train.log",
     benchmark:
@@ -19,9 +17,7 @@ rule at_init:
         plan.group("levels")
     threads: plan.threads
     resources:
-        gpu=plan.gpu,
-        mem_mb=plan.mem_mb,
-        runtime=plan.runtime,
+        **TRAINING,
     params:
         stage=at_init.training_stage,
         cell=at_init.training_params,

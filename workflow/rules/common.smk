@@ -25,6 +25,18 @@ products = Products(plan)
 # Most wildcards are constrained here; those of its own rules, a system constrains in its wing.
 CLAIMS = "|".join(joined("claims"))
 
+# `resources: **TRAINING` of a job that trains, `**QUICK` of one that only evaluates. A base rule with
+# `use rule ... with:` cannot say them, as that keeps its script.
+TRAINING = {"gpu": plan.gpu, "mem_mb": plan.mem_mb, "runtime": plan.runtime}
+QUICK = {**TRAINING, "runtime": plan.quick_runtime}
+
+
+def training(folder):
+    """What every training leaves in its folder, by name: `output: **training("results/...")`."""
+    names = ("state", "metadata", "metrics", "timing", "summary")
+    paths = [f"{folder}/{file}" for file in layout.TRAINING_FILES]
+    return dict(zip(names, paths, strict=True))
+
 
 wildcard_constraints:
     **{

@@ -2,11 +2,7 @@ rule dense:
     input:
         data=plan.data_file,
     output:
-        state="results/{study}/seed{seed}/dense/state.safetensors",
-        metadata="results/{study}/seed{seed}/dense/state.json",
-        metrics="results/{study}/seed{seed}/dense/metrics.csv",
-        timing="results/{study}/seed{seed}/dense/timing.json",
-        summary="results/{study}/seed{seed}/dense/summary.json",
+        **training("results/{study}/seed{seed}/dense"),
         rewind=directory("results/{study}/seed{seed}/dense/rewind"),
     log:
         "logs/{study}/seed{seed}/dense.log",
@@ -16,9 +12,7 @@ rule dense:
         plan.group("dense")
     threads: plan.threads
     resources:
-        gpu=plan.gpu,
-        mem_mb=plan.mem_mb,
-        runtime=plan.runtime,
+        **TRAINING,
     params:
         stage=plan.stage("pruning.stages.dense"),
         times=plan.retrain_times,
@@ -39,9 +33,7 @@ rule rewind_state:
         plan.group("dense")
     threads: plan.threads
     resources:
-        gpu=plan.gpu,
-        mem_mb=plan.mem_mb,
-        runtime=plan.runtime,
+        **TRAINING,
     params:
         stage=plan.stage("pruning.stages.dense"),
     script:

@@ -6,11 +6,7 @@ rule gsm:
     input:
         unpack(gsm.training_input),
     output:
-        state="results/{study}/seed{seed}/gsm/training/{variant}/level{level}/state.safetensors",
-        metadata="results/{study}/seed{seed}/gsm/training/{variant}/level{level}/state.json",
-        metrics="results/{study}/seed{seed}/gsm/training/{variant}/level{level}/metrics.csv",
-        timing="results/{study}/seed{seed}/gsm/training/{variant}/level{level}/timing.json",
-        summary="results/{study}/seed{seed}/gsm/training/{variant}/level{level}/summary.json",
+        **training("results/{study}/seed{seed}/gsm/training/{variant}/level{level}"),
     log:
         "logs/{study}/seed{seed}/gsm/training/{variant}/level{level}.log",
     benchmark:
@@ -19,9 +15,7 @@ rule gsm:
         plan.group("levels")
     threads: plan.threads
     resources:
-        gpu=plan.gpu,
-        mem_mb=plan.mem_mb,
-        runtime=plan.runtime,
+        **TRAINING,
     params:
         stage=gsm.training_stage,
         cell=gsm.training_params,
@@ -33,11 +27,7 @@ rule zero:
     input:
         unpack(gsm.zero_input),
     output:
-        state="results/{study}/seed{seed}/gsm/{zeroed}/{variant}/level{level}/state.safetensors",
-        metadata="results/{study}/seed{seed}/gsm/{zeroed}/{variant}/level{level}/state.json",
-        metrics="results/{study}/seed{seed}/gsm/{zeroed}/{variant}/level{level}/metrics.csv",
-        timing="results/{study}/seed{seed}/gsm/{zeroed}/{variant}/level{level}/timing.json",
-        summary="results/{study}/seed{seed}/gsm/{zeroed}/{variant}/level{level}/summary.json",
+        **training("results/{study}/seed{seed}/gsm/{zeroed}/{variant}/level{level}"),
         magnitudes="results/{study}/seed{seed}/gsm/{zeroed}/{variant}/level{level}/magnitudes.csv",
     log:
         "logs/{study}/seed{seed}/gsm/{zeroed}/{variant}/level{level}.log",
@@ -47,9 +37,7 @@ rule zero:
         plan.group("levels")
     threads: plan.threads
     resources:
-        gpu=plan.gpu,
-        mem_mb=plan.mem_mb,
-        runtime=plan.quick_runtime,
+        **QUICK,
     params:
         stage=gsm.zero_stage,
         cell=gsm.zero_params,
@@ -61,11 +49,7 @@ rule ticket:
     input:
         unpack(gsm.ticket_input),
     output:
-        state="results/{study}/seed{seed}/gsm/{ticket}/{variant}/level{level}/state.safetensors",
-        metadata="results/{study}/seed{seed}/gsm/{ticket}/{variant}/level{level}/state.json",
-        metrics="results/{study}/seed{seed}/gsm/{ticket}/{variant}/level{level}/metrics.csv",
-        timing="results/{study}/seed{seed}/gsm/{ticket}/{variant}/level{level}/timing.json",
-        summary="results/{study}/seed{seed}/gsm/{ticket}/{variant}/level{level}/summary.json",
+        **training("results/{study}/seed{seed}/gsm/{ticket}/{variant}/level{level}"),
     log:
         "logs/{study}/seed{seed}/gsm/{ticket}/{variant}/level{level}.log",
     benchmark:
@@ -74,9 +58,7 @@ rule ticket:
         plan.group("levels")
     threads: plan.threads
     resources:
-        gpu=plan.gpu,
-        mem_mb=plan.mem_mb,
-        runtime=plan.runtime,
+        **TRAINING,
     params:
         stage=gsm.ticket_stage,
         cell=gsm.ticket_params,
@@ -98,9 +80,7 @@ rule sensitivity:
         plan.group("levels")
     threads: plan.threads
     resources:
-        gpu=plan.gpu,
-        mem_mb=plan.mem_mb,
-        runtime=plan.quick_runtime,
+        **QUICK,
     params:
         stage=gsm.sensitivity_stage,
         densities=gsm.sensitivity_params,

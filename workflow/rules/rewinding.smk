@@ -6,11 +6,7 @@ rule retrain:
     input:
         unpack(rewinding.retrain_input),
     output:
-        state="results/{study}/seed{seed}/{mode}/{method}/t{time}/level{level}/state.safetensors",
-        metadata="results/{study}/seed{seed}/{mode}/{method}/t{time}/level{level}/state.json",
-        metrics="results/{study}/seed{seed}/{mode}/{method}/t{time}/level{level}/metrics.csv",
-        timing="results/{study}/seed{seed}/{mode}/{method}/t{time}/level{level}/timing.json",
-        summary="results/{study}/seed{seed}/{mode}/{method}/t{time}/level{level}/summary.json",
+        **training("results/{study}/seed{seed}/{mode}/{method}/t{time}/level{level}"),
     log:
         "logs/{study}/seed{seed}/{mode}/{method}/t{time}/level{level}/retrain.log",
     benchmark:
@@ -19,9 +15,7 @@ rule retrain:
         rewinding.retrain_group
     threads: plan.threads
     resources:
-        gpu=plan.gpu,
-        mem_mb=plan.mem_mb,
-        runtime=plan.runtime,
+        **TRAINING,
     params:
         stage=rewinding.retrain_stage,
         cell=rewinding.retrain_params,

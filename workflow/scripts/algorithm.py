@@ -1,10 +1,13 @@
-from pathlib import Path
+from os.path import dirname
 
-from pruning.running.jobs import training_job
+from pruning.running.jobs import run
 
-with training_job(snakemake.log[0]):
-    from pruning.systems.rewinding.stages.algorithm import hand_over
-
-    output = Path(snakemake.output.result).parent
-    folders = snakemake.params.folders.value
-    hand_over(snakemake.input.way, folders, snakemake.input.first_mask, output)
+run(
+    snakemake,
+    "pruning.systems.rewinding.stages.algorithm:hand_over",
+    warm=True,
+    way=snakemake.input.way,
+    folders=snakemake.params.folders.value,
+    first_mask=snakemake.input.first_mask,
+    output=dirname(snakemake.output.result),
+)

@@ -1,6 +1,9 @@
-from pruning.running.jobs import job
+from pruning.running.jobs import run
 
-with job(snakemake.log[0]):
-    from pruning.systems.rewinding.stages.algorithm import judge_level
-
-    judge_level(snakemake.input.dense, snakemake.input.retrained, snakemake.output[0])
+run(
+    snakemake,
+    "pruning.systems.rewinding.stages.algorithm:judge_level",
+    dense=snakemake.input.dense,
+    retrained=snakemake.input.retrained,
+    output=snakemake.output[0],
+)

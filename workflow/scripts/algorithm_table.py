@@ -1,6 +1,8 @@
-from pruning.running.jobs import job
+from pruning.running.jobs import run
 
-with job(snakemake.log[0]):
-    from pruning.systems.rewinding.stages.algorithm import tabulate
-
-    tabulate(snakemake.input, snakemake.output[0])
+run(
+    snakemake,
+    "pruning.systems.rewinding.stages.algorithm:tabulate",
+    results=snakemake.input,
+    output=snakemake.output[0],
+)

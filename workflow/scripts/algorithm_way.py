@@ -1,6 +1,9 @@
-from pruning.running.jobs import job
+from pruning.running.jobs import run
 
-with job(snakemake.log[0]):
-    from pruning.systems.rewinding.stages.algorithm import write_way
-
-    write_way(snakemake.input, snakemake.params.tolerance, snakemake.output[0])
+run(
+    snakemake,
+    "pruning.systems.rewinding.stages.algorithm:write_way",
+    judged=snakemake.input,
+    tolerance=snakemake.params.tolerance,
+    output=snakemake.output[0],
+)

@@ -1,16 +1,13 @@
-from pathlib import Path
+from os.path import dirname
 
-from pruning.running.jobs import training_job
+from pruning.running.jobs import compute
 
-with training_job(snakemake.log[0], snakemake.config["device"]) as where:
-    from pruning.stages.context import StageContext
-    from pruning.systems.at_init.stages.train import at_init
-
-    at_init(
-        StageContext(device=where, **snakemake.params.stage),
-        snakemake.input.data,
-        snakemake.input.mask,
-        snakemake.input.get("state"),
-        Path(snakemake.output.summary).parent,
-        **snakemake.params.cell,
-    )
+compute(
+    snakemake,
+    "pruning.systems.at_init.stages.train:at_init",
+    data=snakemake.input.data,
+    mask=snakemake.input.mask,
+    state=snakemake.input.get("state"),
+    output=dirname(snakemake.output.summary),
+    **snakemake.params.cell,
+)

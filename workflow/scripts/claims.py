@@ -1,17 +1,14 @@
-from pruning.running.jobs import job
-from pruning.study.places import write_repairs
+from pruning.running.jobs import run
 
-with job(snakemake.log[0]):
-    from pruning.stages.claims import claims
-
-    told, output = snakemake.params.claims, snakemake.output
-    claims(
-        snakemake.input.table,
-        claims=told["claims"],
-        title=told["title"],
-        options=told["options"],
-        resources=told["resources"],
-        csv=output.csv,
-        page=output.page,
-    )
-    write_repairs(output.csv, told["repairs"])
+run(
+    snakemake,
+    "pruning.stages.claims:claims",
+    table=snakemake.input.table,
+    claims=snakemake.params.claims["claims"],
+    title=snakemake.params.claims["title"],
+    options=snakemake.params.claims["options"],
+    resources=snakemake.params.claims["resources"],
+    csv=snakemake.output.csv,
+    page=snakemake.output.page,
+    repairs=snakemake.params.claims["repairs"],
+)

@@ -1,9 +1,10 @@
-from pruning.running.jobs import job
-from pruning.study.places import write_repairs
+from pruning.running.jobs import run
 
-with job(snakemake.log[0]):
-    from pruning.stages.collect import collect
-
-    study = snakemake.wildcards.study
-    collect(study, [f for f in snakemake.input if f.endswith("summary.json")], snakemake.output[0])
-    write_repairs(snakemake.output[0], snakemake.params.stage["repairs"])
+run(
+    snakemake,
+    "pruning.stages.collect:collect",
+    study=snakemake.wildcards.study,
+    summaries=[file for file in snakemake.input if file.endswith("summary.json")],
+    output=snakemake.output[0],
+    repairs=snakemake.params.stage["repairs"],
+)

@@ -1,9 +1,11 @@
-from pruning.running.jobs import job
-from pruning.study.places import write_repairs
+from pruning.running.jobs import run
 
-with job(snakemake.log[0]):
-    from pruning.stages.collect_masks import collect_masks
-
-    layers, channels = snakemake.output.layers, snakemake.output.channels
-    collect_masks(snakemake.wildcards.study, snakemake.input, layers, channels)
-    write_repairs(layers, snakemake.params.stage["repairs"])
+run(
+    snakemake,
+    "pruning.stages.collect_masks:collect_masks",
+    study=snakemake.wildcards.study,
+    masks=snakemake.input,
+    layers=snakemake.output.layers,
+    channels=snakemake.output.channels,
+    repairs=snakemake.params.stage["repairs"],
+)

@@ -1,11 +1,11 @@
-from pathlib import Path
+from os.path import dirname
 
-from pruning.running.jobs import training_job
+from pruning.running.jobs import compute
 
-with training_job(snakemake.log[0], snakemake.config["device"]) as where:
-    from pruning.stages.context import StageContext
-    from pruning.stages.dense import dense
-
-    context = StageContext(device=where, **snakemake.params.stage)
-    output = Path(snakemake.output.summary).parent
-    dense(context, snakemake.input.data, output, snakemake.params.times.value)
+compute(
+    snakemake,
+    "pruning.stages.dense:dense",
+    data=snakemake.input.data,
+    output=dirname(snakemake.output.summary),
+    retrain_times=snakemake.params.times.value,
+)

@@ -1,19 +1,16 @@
-from pruning.running.jobs import job
-from pruning.study.places import write_repairs
+from pruning.running.jobs import run
 
-with job(snakemake.log[0]):
-    from pruning.stages.figure import figure
-
-    told, output = snakemake.params.figure, snakemake.output
-    figure(
-        told["tables"],
-        draw=told["draw"],
-        settings=told["settings"],
-        titles=dict(told["titles"]),
-        options=told["options"],
-        resources=told["resources"],
-        pdf=output.pdf,
-        png=output.png,
-        csv=output.csv,
-    )
-    write_repairs(output.pdf, told["repairs"])
+run(
+    snakemake,
+    "pruning.stages.figure:figure",
+    tables=snakemake.params.figure["tables"],
+    draw=snakemake.params.figure["draw"],
+    settings=snakemake.params.figure["settings"],
+    titles=dict(snakemake.params.figure["titles"]),
+    options=snakemake.params.figure["options"],
+    resources=snakemake.params.figure["resources"],
+    pdf=snakemake.output.pdf,
+    png=snakemake.output.png,
+    csv=snakemake.output.csv,
+    repairs=snakemake.params.figure["repairs"],
+)

@@ -1,9 +1,11 @@
-from pruning.running.jobs import job
-from pruning.study.places import write_repairs
+from pruning.running.jobs import run
 
-with job(snakemake.log[0]):
-    from pruning.stages.gather import gather
-
-    told, output = snakemake.params.stage, snakemake.output[0]
-    gather(snakemake.wildcards.study, snakemake.wildcards.gathered, told["cells"], output)
-    write_repairs(output, told["repairs"])
+run(
+    snakemake,
+    "pruning.stages.gather:gather",
+    study=snakemake.wildcards.study,
+    name=snakemake.wildcards.gathered,
+    cells=snakemake.params.stage["cells"],
+    output=snakemake.output[0],
+    repairs=snakemake.params.stage["repairs"],
+)

@@ -1,15 +1,12 @@
-from pathlib import Path
+from os.path import dirname
 
-from pruning.running.jobs import training_job
+from pruning.running.jobs import compute
 
-with training_job(snakemake.log[0], snakemake.config["device"]) as where:
-    from pruning.stages.context import StageContext
-    from pruning.systems.gsm.stages.training import gsm
-
-    gsm(
-        StageContext(device=where, **snakemake.params.stage),
-        snakemake.input.data,
-        Path(snakemake.input.dense).parent,
-        Path(snakemake.output.summary).parent,
-        **snakemake.params.cell,
-    )
+compute(
+    snakemake,
+    "pruning.systems.gsm.stages.training:gsm",
+    data=snakemake.input.data,
+    dense=dirname(snakemake.input.dense),
+    output=dirname(snakemake.output.summary),
+    **snakemake.params.cell,
+)

@@ -1,8 +1,11 @@
-from pruning.running.jobs import job
+from pruning.running.jobs import run
 from pruning.study.study import data_root
 
-with job(snakemake.log[0]):
-    from pruning.stages.prepare_data import prepare_data
-
-    options = snakemake.params.stage["options"]
-    prepare_data(snakemake.wildcards.dataset, options, data_root(), snakemake.output[0])
+run(
+    snakemake,
+    "pruning.stages.prepare_data:prepare_data",
+    name=snakemake.wildcards.dataset,
+    options=snakemake.params.stage["options"],
+    root=data_root(),
+    output=snakemake.output[0],
+)

@@ -1,9 +1,11 @@
-from pruning.running.jobs import training_job
+from pruning.running.jobs import compute
 
-with training_job(snakemake.log[0]):
-    from pruning.stages.context import StageContext
-    from pruning.stages.prune import prune
-
-    context = StageContext(**snakemake.params.stage)
-    data, state = snakemake.input.data, snakemake.input.state
-    prune(context, data, state, snakemake.output.mask, **snakemake.params.level)
+compute(
+    snakemake,
+    "pruning.stages.prune:prune",
+    wanted="cpu",  # its rule asks for no GPU
+    data=snakemake.input.data,
+    state=snakemake.input.state,
+    output=snakemake.output.mask,
+    **snakemake.params.level,
+)

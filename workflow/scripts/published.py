@@ -1,7 +1,9 @@
-from pruning.running.jobs import job
+from pruning.running.jobs import run
 
-with job(snakemake.log[0]):
-    from pruning.stages.published import published
-
-    stage = snakemake.params.stage
-    published(stage["reader"], stage["source"].value, snakemake.output[0])
+run(
+    snakemake,
+    "pruning.stages.published:published",
+    reader=snakemake.params.stage["reader"],
+    source=snakemake.params.stage["source"].value,
+    output=snakemake.output[0],
+)

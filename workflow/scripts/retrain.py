@@ -1,17 +1,14 @@
-from pathlib import Path
+from os.path import dirname
 
-from pruning.running.jobs import training_job
+from pruning.running.jobs import compute
 
-with training_job(snakemake.log[0], snakemake.config["device"]) as where:
-    from pruning.stages.context import StageContext
-    from pruning.systems.rewinding.stages.retrain import retrain
-
-    retrain(
-        StageContext(device=where, **snakemake.params.stage),
-        snakemake.input.data,
-        snakemake.input.mask,
-        Path(snakemake.input.parent).parent,
-        Path(snakemake.output.summary).parent,
-        rewind=snakemake.input.get("rewind"),
-        **snakemake.params.cell,
-    )
+compute(
+    snakemake,
+    "pruning.systems.rewinding.stages.retrain:retrain",
+    data=snakemake.input.data,
+    mask=snakemake.input.mask,
+    parent=dirname(snakemake.input.parent),
+    rewind=snakemake.input.get("rewind"),
+    output=dirname(snakemake.output.summary),
+    **snakemake.params.cell,
+)

@@ -1,10 +1,10 @@
-from pruning.running.jobs import training_job
+from pruning.running.jobs import compute
 
-with training_job(snakemake.log[0], snakemake.config["device"]) as where:
-    from pruning.stages.context import StageContext
-    from pruning.stages.dense import rewind_state
-
-    context = StageContext(device=where, **snakemake.params.stage)
-    time = float(snakemake.wildcards.time)
-    data, kept = snakemake.input.data, snakemake.input.get("kept")
-    rewind_state(context, data, kept, time, snakemake.output[0])
+compute(
+    snakemake,
+    "pruning.stages.dense:rewind_state",
+    data=snakemake.input.data,
+    kept=snakemake.input.get("kept"),
+    retrain_time=float(snakemake.wildcards.time),
+    output=snakemake.output[0],
+)

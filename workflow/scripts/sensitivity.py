@@ -1,13 +1,10 @@
-from pruning.running.jobs import training_job
+from pruning.running.jobs import compute
 
-with training_job(snakemake.log[0], snakemake.config["device"]) as where:
-    from pruning.stages.context import StageContext
-    from pruning.systems.gsm.stages.sensitivity import sensitivity
-
-    sensitivity(
-        StageContext(device=where, **snakemake.params.stage),
-        snakemake.input.data,
-        snakemake.input.state,
-        snakemake.output[0],
-        densities=snakemake.params.densities,
-    )
+compute(
+    snakemake,
+    "pruning.systems.gsm.stages.sensitivity:sensitivity",
+    data=snakemake.input.data,
+    state=snakemake.input.state,
+    output=snakemake.output[0],
+    densities=snakemake.params.densities,
+)

@@ -1,17 +1,14 @@
-from pathlib import Path
+from os.path import dirname
 
-from pruning.running.jobs import training_job
+from pruning.running.jobs import compute
 
-with training_job(snakemake.log[0], snakemake.config["device"]) as where:
-    from pruning.stages.context import StageContext
-    from pruning.systems.gsm.stages.ticket import ticket
-
-    ticket(
-        StageContext(device=where, **snakemake.params.stage),
-        snakemake.input.data,
-        snakemake.input.mask,
-        snakemake.input.state,
-        snakemake.input.pruned_summary,
-        Path(snakemake.output.summary).parent,
-        **snakemake.params.cell,
-    )
+compute(
+    snakemake,
+    "pruning.systems.gsm.stages.ticket:ticket",
+    data=snakemake.input.data,
+    mask=snakemake.input.mask,
+    state=snakemake.input.state,
+    pruned_summary=snakemake.input.pruned_summary,
+    output=dirname(snakemake.output.summary),
+    **snakemake.params.cell,
+)

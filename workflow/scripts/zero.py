@@ -1,16 +1,13 @@
-from pathlib import Path
+from os.path import dirname
 
-from pruning.running.jobs import training_job
+from pruning.running.jobs import compute
 
-with training_job(snakemake.log[0], snakemake.config["device"]) as where:
-    from pruning.stages.context import StageContext
-    from pruning.systems.gsm.stages.zero import zero
-
-    zero(
-        StageContext(device=where, **snakemake.params.stage),
-        snakemake.input.data,
-        snakemake.input.mask,
-        Path(snakemake.input.trained).parent,
-        Path(snakemake.output.summary).parent,
-        **snakemake.params.cell,
-    )
+compute(
+    snakemake,
+    "pruning.systems.gsm.stages.zero:zero",
+    data=snakemake.input.data,
+    mask=snakemake.input.mask,
+    trained=dirname(snakemake.input.trained),
+    output=dirname(snakemake.output.summary),
+    **snakemake.params.cell,
+)

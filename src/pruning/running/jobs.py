@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pruning.errors import PruningError
+from pruning.registry import load
 from pruning.running.warm import hand_over
 
 # Idle OpenMP threads sleep instead of spinning: on a shared machine spinning costs up to 30x.
@@ -51,20 +52,50 @@ def job(log_file: Path | str | None = None) -> Iterator[None]:
         handler.close()
 
 
-@contextlib.contextmanager
-def training_job(log_file: Path | str, wanted: str = "cpu") -> Iterator[str]:
-    """A :func:`job` that needs torch: in a warm process where there is one, on a device of its own.
+def run(
+    snakemake: Any,
+    place: str,
+    /,
+    *,
+    warm: bool = False,
+    repairs: int | None = None,
+    **arguments: Any,
+) -> None:
+    """All that a rule's script does: call one stage function, as a :func:`job`.
+
+    Scripts name the function instead of importing it: an import may take seconds that a warm
+    process saves, and where it fails, the job's log should say so.
 
     Args:
-        log_file: as of :func:`job`.
-        wanted: as of :func:`device`.
+        snakemake: what Snakemake hands every script.
+        place: ``module:attribute`` of the stage function.
+        warm: it needs torch, so run in a warm process where there is one.
+        repairs: of the first output, see :func:`pruning.study.places.write_repairs`; written down last.
+        arguments: of the stage function.
+    """
+    if warm:
+        hand_over()
+    with job(snakemake.log[0]):
+        load(place)(**arguments)
+        if repairs is not None:
+            from pruning.study.places import write_repairs
 
-    Yields:
-        The device's name.
+            write_repairs(snakemake.output[0], repairs)
+
+
+def compute(snakemake: Any, place: str, /, *, wanted: str | None = None, **arguments: Any) -> None:
+    """As :func:`run`, for a stage that takes a context: warm, and on a device of its own.
+
+    Args:
+        snakemake: as of :func:`run`; the rule's parameter ``stage`` makes the context.
+        place: as of :func:`run`.
+        wanted: as of :func:`device`; None is what the configuration says.
+        arguments: of the stage function, after its context.
     """
     hand_over()
-    with job(log_file), device(wanted) as name:
-        yield name
+    with job(snakemake.log[0]), device(wanted or snakemake.config["device"]) as name:
+        context = load("pruning.stages.context:StageContext")
+        load(place)(context(device=name, **snakemake.params.stage), **arguments)
 
 
 @contextlib.contextmanager
