@@ -29,11 +29,11 @@ from pruning.data.splits import Splits, Validation, load
 from pruning.errors import PruningError
 from pruning.models.build import NetworkConfig
 from pruning.study.study import data_root
+from pruning.training.classification import Classification
 from pruning.training.loop import Run, train
 from pruning.training.optimizers import OptimizerConfig
 from pruning.training.recipe import Recipe
 from pruning.training.schedules import StepDecay
-from pruning.training.task import Task
 
 BATCH = 128
 RATE = 0.1
@@ -88,7 +88,7 @@ def trainer(data: Splits, masked: bool) -> Callable[[], None]:
         schedule=StepDecay(RATE),
         optimizer=OptimizerConfig("sgd", 1e-4, (), {"momentum": 0.9}),
     )
-    task = Task(data, NetworkConfig("lenet_300_100"), recipe)
+    task = Classification(data, NetworkConfig("lenet_300_100"), recipe)
     state = task.initial_state(0)
     if masked:
         from pruning.masks.weights import prune

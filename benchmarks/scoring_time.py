@@ -21,15 +21,15 @@ from pruning.masks import mask as masking
 from pruning.masks.weights import prune
 from pruning.models.build import NetworkConfig
 from pruning.systems.at_init.rules import METHODS
+from pruning.training.classification import Classification
 from pruning.training.recipe import Recipe
-from pruning.training.task import Task
 
 METHODS_TIMED = ("magnitude", "snip", "grasp", "synflow")
 LIMITS = {"snip": 10, "grasp": 10, "synflow": 60}  # seconds that were asked for
 DENSITY = 0.1
 
 
-def task() -> Task:
+def task() -> Classification:
     """VGG-16 as Frankle et al. (2021) have it, and 100 random images."""
     images = torch.randint(256, (100, 32, 32, 3), dtype=torch.uint8)
     train = Split(images, torch.arange(100) % 10)
@@ -40,10 +40,10 @@ def task() -> Task:
         "vgg16", "kaiming_normal_uniform_scale", {"conv_bias": True, "last_pool": "average"}
     )
     recipe = {"epochs": 1, "batches": {"size": 128}, "schedule": {"learning_rate": 0.1}}
-    return Task(data, network, Recipe.from_dict(recipe))
+    return Classification(data, network, Recipe.from_dict(recipe))
 
 
-def scoring(what: Task, name: str) -> Callable[[], None]:
+def scoring(what: Classification, name: str) -> Callable[[], None]:
     """One pruning of a fresh network by a method."""
     state, row = what.initial_state(0), METHODS[name]
     selection = dict(iterations=row.iterations)

@@ -13,10 +13,10 @@ from pruning.data.batches import Batching
 from pruning.data.splits import load
 from pruning.models.build import NetworkConfig
 from pruning.stages.prepare_data import prepare_data
+from pruning.training.classification import Classification
 from pruning.training.optimizers import OptimizerConfig
 from pruning.training.recipe import Recipe
 from pruning.training.schedules import StepDecay
-from pruning.training.task import Task
 
 # No test asserts a time, and hypothesis would.
 settings.register_profile("no deadline", deadline=None)
@@ -61,7 +61,7 @@ def make_task(digits):
     ):
         if options is None:
             options = {"widths": [24]} if network == "mlp" else {}
-        return Task(
+        return Classification(
             data=digits,
             network=NetworkConfig(network, "kaiming_normal", options),
             recipe=Recipe(

@@ -24,9 +24,9 @@ from pruning.models.build import NetworkConfig
 from pruning.models.paths import on_a_path
 from pruning.scores import ScoreContext
 from pruning.seeds import generator
+from pruning.training.classification import Classification
 from pruning.training.recipe import Batching, Recipe
 from pruning.training.schedules import StepDecay
-from pruning.training.task import Task
 
 ARCHIVE = Path(__file__).parents[2] / "shared" / "data" / "cifar10" / "cifar10-jpeg.tar.xz"
 RGB32 = (3, 32, 32)
@@ -62,7 +62,7 @@ def colour_task(network, options, images, labels):
     config = NetworkConfig(network, "kaiming_normal_uniform_scale", options)
     mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
     batches = Batching(128, normalization="given", mean=mean, std=std)
-    return Task(data, config, Recipe(160, batches, StepDecay(0.1, (80, 120))))
+    return Classification(data, config, Recipe(160, batches, StepDecay(0.1, (80, 120))))
 
 
 def without_images(network, options=None):

@@ -118,6 +118,7 @@ def test_stages_cover_what_decides_their_numbers():
         "pruning.systems.rewinding.method",
         "pruning.seeds",
         "pruning.stages.outputs",
+        "pruning.training.classification",
         "pruning.training.evaluate",
         "pruning.training.loop",
         "pruning.training.optimizers",

@@ -18,9 +18,9 @@ from pruning.systems.gsm.method import GSM
 from pruning.systems.gsm.training import shrinkage, train_gsm
 from pruning.systems.gsm.zeroing import (
     EDGES,
+    Zeroing,
     histogram,
     keep_largest,
-    probe,
     sensitivity,
     share_below,
 )
@@ -328,7 +328,7 @@ def test_training_by_gsm_goes_on_from_the_weights_and_writes_down_what_zeroing_w
     zeroed = trained.state.masked(keep_largest(weights, 0.1))
     module = task.build()
     load_into(module, zeroed)
-    after = evaluate_splits(module, task.data, task.normalize)
+    after = evaluate_splits(module, task)
     for split, scores in after.items():
         for metric, value in scores.items():
             assert last[f"zeroed_{split}_{metric}"] == value
@@ -337,11 +337,11 @@ def test_training_by_gsm_goes_on_from_the_weights_and_writes_down_what_zeroing_w
     assert_same_state(train_gsm(task, dense, how, seed=1).state, trained.state)
 
 
-def test_the_probe_leaves_the_network_as_it_was(make_task):
+def test_what_is_written_down_leaves_the_network_as_it_was(make_task):
     task = make_task()
     module = task.build(0)
     before = copy.deepcopy(module.state_dict())
-    probe(task, 0.1)(module)
+    Zeroing(task, 0.1).end_epoch(module, optimizers.make(task.recipe.optimizer, module))
     for name, value in module.state_dict().items():
         assert torch.equal(value, before[name])
 
@@ -454,11 +454,11 @@ def test_sensitivity_prunes_one_layer_at_a_time(make_task):
     ]
     module = task.build()
     load_into(module, state)
-    dense = evaluate_splits(module, task.data, task.normalize)["test"]["accuracy"]
+    dense = evaluate_splits(module, task)["test"]["accuracy"]
     assert all(r["accuracy"] == dense for r in rows if r["layer_density"] == 1)
     last = {names[-1]: masking.select({"w": state.weights[names[-1]].abs()}, 0.2)["w"]}
     load_into(module, state.masked(last))
-    after = evaluate_splits(module, task.data, task.normalize)["test"]["accuracy"]
+    after = evaluate_splits(module, task)["test"]["accuracy"]
     assert rows[-1]["accuracy"] == after != dense
 
 

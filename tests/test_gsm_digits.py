@@ -15,12 +15,12 @@ from pruning.masks import mask as masking
 from pruning.models.build import NetworkConfig
 from pruning.systems.gsm.training import shrinkage, train_gsm
 from pruning.systems.gsm.zeroing import keep_largest, sensitivity
+from pruning.training.classification import Classification
 from pruning.training.dense import train_dense
-from pruning.training.evaluate import evaluate_module
+from pruning.training.evaluate import evaluate_split
 from pruning.training.pruned import train_pruned
 from pruning.training.recipe import Recipe
 from pruning.training.state import load_into
-from pruning.training.task import Task
 
 SEEDS = (0, 1, 2)
 DENSITY = 1 / 60
@@ -69,7 +69,7 @@ class Replicate:
 def accuracy(task, state):
     module = task.build()
     load_into(module, state)
-    return 100 * evaluate_module(module, task.data.test, task.normalize)["accuracy"]
+    return 100 * evaluate_split(module, task, "test")["accuracy"]
 
 
 def replicate(task, seed):
@@ -106,7 +106,7 @@ def replicate(task, seed):
 def replicates(digits_file):
     data = load(digits_file, Validation("test", 0.0))
     network = NetworkConfig("lenet_300_100", "xavier_uniform")
-    return [replicate(Task(data, network, BASE), seed) for seed in SEEDS]
+    return [replicate(Classification(data, network, BASE), seed) for seed in SEEDS]
 
 
 def mean(values):

@@ -16,9 +16,9 @@ from pruning.models.build import NetworkConfig, build, norm_scale_names, prunabl
 from pruning.models.densenet import densenet
 from pruning.models.paths import on_a_path
 from pruning.seeds import generator
+from pruning.training.classification import Classification
 from pruning.training.recipe import Batching, Recipe
 from pruning.training.schedules import StepDecay
-from pruning.training.task import Task
 
 GREY8, RGB32 = (1, 8, 8), (3, 32, 32)
 
@@ -389,7 +389,7 @@ def images_free_task(name, **options):
     split = Split(torch.zeros(1, 32, 32, 3, dtype=torch.uint8), torch.zeros(1).long())
     data = Splits("none", tuple("0123456789"), split, split, split, (0,) * 3, (1,) * 3, {})
     config = NetworkConfig(name, "kaiming_normal_uniform_scale", options)
-    return Task(data, config, Recipe(1, Batching(128), StepDecay(0.1, ())))
+    return Classification(data, config, Recipe(1, Batching(128), StepDecay(0.1, ())))
 
 
 @pytest.mark.parametrize(

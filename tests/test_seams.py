@@ -21,11 +21,11 @@ from pruning.stages.outputs import resume_file
 from pruning.systems.rewinding import method as rewinding
 from pruning.systems.rewinding.method import retrain
 from pruning.systems.rewinding.rules import RULES
-from pruning.training.evaluate import evaluate_module, evaluate_splits
+from pruning.training.classification import Classification
+from pruning.training.evaluate import evaluate_split, evaluate_splits
 from pruning.training.loop import Run, train
 from pruning.training.resume import Progress, ResumeFile
 from pruning.training.state import load_into
-from pruning.training.task import Task
 from tests.conftest import assert_same_state
 from tests.test_data import labels, stream
 from tests.test_figures import table
@@ -183,9 +183,9 @@ def test_a_residual_block_agrees_with_torchvisions():
 def test_validation_and_test_are_not_swapped(make_task):
     task = make_task()
     m = task.build(0)
-    scores = evaluate_splits(m, task.data, task.normalize)
+    scores = evaluate_splits(m, task)
     for split in ("validation", "test"):
-        expected = evaluate_module(m, getattr(task.data, split), task.normalize)
+        expected = evaluate_split(m, task, split)
         assert scores[split] == expected
 
 
@@ -194,7 +194,7 @@ def test_exempt_layers_are_not_pruned(make_task):
     assert list(prune(task, task.initial_state(0), 0.5)) == ["fc1.weight"]
 
 
-class Dropping(Task):
+class Dropping(Classification):
     def build(self, seed=None):
         return nn.Sequential(nn.Dropout(0.5), super().build(seed))
 
@@ -215,9 +215,7 @@ def test_the_training_loss_is_the_mean_over_the_epoch(make_task):
     row = train(task, s, Run(4, lambda _: 0.0, 0, ("x",))).metrics[-1]
     m = task.build()
     load_into(m, s)
-    assert row["train_loss"] == pytest.approx(
-        evaluate_module(m, task.data.train, task.normalize)["loss"], rel=1e-5
-    )
+    assert row["train_loss"] == pytest.approx(evaluate_split(m, task, "train")["loss"], rel=1e-5)
 
 
 def test_the_last_rate_is_that_of_the_last_step(make_task):

@@ -26,9 +26,9 @@ from pruning.masks.weights import (
 from pruning.models.build import NetworkConfig
 from pruning.seeds import generator
 from pruning.systems.at_init.rules import METHODS, VARIANTS
+from pruning.training.classification import Classification
 from pruning.training.recipe import Recipe
 from pruning.training.schedules import StepDecay
-from pruning.training.task import Task
 
 SEEN = []  # contexts that the spy below was called with
 RESNET20 = 270_896
@@ -62,7 +62,9 @@ def state(task):
 @pytest.fixture(scope="module")
 def small(digits):
     """A task and a state for hypothesis, which cannot have the ones above."""
-    made = Task(digits, NetworkConfig("small_cnn"), Recipe(1, Batching(64), StepDecay(0.1, ())))
+    made = Classification(
+        digits, NetworkConfig("small_cnn"), Recipe(1, Batching(64), StepDecay(0.1, ()))
+    )
     return made, made.initial_state(0)
 
 

@@ -12,7 +12,6 @@ from pruning.errors import PruningError, TrainingDiverged
 from pruning.masks.weights import prune
 from pruning.training import optimizers
 from pruning.training.dense import train_dense
-from pruning.training.evaluate import evaluate_module
 from pruning.training.loop import Run, train
 from pruning.training.optimizers import OptimizerConfig
 from pruning.training.resume import Progress, ResumeFile
@@ -80,13 +79,13 @@ def test_training_learns_and_reports_what_evaluation_says(make_task):
 
 
 def test_accuracy_is_an_exact_count_on_a_short_last_batch(monkeypatch):
-    from pruning.training import evaluate as module
+    from pruning.training import classification as module
 
     monkeypatch.setattr(module, "BATCH", 7)
     labels = torch.arange(17) % 3
     images = torch.nn.functional.one_hot(labels, 3).to(torch.uint8).view(17, 1, 1, 3)
     images[:4] = images[:4].roll(1, -1)  # four wrong
-    scores = evaluate_module(
+    scores = module.accuracy_and_loss(
         torch.nn.Flatten(), Split(images, labels), lambda x: x.float().permute(0, 3, 1, 2)
     )
     assert scores["accuracy"] == 13 / 17

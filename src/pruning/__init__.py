@@ -19,7 +19,7 @@ _PUBLIC = {
     "Recipe": "pruning.training.recipe",
     "State": "pruning.training.state",
     "StepDecay": "pruning.training.schedules",
-    "Task": "pruning.training.task",
+    "Task": "pruning.training.classification:Classification",
     "density": "pruning.masks.mask",
     "evaluate": "pruning.library",
     "load_data": "pruning.library",
@@ -47,7 +47,8 @@ def __getattr__(name: str) -> Any:
         return sorted(public)
     if name not in public:
         raise AttributeError(f"module 'pruning' has no attribute {name!r}")
-    return getattr(importlib.import_module(public[name]), name)
+    module, _, attribute = public[name].partition(":")
+    return getattr(importlib.import_module(module), attribute or name)
 
 
 def __dir__() -> list[str]:

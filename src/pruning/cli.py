@@ -113,10 +113,10 @@ def _dense(options: argparse.Namespace) -> None:
     if options.output:
         save_state(trained.state, options.output / "state.safetensors")
         write_text(options.output / "metrics.csv", table_csv(trained.metrics))
-    last = trained.metrics[-1]
+    last, metric = trained.metrics[-1], task.metric.name
     print(
         f"{task.name}: {trained.steps} steps in {trained.seconds:.1f} s, "
-        f"train loss {last['train_loss']:.4f}, test accuracy {last['test_accuracy']:.4f}"
+        f"train loss {last['train_loss']:.4f}, test {metric} {last[f'test_{metric}']:.4f}"
     )
 
 

@@ -45,7 +45,8 @@ def load_data(
 
 
 def evaluate(task: Task, state: State) -> dict[str, dict[str, float]]:
-    """Accuracy (fraction) and loss (nats) of a state on the validation and test splits."""
+    """Scores of a state on the validation and test splits: accuracy (fraction) and loss (nats)
+    where images are classified."""
     module = task.build().to(task.device)
     load_into(module, state)
-    return dict(evaluate_splits(module, task.data, task.normalize))
+    return dict(evaluate_splits(module, task))

@@ -10,12 +10,12 @@ from pruning.masks import mask as masking
 from pruning.masks.weights import Pruned
 from pruning.models.cost import network_macs
 from pruning.models.paths import on_a_path
-from pruning.training.task import Task
+from pruning.training.classification import Classification
 
 BINS = 100  # of channel sparsity; what lost everything is counted apart
 
 
-def report(task: Task, pruned: Pruned) -> dict[str, Any]:
+def report(task: Classification, pruned: Pruned) -> dict[str, Any]:
     """Plain values that describe a pruning.
 
     Args:

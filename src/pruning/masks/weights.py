@@ -16,8 +16,8 @@ from pruning.models.build import norm_scale_names
 from pruning.scores import ScoreContext
 from pruning.seeds import generator
 from pruning.training.arithmetic import arithmetic
+from pruning.training.classification import Classification
 from pruning.training.state import State, load_into
-from pruning.training.task import Task
 
 ENDS = ("largest", "smallest")
 RANKED = ("kernels", "kernels_and_norm_scales", "nothing")
@@ -76,7 +76,7 @@ class Selection:
 
 
 def prune(
-    task: Task,
+    task: Classification,
     state: State,
     density: float,
     *,
@@ -124,7 +124,7 @@ def prune(
 
 
 def prune_weights(
-    task: Task,
+    task: Classification,
     state: State,
     *,
     density: float,
@@ -160,7 +160,7 @@ def shuffle_layerwise(masks: Mapping[str, Tensor], seed: int, *purpose: str | in
 
 
 def scored_network(
-    task: Task, state: State, ranked: str = "kernels"
+    task: Classification, state: State, ranked: str = "kernels"
 ) -> tuple[nn.Module, masking.Masks]:
     """The network with a state's weights, and the masks so far of what is ranked, on its device."""
     model = task.build()
@@ -182,7 +182,7 @@ def masks_so_far(state: State, names: list[str]) -> masking.Masks:
     }
 
 
-def surviving(task: Task, state: State) -> tuple[dict[str, Tensor], masking.Masks]:
+def surviving(task: Classification, state: State) -> tuple[dict[str, Tensor], masking.Masks]:
     """The prunable weights of a state with masked entries zero, and the masks so far."""
     current = masks_so_far(state, task.prunable())
     return masking.apply(current, {name: state.weights[name] for name in current}), current

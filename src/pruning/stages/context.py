@@ -7,8 +7,8 @@ from typing import Any
 
 from pruning.data.splits import Validation, load
 from pruning.models.build import NetworkConfig
+from pruning.training.classification import Classification
 from pruning.training.recipe import Recipe
-from pruning.training.task import Task
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,10 @@ class StageContext:
     code_version: str
     device: str = "cpu"
 
-    def load_task(self, data: Path | str, stage: str) -> Task:
+    def load_task(self, data: Path | str, stage: str) -> Classification:
         """The task on its device; ``stage`` names it in messages."""
         values = self.task
-        task = Task(
+        task = Classification(
             data=load(data, Validation(**values["validation"]), self.device),
             network=NetworkConfig(**values["network"]),
             recipe=Recipe.from_dict(values["recipe"]),
@@ -42,7 +42,7 @@ class StageContext:
         task.prunable()  # a wrong network option or exempt layer is known before the training
         return task
 
-    def facts(self, task: Task) -> dict[str, Any]:
+    def facts(self, task: Classification) -> dict[str, Any]:
         """What every summary says of the study it belongs to."""
         return {
             "network": self.task["network"]["name"],

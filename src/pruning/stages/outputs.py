@@ -10,6 +10,7 @@ from pruning.files import digest, read_json, sha256, write_json, write_text
 from pruning.masks import mask as masking
 from pruning.models.cost import training_macs
 from pruning.training.checkpoint import save_state, versions, write_metadata
+from pruning.training.evaluate import SPLITS
 from pruning.training.loop import Trained
 from pruning.training.resume import ResumeFile
 from pruning.training.task import Task
@@ -61,11 +62,15 @@ def write_training(
 
 
 def final_scores(trained: Trained) -> dict[str, dict[str, float]]:
-    """Accuracy and loss by split at the end of a training."""
+    """The task's scores by split at the end of a training."""
     last = trained.metrics[-1]
     return {
-        split: {metric: last[f"{split}_{metric}"] for metric in ("accuracy", "loss")}
-        for split in ("validation", "test")
+        split: {
+            name.removeprefix(f"{split}_"): value
+            for name, value in last.items()
+            if name.startswith(f"{split}_")
+        }
+        for split in SPLITS
     }
 
 
@@ -81,16 +86,16 @@ def spent(
     """What a network has cost so far: all trainings that led to it, this one included.
 
     Args:
-        task: says how many images a step sees.
+        task: says how many examples a step sees.
         steps: optimizer steps of this training.
-        macs: multiply-accumulates of one image, masked weights skipped.
+        macs: multiply-accumulates of one example, masked weights skipped.
         parent_summary: of the training that was pruned; none for a dense training.
     """
     before = read_json(parent_summary) if parent_summary is not None else {}
-    images = float(steps / task.timeline.steps_per_epoch * len(task.data.train))
     return {
         "training_steps": before.get("training_steps", 0) + steps,
-        "training_macs": before.get("training_macs", 0) + training_macs(macs, images),
+        "training_macs": before.get("training_macs", 0)
+        + training_macs(macs, task.examples_seen(steps)),
     }
 
 

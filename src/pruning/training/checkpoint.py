@@ -17,6 +17,7 @@ from pruning.files import atomic_path, digest, sha256, write_json
 from pruning.training.state import State
 
 FORMAT = "pruning-state-1"
+_MASKS, _TENSORS = "pruning-masks-1", "pruning-tensors-1"
 _GROUPS = ("weights", "buffers", "slots", "masks", "generators")
 
 
@@ -53,17 +54,31 @@ def load_state(path: Path | str) -> State:
 
 def save_masks(masks: Mapping[str, Tensor], path: Path | str) -> None:
     """Write masks atomically, as boolean tensors named after their weights."""
-    with atomic_path(path) as temporary:
-        save_file(
-            {name: mask.contiguous() for name, mask in masks.items()},
-            temporary,
-            metadata={"format": "pruning-masks-1"},
-        )
+    _save(masks, path, _MASKS)
 
 
 def load_masks(path: Path | str) -> dict[str, Tensor]:
     """Read masks. Raises like :func:`load_state`."""
-    return _load(path, "pruning-masks-1", "mask")
+    return _load(path, _MASKS, "mask")
+
+
+def save_tensors(tensors: Mapping[str, Tensor], path: Path | str) -> None:
+    """Write tensors of any names and kinds atomically, or none."""
+    _save(tensors, path, _TENSORS)
+
+
+def load_tensors(path: Path | str) -> dict[str, Tensor]:
+    """Read what :func:`save_tensors` wrote. Raises like :func:`load_state`."""
+    return _load(path, _TENSORS, "tensor")
+
+
+def _save(tensors: Mapping[str, Tensor], path: Path | str, kind: str) -> None:
+    with atomic_path(path) as temporary:
+        save_file(
+            {name: tensor.contiguous() for name, tensor in tensors.items()},
+            temporary,
+            metadata={"format": kind},
+        )
 
 
 def _load(path: Path | str, expected: str, kind: str) -> dict[str, Tensor]:

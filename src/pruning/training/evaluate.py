@@ -1,42 +1,28 @@
-"""Accuracy and loss over a whole split."""
+"""Scores over whole splits."""
 
 from collections.abc import Mapping
 
 import torch
 from torch import nn
 
-from pruning.data.batches import Normalizer
-from pruning.data.splits import Split, Splits
+from pruning.training.task import Task
 
-BATCH = 1000
+SPLITS = ("validation", "test")  # what scores are written down of
 
 
 @torch.inference_mode()
-def evaluate_module(module: nn.Module, split: Split, normalize: Normalizer) -> dict[str, float]:
-    """Accuracy (fraction) and mean cross-entropy (nats), batch norm in evaluation mode.
+def evaluate_split(module: nn.Module, task: Task, split: str) -> dict[str, float]:
+    """The task's scores of a network on ``train``, ``validation`` or ``test``.
 
-    Exact over all images of the split, whatever its size; NaN where it has none.
+    The network is in evaluation mode meanwhile; NaN where the split is empty.
     """
     was_training = module.training
     module.eval()
-    correct, loss = 0, 0.0
-    for start in range(0, len(split), BATCH):
-        labels = split.labels[start : start + BATCH]
-        logits = module(normalize(split.images[start : start + BATCH]))
-        loss += nn.functional.cross_entropy(logits, labels, reduction="sum").item()
-        correct += int((logits.argmax(1) == labels).sum())
+    scores = task.evaluate(module, split)
     module.train(was_training)
-    count = len(split)
-    if not count:
-        return {"accuracy": float("nan"), "loss": float("nan")}
-    return {"accuracy": correct / count, "loss": loss / count}
+    return scores
 
 
-def evaluate_splits(
-    module: nn.Module, data: Splits, normalize: Normalizer
-) -> Mapping[str, dict[str, float]]:
-    """:func:`evaluate_module` for the validation and the test split."""
-    return {
-        split: evaluate_module(module, getattr(data, split), normalize)
-        for split in ("validation", "test")
-    }
+def evaluate_splits(module: nn.Module, task: Task) -> Mapping[str, dict[str, float]]:
+    """:func:`evaluate_split` for the validation and the test split."""
+    return {split: evaluate_split(module, task, split) for split in SPLITS}

@@ -13,9 +13,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from torch import Tensor
+
 from pruning.errors import PruningError
 from pruning.files import read_json, write_json
-from pruning.training.checkpoint import load_state, save_state
+from pruning.training.checkpoint import load_state, load_tensors, save_state, save_tensors
 from pruning.training.state import State
 
 log = logging.getLogger("pruning")
@@ -31,6 +33,7 @@ class Progress:
         metrics: rows so far.
         snapshots: states taken so far, by global step.
         seconds: training time so far.
+        callback: what a callback remembers, see :class:`pruning.training.callback.Callback`.
     """
 
     state: State
@@ -38,6 +41,7 @@ class Progress:
     metrics: list[dict] = field(default_factory=list)
     snapshots: Mapping[int, State] = field(default_factory=dict)
     seconds: float = 0.0
+    callback: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class ResumeFile:
@@ -70,6 +74,7 @@ class ResumeFile:
         """Write a progress; only snapshots that are not there yet are written again."""
         state_name = f"state-{progress.done}.safetensors"
         save_state(progress.state, self.folder / state_name)
+        save_tensors(progress.callback, self.folder / _callback_name(progress.done))
         for step, snapshot in progress.snapshots.items():
             if not (self.folder / _snapshot_name(step)).exists():
                 save_state(snapshot, self.folder / _snapshot_name(step))
@@ -84,9 +89,13 @@ class ResumeFile:
                 "seconds": progress.seconds,
             },
         )
-        for old in self.folder.glob("state-*.safetensors"):
-            if old.name != state_name:
-                old.unlink()
+        for pattern, current in (
+            ("state-*.safetensors", state_name),
+            ("callback-*.safetensors", _callback_name(progress.done)),
+        ):
+            for old in self.folder.glob(pattern):
+                if old.name != current:
+                    old.unlink()
 
     def load(self) -> Progress | None:
         """The progress on disk, or None: nothing there, another fingerprint, or damaged."""
@@ -107,6 +116,7 @@ class ResumeFile:
                     s: load_state(self.folder / _snapshot_name(s)) for s in index["snapshots"]
                 },
                 seconds=index["seconds"],
+                callback=load_tensors(self.folder / _callback_name(index["done"])),
             )
         except (PruningError, KeyError, TypeError) as error:
             log.warning("%s is damaged (%s); training starts over", self.folder, error)
@@ -117,6 +127,10 @@ class ResumeFile:
         """Remove the folder."""
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(self.folder)
+
+
+def _callback_name(done: int) -> str:
+    return f"callback-{done}.safetensors"
 
 
 def _snapshot_name(step: int) -> str:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from pruning.errors import PruningError
 from pruning.masks import mask as masking
+from pruning.training import optimizers
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,24 @@ class State:
         )
 
 
-def capture(module: nn.Module) -> State:
-    """The state of a module that has not been trained yet."""
+def capture(module: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> State:
+    """Copies of a module's weights and buffers and an optimizer's slots: dense, of step 0.
+
+    Args:
+        module: the network.
+        optimizer: over its parameters; None for a network that has not been trained yet.
+    """
     return State(
-        weights={n: p.detach().cpu().clone() for n, p in module.named_parameters()},
-        buffers={n: b.detach().cpu().clone() for n, b in module.named_buffers()},
+        weights=_cpu(dict(module.named_parameters())),
+        buffers=_cpu(dict(module.named_buffers())),
+        slots=_cpu(optimizers.slots(optimizer, module)) if optimizer is not None else {},
     )
+
+
+def _cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {
+        name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()
+    }
 
 
 @torch.no_grad()

@@ -1,56 +1,94 @@
-"""What is trained: a data set, a network and a recipe, on a device."""
+"""What is trained, as the loop and evaluation see it: batches, a loss, scores; nothing of data."""
 
+from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, ClassVar, Protocol
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from pruning.data.batches import Normalizer
-from pruning.data.splits import Splits
-from pruning.models.build import NetworkConfig, build, prunable_names
+from pruning.models.build import prunable_names
 from pruning.seeds import derive
 from pruning.training.recipe import Recipe, Timeline
 from pruning.training.state import State, capture
 
 
 @dataclass(frozen=True)
-class Task:
-    """A data set, a network and a recipe.
+class Metric:
+    """The score that networks of a task are compared by.
 
     Attributes:
-        data: splits, on the device that trains.
-        network: which network.
-        recipe: how to train it.
-        exempt: layer names that are never pruned.
-        name: how errors and log lines call it.
+        name: its key in what :meth:`Task.evaluate` gives.
+        unit: "fraction", "BLEU", ...
+        higher_is_better: whether the larger of two scores is the better one.
     """
 
-    data: Splits
-    network: NetworkConfig
+    name: str
+    unit: str
+    higher_is_better: bool
+
+
+class Batches(Protocol):
+    """The endless sequence of training batches of one run, a pure function of the position."""
+
+    def batch(self, index: int) -> Any:
+        """Batch number ``index``, counted from 0; whatever the task's loss takes."""
+
+
+class Task(Protocol):
+    """A kind of task. A subclass adds its data; :mod:`pruning.training.classification` is one.
+
+    Attributes:
+        recipe: how to train.
+        exempt: layer names that are never pruned.
+        name: how errors and log lines call it.
+        metric: the score that decides.
+    """
+
     recipe: Recipe
-    exempt: tuple[str, ...] = ()
-    name: str = "task"
+    exempt: tuple[str, ...]
+    name: str
+    metric: ClassVar[Metric]
 
     @property
+    @abstractmethod
     def device(self) -> torch.device:
-        """Where it trains: where its images are."""
-        return self.data.train.images.device
+        """Where it trains."""
+
+    @abstractmethod
+    def build(self, seed: int | None = None) -> nn.Module:
+        """The network, on the CPU, with weights drawn from ``seed`` or unset."""
+
+    @abstractmethod
+    def examples(self, split: str) -> int:
+        """How many examples ``train``, ``validation`` or ``test`` has; only the first needs any."""
+
+    @abstractmethod
+    def batches(self, seed: int, stream: Sequence[str | int]) -> Batches:
+        """The training batches of one run; (seed, stream) decides all its draws."""
+
+    @abstractmethod
+    def loss(self, module: nn.Module, batch: Any) -> Tensor:
+        """What is minimized: a scalar, the mean over the batch."""
+
+    @abstractmethod
+    def evaluate(self, module: nn.Module, split: str) -> dict[str, float]:
+        """Scores by name over a whole split, NaN where it is empty; every split has the same names.
+
+        Called through :func:`pruning.training.evaluate.evaluate_split`, which sees to evaluation
+        mode and to no gradients.
+        """
 
     @cached_property
     def timeline(self) -> Timeline:
         """The recipe laid out over this training set."""
-        return self.recipe.timeline(len(self.data.train))
+        return self.recipe.timeline(self.examples("train"))
 
-    @cached_property
-    def normalize(self) -> Normalizer:
-        """From uint8 images to network input."""
-        batches = self.recipe.batches
-        return Normalizer(batches.normalization, self.data, batches.mean, batches.std)
-
-    def build(self, seed: int | None = None) -> nn.Module:
-        """The network, on the CPU, with weights drawn from ``seed`` or unset."""
-        return build(self.network, self.data.shape, len(self.data.classes), seed)
+    def examples_seen(self, steps: int) -> float:
+        """How many training examples so many steps see."""
+        return float(steps / self.timeline.steps_per_epoch * self.examples("train"))
 
     def initial_state(self, seed: int, *purpose: str | int) -> State:
         """A fresh state; ``purpose`` tells draws of one seed apart (dense, reinitialized, ...)."""

@@ -5,7 +5,7 @@ Ding et al. 2019 (arXiv 1909.12778); the optimizer is :class:`pruning.systems.gs
 
 from dataclasses import replace
 
-from pruning.systems.gsm.zeroing import probe
+from pruning.systems.gsm.zeroing import Zeroing
 from pruning.training.loop import Run, Trained, train
 from pruning.training.recipe import Recipe, Timeline
 from pruning.training.resume import ResumeFile
@@ -47,11 +47,11 @@ def train_gsm(
         resume: a file that a killed training continues from.
 
     Returns:
-        The training; its metrics also have what
-        :func:`pruning.systems.gsm.zeroing.probe` writes down.
+        The training; its metrics also have what :class:`pruning.systems.gsm.zeroing.Zeroing` writes
+        down.
     """
     task = replace(task, recipe=recipe)
     run = Run(task.timeline.total_steps, task.timeline.schedule(), seed, stream)
     start = State(state.weights, state.buffers)
     density = recipe.optimizer.options["density"]
-    return train(task, start, run, probe=probe(task, density), resume=resume)
+    return train(task, start, run, callback=Zeroing(task, density), resume=resume)

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from pruning.masks import mask as masking
 from pruning.masks.threshold_rules import select_like
-from pruning.training.evaluate import evaluate_module, evaluate_splits
-from pruning.training.loop import Probe, Row
+from pruning.training.callback import Callback, EpochEnd, Row
+from pruning.training.evaluate import evaluate_split, evaluate_splits
 from pruning.training.state import State, load_into
 from pruning.training.task import Task
 
@@ -29,33 +29,32 @@ def keep_largest(weights: Mapping[str, Tensor], density: float) -> masking.Masks
     return select_like("gsm", magnitudes, density, masking.dense(magnitudes, list(magnitudes)))
 
 
-def probe(task: Task, density: float) -> Probe:
+class Zeroing(Callback):
     """What is written down at the end of every epoch of a training by GSM.
+
+    Accuracy and loss if the network were zeroed now, as ``zeroed_test_accuracy`` and so on, and the
+    share of its prunable weights below each of :data:`SMALL`.
 
     Args:
         task: data, and which weights are prunable.
         density: that the network is to have.
-
-    Returns:
-        A function of the network: accuracy and loss if it were zeroed now, as
-        ``zeroed_test_accuracy`` and so on, and the share of its prunable weights below each of
-        :data:`SMALL`.
     """
-    names = task.prunable()
 
-    def row(module: nn.Module) -> Row:
+    def __init__(self, task: Task, density: float) -> None:
+        self.task, self.density, self.names = task, density, task.prunable()
+
+    def end_epoch(self, module: nn.Module, optimizer: torch.optim.Optimizer) -> EpochEnd:
+        """The columns; the network is as it was afterwards."""
         parameters = dict(module.named_parameters())
-        weights = {name: parameters[name] for name in names}
-        with _zeroed(weights, keep_largest(weights, density)):
-            scores = evaluate_splits(module, task.data, task.normalize)
+        weights = {name: parameters[name] for name in self.names}
+        with _zeroed(weights, keep_largest(weights, self.density)):
+            scores = evaluate_splits(module, self.task)
         found: Row = {
             f"zeroed_{split}_{metric}": value
             for split, values in scores.items()
             for metric, value in values.items()
         }
-        return found | {f"share_below_{limit:g}": share_below(weights, limit) for limit in SMALL}
-
-    return row
+        return EpochEnd(found | {f"share_below_{s:g}": share_below(weights, s) for s in SMALL})
 
 
 def share_below(weights: Mapping[str, Tensor], limit: float) -> float:
@@ -112,7 +111,7 @@ def sensitivity(task: Task, state: State, densities: Sequence[float]) -> list[di
         magnitude = {name: state.weights[name].abs()}
         for density in densities:
             load_into(module, state.masked(masking.select(magnitude, density)))
-            scores = evaluate_module(module, task.data.test, task.normalize)
+            scores = evaluate_split(module, task, "test")
             place = {"layer": name, "position": position, "layer_density": density}
             rows.append(place | {"accuracy": scores["accuracy"]})
     return rows

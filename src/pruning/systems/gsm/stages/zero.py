@@ -77,4 +77,4 @@ def _scores(task: Task, state: State) -> dict[str, Any]:
     module = task.build()
     load_into(module, state)
     with arithmetic(task.recipe.threads):
-        return dict(evaluate_splits(module.to(task.device), task.data, task.normalize))
+        return dict(evaluate_splits(module.to(task.device), task))
