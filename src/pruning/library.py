@@ -10,6 +10,7 @@ from pruning.data import store
 from pruning.data.prepare import prepare
 from pruning.data.splits import Splits, Validation, load
 from pruning.files import digest
+from pruning.running.code_version import code_version
 from pruning.study.study import data_root
 from pruning.training.evaluate import evaluate_splits
 from pruning.training.state import State, load_into
@@ -26,7 +27,8 @@ def load_data(
     """A data set by kind ("digits", "mnist", ...), prepared on first use and cached.
 
     Args:
-        kind: a key of :data:`pruning.registry.DATASET_KINDS`.
+        kind: a key of :data:`pruning.registry.DATASET_KINDS`, or a reference
+            ``path.py:attribute``.
         validation: how to split; without it, 20 % of the test images validate.
         device: where the images are kept.
         root: folder with the source files; without it $PRUNING_DATA or ``resources/data``.
@@ -37,6 +39,8 @@ def load_data(
     """
     root = Path(root) if root is not None else data_root()
     name = kind if not options else f"{kind}-{digest(options)}"
+    if ":" in kind:  # a file of the user's, which may change between two uses
+        name = f"{kind.rpartition(':')[2]}-{digest([kind, options, code_version(kind)])}"
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     prepared = cache / "pruning" / f"{name}.safetensors"
     if not prepared.exists():

@@ -3,16 +3,23 @@
 Values are ``module:attribute`` and are imported only when asked for, so that reading a study needs
 no torch, and so that a stage's code version (:mod:`pruning.running.code_version`) covers the one
 network or score it uses. To add a network, a data set or a score, write it and add its line here.
+
+Code from outside the package needs no line here: a name with a colon is a reference, ``path.py:
+attribute`` or ``module:attribute``, and :func:`extend` takes names from other people's tables.
 """
 
 import ast
+import functools
 import importlib
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from pruning.errors import look_up
-from pruning.systems import systems
+from pruning import extensions
+from pruning.errors import PruningError, look_up
+from pruning.running.code_version import is_own, source
+from pruning.systems import OUTSIDE, systems
 
 # A new line here changes no number of any other entry; the entry used is versioned by itself.
 CODE_VERSION_SKIP = "a table of names"
@@ -90,51 +97,171 @@ _TABLES = {
     "initialization": INITIALIZATIONS,
     "optimizer": OPTIMIZERS,
     "threshold rule": THRESHOLD_RULES,
+    "system": {},  # those of this package are in pruning.systems
 }
 
 
-def table(kind: str) -> dict[str, str]:
-    """The names of one kind ("network", "score", ...), with those that systems add."""
+# What a table is called here and in extensions.
+TABLE_NAMES = {
+    "NETWORKS": "network",
+    "DATASET_KINDS": "data set kind",
+    "SCORES": "score",
+    "PRUNERS": "pruner",
+    "INITIALIZATIONS": "initialization",
+    "OPTIMIZERS": "optimizer",
+    "THRESHOLD_RULES": "threshold rule",
+    "SYSTEMS": "system",
+}
+
+_EXTENDED: dict[str, dict[str, str]] = {}
+
+
+def extend(paths: Iterable[str]) -> None:
+    """Take names from outside the package, in place of those taken before.
+
+    Args:
+        paths: Python files; installed packages that declare the entry point add theirs.
+
+    Raises:
+        PruningError: see :func:`pruning.extensions.read`.
+    """
+    taken = {kind: _built_in(kind) for kind in _TABLES}
+    named = extensions.read(paths, TABLE_NAMES, taken, _shown(Path(__file__)))
+    _EXTENDED.clear()
+    _EXTENDED.update(named)
+    os.environ[OUTSIDE] = "\n".join(named.get("system", {}).values())
+    systems.cache_clear()
+
+
+def _built_in(kind: str) -> dict[str, str]:
+    """The names of one kind, with those that systems add."""
     found = dict(_TABLES[kind])
     for system in systems():
         found |= system.entries.get(kind, {})
     return found
 
 
+def _table(kind: str) -> dict[str, str]:
+    return {**_EXTENDED.get(kind, {}), **_built_in(kind)}
+
+
 def known(kind: str) -> list[str]:
     """The names of one kind ("network", "score", ...)."""
-    return sorted(table(kind))
+    return sorted(_table(kind))
+
+
+def reference(kind: str, name: str) -> str:
+    """What a stage is told instead of a name: a built-in name itself, else where the code is.
+
+    So a job needs no table of an extension, and its parameters say whose code they are about.
+
+    Raises:
+        PruningError: see :func:`entry`.
+    """
+    place = entry(kind, name)
+    return name if name in _built_in(kind) else place
 
 
 def entry(kind: str, name: str) -> str:
-    """The ``module:attribute`` behind a name.
+    """The ``module:attribute`` or ``path.py:attribute`` behind a name.
 
     Raises:
-        PruningError: no such name; the message lists what exists and the nearest match.
+        PruningError: no such name; the message lists what exists and the nearest match. A
+            reference to a file or attribute that does not exist.
     """
-    return look_up(kind, name, table(kind))
+    if ":" in name:
+        extensions.check(name)
+        return name
+    return look_up(kind, name, _table(kind))
 
 
 def find(kind: str, name: str) -> Callable[..., Any]:
     """Import and return what stands behind a name. Raises like :func:`entry`."""
-    return load(entry(kind, name))
+    place = entry(kind, name)
+    found = load(place)
+    return _known_layers(found) if kind == "initialization" and is_own(place) else found
 
 
 def options(kind: str, name: str) -> list[str]:
     """What an entry takes after its first argument, from its source: reading imports no torch.
 
+    Of a class, what its ``__init__`` takes after ``self`` and the first.
+
     Raises:
-        PruningError: no such name.
+        PruningError: no such name, or what it names is neither a function nor a class there.
     """
-    module, attribute = entry(kind, name).split(":")
-    source = Path(__file__).parent.joinpath(*module.split(".")[1:]).with_suffix(".py")
-    for node in ast.parse(source.read_text()).body:
-        if isinstance(node, ast.FunctionDef) and node.name == attribute:
-            return [argument.arg for argument in (*node.args.args[1:], *node.args.kwonlyargs)]
-    raise LookupError(f"{source} defines no function {attribute}")
+    module, _, attribute = entry(kind, name).rpartition(":")
+    path = source(module)
+    body = ast.parse(path.read_bytes()).body
+    for node in body:
+        if getattr(node, "name", None) != attribute:
+            continue
+        if isinstance(node, ast.FunctionDef):
+            return _arguments(node)[1:]
+        if isinstance(node, ast.ClassDef):
+            return _arguments(_constructor(node, body))[2:]
+    raise PruningError(
+        f"{_shown(path)} does not say what {attribute} takes: write a function, or a class with an "
+        "__init__ there."
+    )
 
 
 def load(place: str) -> Callable[..., Any]:
-    """What stands at ``module:attribute``."""
-    module, attribute = place.split(":")
-    return getattr(importlib.import_module(module), attribute)
+    """What stands at ``module:attribute`` or ``path.py:attribute``.
+
+    Raises:
+        PruningError: code from outside the package that cannot be imported.
+    """
+    module, _, attribute = place.rpartition(":")
+    if is_own(module):
+        return getattr(importlib.import_module(module), attribute)
+    return extensions.load(place)
+
+
+def _known_layers(initialize: Callable[..., Any]) -> Callable[..., Any]:
+    """Ours draw what they know of; of other people's layers they leave nothing unset silently."""
+
+    @functools.wraps(initialize)
+    def call(module: Any, *arguments: Any, **named: Any) -> Any:
+        from torch import nn
+
+        for name, layer in module.named_modules():
+            for buffer, _ in layer.named_buffers(recurse=False):
+                if not isinstance(layer, nn.BatchNorm2d):
+                    raise PruningError(
+                        f"The network's buffer {f'{name}.{buffer}'.lstrip('.')!r} has no value: "
+                        "networks are built without memory, and the initialization "
+                        f"{initialize.__name__!r} sets none in {type(layer).__name__}. "
+                        "Compute it in forward, or use an initialization of your own."
+                    )
+        try:
+            return initialize(module, *arguments, **named)
+        except NotImplementedError as error:
+            raise PruningError(
+                f"The initialization {initialize.__name__!r} cannot draw this network's weights: "
+                f"{error}. Use layers that it knows, or an initialization of your own."
+            ) from None
+
+    return call
+
+
+def _constructor(node: ast.ClassDef, body: list[ast.stmt]) -> ast.FunctionDef | None:
+    for part in node.body:
+        if isinstance(part, ast.FunctionDef) and part.name == "__init__":
+            return part
+    bases = [base.id for base in node.bases if isinstance(base, ast.Name)]
+    for other in body:
+        if isinstance(other, ast.ClassDef) and other.name in bases and other is not node:
+            return _constructor(other, body[: body.index(other)])
+    return None
+
+
+def _arguments(node: ast.FunctionDef | None) -> list[str]:
+    if node is None:
+        return []
+    given = node.args
+    return [argument.arg for argument in (*given.posonlyargs, *given.args, *given.kwonlyargs)]
+
+
+def _shown(path: Path) -> str:
+    return extensions.shown(path)

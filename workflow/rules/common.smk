@@ -3,7 +3,6 @@ import os
 from snakemake.utils import validate
 
 from pruning.analysis import claims_catalog
-from pruning.analysis.tables import mask_tables
 from pruning.figures import catalog
 from pruning.running import cluster, warm
 from pruning.study import papers, places, study
@@ -21,12 +20,8 @@ plan = for_rules(Workflow)(config, SCHEMAS)
 validate(config, "../schemas/config.schema.yaml")
 products = Products(plan)
 
-
-# Most wildcards are constrained here; those of its own rules, a system constrains in its wing.
-CLAIMS = "|".join(joined("claims"))
-
-# `resources: **TRAINING` of a job that trains, `**QUICK` of one that only evaluates. A base rule with
-# `use rule ... with:` cannot say them, as that keeps its script.
+# `resources: **TRAINING` of a job that trains, `**QUICK` of one that only evaluates. Rules do not
+# inherit them from each other, as Snakemake then has them run the same script.
 TRAINING = {"gpu": plan.gpu, "mem_mb": plan.mem_mb, "runtime": plan.runtime}
 QUICK = {**TRAINING, "runtime": plan.quick_runtime}
 
@@ -34,8 +29,12 @@ QUICK = {**TRAINING, "runtime": plan.quick_runtime}
 def training(folder):
     """What every training leaves in its folder, by name: `output: **training("results/...")`."""
     names = ("state", "metadata", "metrics", "timing", "summary")
-    paths = [f"{folder}/{file}" for file in layout.TRAINING_FILES]
+    paths = [f"{folder}/{file}" for file in places.TRAINING_FILES]
     return dict(zip(names, paths, strict=True))
+
+
+# Most wildcards are constrained here; those of its own rules, a system constrains in its wing.
+CLAIMS = "|".join(joined("claims"))
 
 
 wildcard_constraints:

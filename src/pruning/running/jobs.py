@@ -25,7 +25,8 @@ def job(log_file: Path | str | None = None) -> Iterator[None]:
     """Log to a file or, without one, to standard error; turn the user's errors into one paragraph.
 
     A :class:`PruningError` ends the process with exit code 1 and its message, in the log and on
-    standard error, without a traceback. Anything else is a defect of ours and keeps its traceback.
+    standard error, without a traceback, and so does an error in code from outside the package, say
+    in a network's ``forward``. Anything else is a defect of ours and keeps its traceback.
     """
     for key, value in THREAD_POLICY.items():
         os.environ.setdefault(key, value)
@@ -43,7 +44,15 @@ def job(log_file: Path | str | None = None) -> Iterator[None]:
         if log_file:
             print(f"\nError: {error}\n", file=sys.stderr)
         sys.exit(1)
-    except BaseException:
+    except BaseException as error:
+        from pruning.extensions import explained  # slow to import; jobs start in milliseconds
+
+        theirs = explained(error) if isinstance(error, Exception) else None
+        if theirs:
+            logger.error("%s", theirs)
+            if log_file:
+                print(f"\nError: {theirs}\n", file=sys.stderr)
+            sys.exit(1)
         if log_file:
             logger.exception("the job failed")
         raise
@@ -70,7 +79,8 @@ def run(
         snakemake: what Snakemake hands every script.
         place: ``module:attribute`` of the stage function.
         warm: it needs torch, so run in a warm process where there is one.
-        repairs: of the first output, see :func:`pruning.study.places.write_repairs`; written down last.
+        repairs: of the first output, see :func:`pruning.study.places.write_repairs`; written down
+            last.
         arguments: of the stage function.
     """
     if warm:

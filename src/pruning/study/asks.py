@@ -51,7 +51,8 @@ class Workflow:
         schemas: folder of ``config.schema.yaml`` and ``study.schema.yaml``.
 
     Raises:
-        PruningError: a wrong key or value, an enabled study that does not exist.
+        PruningError: a wrong key or value, an enabled study that does not exist, an extension with
+            a fault.
     """
 
     def __init__(self, config: dict[str, Any], schemas: Path | str) -> None:
@@ -59,6 +60,7 @@ class Workflow:
         checked = check_document(config, self.schemas / "config.schema.yaml", "config/config.yaml")
         config.update(checked)
         self.config = config
+        registry.extend(config["extensions"])
         self.study = cache(self._study)
         self.chains = cache(lambda name: places.chains(self.study(name)))
         # Once per run: Snakemake asks again when the missing files are back.
@@ -81,8 +83,8 @@ class Workflow:
         known = self.config["datasets"]
         if name not in known:
             raise unknown("data set", name, known)
-        registry.entry("data set kind", known[name]["kind"])
-        return ordered(known[name])
+        kind = registry.reference("data set kind", known[name]["kind"])
+        return ordered({**known[name], "kind": kind})
 
     @for_rules
     def data_params(self, wildcards: Any) -> dict[str, Any]:

@@ -143,11 +143,14 @@ def _merge(base: Any, changes: Any) -> Any:
 
 def _study(name: str, document: dict[str, Any]) -> Study:
     network, recipe = document["network"], document["recipe"]
-    registry.entry("network", network["name"])
-    registry.entry("initialization", network["initialization"])
+    # Before anything is made of them: stages are told where code from outside is, not its name.
+    for key, kind in (("name", "network"), ("initialization", "initialization")):
+        network[key] = registry.reference(kind, network[key])
     if not NAME.fullmatch(name):
         raise PruningError("a study's file name consists of letters, digits and underscores only.")
     check_recipe(recipe)
+    optimizer = recipe["optimizer"]
+    optimizer["name"] = registry.reference("optimizer", optimizer["name"])
     task = {key: document[key] for key in ("dataset", "validation", "network", "recipe", "exempt")}
     if name.startswith("published"):
         raise PruningError(

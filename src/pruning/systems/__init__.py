@@ -4,6 +4,7 @@ This is the one table of systems. Ground and frame name none of them; they ask :
 """
 
 import importlib
+import os
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
 # A new line here changes no number of any other system; what a stage uses of one is versioned.
 CODE_VERSION_SKIP = "a table of names"
+
+# Environment: references to the systems of extensions, a line each; jobs inherit it from Snakemake.
+OUTSIDE = "PRUNING_SYSTEMS"
 
 SYSTEMS = (
     "pruning.systems.rewinding.system:SYSTEM",
@@ -30,6 +34,7 @@ def systems() -> tuple["System", ...]:
         PruningError: two systems hand over the same name.
     """
     found = [_load(place) for place in SYSTEMS]
+    found += [_load_outside(place) for place in os.environ.get(OUTSIDE, "").splitlines()]
     for kind in ("name", "sections", "figures", "claims", "papers", "gathered", "overlays"):
         _refuse_twice(kind, found)
     return tuple(found)
@@ -54,6 +59,16 @@ def alternatives() -> dict[str, str]:
 def _load(place: str) -> "System":
     module, attribute = place.split(":")
     return getattr(importlib.import_module(module), attribute)
+
+
+def _load_outside(place: str) -> "System":
+    from pruning import extensions  # few have any
+    from pruning.systems.system import System
+
+    system = extensions.load(place, callable_only=False)
+    if not isinstance(system, System):
+        raise PruningError(f"{place} is no System; see pruning.systems.system.")
+    return system
 
 
 def _refuse_twice(kind: str, found: list["System"]) -> None:

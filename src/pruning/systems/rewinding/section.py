@@ -136,7 +136,7 @@ def _rewinding(values: dict[str, Any], network: str, epochs: float) -> Rewinding
                     f"rewinding.{key} names {mode!r}, which is not among the modes it is for "
                     f"({', '.join(sorted(modes)) or 'none'})."
                 )
-    registry.entry("score", values["score"])
+    values = {**values, "score": registry.reference("score", values["score"])}
     kept = set(values["retrain_times"]).union(*values["times_by_method"].values())
     rewinding = Rewinding(
         modes={mode: _mode(mode, values, network) for mode in values["modes"]},
