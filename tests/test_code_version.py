@@ -30,7 +30,7 @@ def versions(package):
             "pruning.scores.magnitude:magnitude",
         ),
         "retrain": ("pruning.systems.rewinding.stages.retrain", "pruning.models.small:small_cnn"),
-        "figure": ("pruning.systems.rewinding.figures",),
+        "figure": ("pruning.systems.rewinding.figures", "pruning.systems.rewinding.styles"),
     }
     return {name: code_version(*entries, root=package) for name, entries in stages.items()}
 
@@ -63,7 +63,7 @@ def test_a_changed_loop_changes_every_training_and_no_figure(package):
 
 
 def test_a_changed_colour_changes_the_figure_alone(package):
-    edits = ("figures/style.py", '"Fine-tuning", 2', '"Fine-tuning", 7')
+    edits = ("systems/rewinding/styles.py", '"Fine-tuning", 2', '"Fine-tuning", 7')
     assert changed(package, edits) == {"figure"}
 
 

@@ -14,6 +14,7 @@ from pruning.stages.figure import figure
 from pruning.study.study import find_study
 from pruning.systems import joined
 from pruning.systems.rewinding.rules import RULES
+from pruning.systems.rewinding.styles import STYLES
 from tests.conftest import REPOSITORY, SCHEMAS
 
 SCHEMA = SCHEMAS / "study.schema.yaml"
@@ -173,7 +174,7 @@ def test_the_csv_holds_what_the_figure_draws(tidy_file, drawn):
     containers = {c.get_label(): c for c in panel.containers}
     assert len(containers) == len(RULES)
     for method in RULES:
-        line, _, (bars,) = containers[style.METHODS[method].label]
+        line, _, (bars,) = containers[STYLES[method].label]
         cells = csv[csv["method"] == method].sort_values("level")
         assert np.allclose(line.get_ydata(), cells["median"])
         ends = np.array([segment[:, 1] for segment in bars.get_segments()])
@@ -183,9 +184,9 @@ def test_the_csv_holds_what_the_figure_draws(tidy_file, drawn):
 
 
 def test_methods_differ_in_colour_and_marker_and_keep_them():
-    looks = list(style.METHODS.values())
+    looks = list(STYLES.values())
     assert len({look.color for look in looks}) == len({look.marker for look in looks}) == len(looks)
-    assert set(RULES) <= set(style.METHODS)
+    assert set(RULES) <= set(STYLES)
     stranger = style.method_style("gem_miner", ["fine_tune", "gem_miner"])
     assert stranger.label == "Gem miner"
     assert stranger.color not in {look.color for look in looks}

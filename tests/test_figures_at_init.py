@@ -14,6 +14,7 @@ from pruning.systems.at_init import tables as analysis
 from pruning.systems.at_init.figures import accuracy as at_init
 from pruning.systems.at_init.figures import errors as at_init_errors
 from pruning.systems.at_init.figures import masks as at_init_masks
+from pruning.systems.at_init.styles import STYLES
 from pruning.systems.at_init.tables import (
     VARIANTS,
     cells,
@@ -354,7 +355,7 @@ def test_the_comparison_holds_unmodified_masks_of_sound_methods(study):
     assert snip.loc[0.1, "std"] == pytest.approx(np.std(wanted, ddof=1), abs=1e-6)
     assert snip.loc[0.1, "sparsity"] == 90
     found = lines(axes)
-    assert list(found) == [style.AT_INIT[m].label for m in style.AT_INIT if m in METHODS]
+    assert list(found) == [STYLES[m].label for m in STYLES if m in METHODS]
     assert np.allclose(found["SNIP"].get_ydata(), snip.loc[list(DENSITIES), "mean"])
     assert found["Lottery ticket"].get_linestyle() == "--"
     assert found["SNIP"].get_linestyle() == "-"
@@ -390,8 +391,8 @@ def test_a_method_of_ones_own_has_a_look_of_its_own(study):
     later = own[own["pruned_at"] == 5].assign(method="hydra")
     table = pd.concat([study, own, later])
     found = lines(at_init.accuracy_vs_sparsity(table, context()).figure.axes[0])
-    known = {style.color(look) for look in style.AT_INIT.values()}
-    markers = {look.marker for look in style.AT_INIT.values()}
+    known = {style.color(look) for look in STYLES.values()}
+    markers = {look.marker for look in STYLES.values()}
     for label in ("Gem miner", "Hydra (at epoch 5)"):
         assert found[label].get_color() not in known
         assert found[label].get_marker() not in markers
@@ -402,8 +403,8 @@ def test_a_method_of_ones_own_has_a_look_of_its_own(study):
 
 
 def test_every_look_is_told_apart():
-    looks = [*style.AT_INIT.values(), *style.VARIANTS.values()]
-    for group in (style.AT_INIT, style.VARIANTS):
+    looks = [*STYLES.values(), *style.VARIANTS.values()]
+    for group in (STYLES, style.VARIANTS):
         assert len({look.marker for look in group.values()}) == len(group)
     colors = {style.color(look) for look in looks}
     assert len(colors) == len(looks)  # a variant never looks like a method
@@ -480,7 +481,7 @@ def test_published_accuracies_lie_over_all_methods_in_their_colours(study):
         values = rows.sort_values("density")["mean"].tolist()
         (line,) = [x for x in axes.lines if list(x.get_ydata()) == values]
         assert line.get_linestyle() == "--"
-        assert line.get_color() == style.color(style.AT_INIT[method])
+        assert line.get_color() == style.color(STYLES[method])
     assert "VGG-16, CIFAR-10, published (SynFlow repository)" in labels(drawn.figure)
 
 

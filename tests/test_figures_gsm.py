@@ -22,6 +22,7 @@ from pruning.systems.gsm.figures import accuracy as gsm
 from pruning.systems.gsm.figures import curves as gsm_curves
 from pruning.systems.gsm.figures import weights as gsm_weights
 from pruning.systems.gsm.passive_decay import trajectory
+from pruning.systems.gsm.styles import STYLES
 from tests.conftest import REPOSITORY, SCHEMAS
 
 EPOCHS = 40
@@ -276,13 +277,13 @@ def percent(rows, column):
 
 
 def test_methods_look_different_from_each_other():
-    assert list(style.GSM) == ["gsm", MAGNITUDE, "gsm_ticket", "magnitude_ticket"]
-    assert [look.label for look in style.GSM.values()] == [
+    assert list(STYLES) == ["gsm", MAGNITUDE, "gsm_ticket", "magnitude_ticket"]
+    assert [look.label for look in STYLES.values()] == [
         "GSM", "Magnitude, not retrained", "GSM ticket", "Magnitude ticket"
     ]  # fmt: skip
     for get in (style.color, lambda look: look.marker):
-        assert len({get(look) for look in style.GSM.values()}) == 4
-    assert style.method_style("gsm_ticket", ["gsm_ticket"]) is style.GSM["gsm_ticket"]
+        assert len({get(look) for look in STYLES.values()}) == 4
+    assert style.method_style("gsm_ticket", ["gsm_ticket"]) is STYLES["gsm_ticket"]
     assert style.order(["magnitude_ticket", "gsm", "snip"]) == ["snip", "gsm", "magnitude_ticket"]
 
 
@@ -383,8 +384,8 @@ def test_accuracies_below_the_axis_are_arrowheads(study):
     heads = [x for x in heads if len(x.get_xdata()) and x.get_linestyle() == "None"]
     colors = sorted((x.get_color(), len(x.get_xdata())) for x in heads)
     wanted = [
-        (style.color(style.GSM[MAGNITUDE]), 2),
-        (style.color(style.GSM["magnitude_ticket"]), 1),
+        (style.color(STYLES[MAGNITUDE]), 2),
+        (style.color(STYLES["magnitude_ticket"]), 1),
     ]
     assert colors == sorted(wanted)
     mild = study.assign(value=study["value"].where(study["method"] != MAGNITUDE, 0.7))
@@ -408,7 +409,7 @@ def test_published_accuracies_lie_over_ours(study, published):
     (mark,) = [x for x in axes.lines if list(x.get_ydata()) == [99.22, 99.06]]
     assert mark.get_marker() == "_"
     assert np.array_equal(mark.get_xdata(), lines(axes)["GSM"].get_xdata())
-    assert mark.get_color() == style.color(style.GSM["gsm"])
+    assert mark.get_color() == style.color(STYLES["gsm"])
     assert "Published (Ding et al. 2019)" in labels(drawn.figure)
     hollow = [x for x in axes.lines if x.get_markerfacecolor() == "white" and x.get_marker() == "v"]
     assert [len(x.get_xdata()) for x in hollow] == [1]

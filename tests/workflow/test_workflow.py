@@ -46,7 +46,7 @@ def test_one_core_and_two_cold_and_warm_give_the_same_bytes(finished_once, proje
 
 
 def test_editing_a_figure_redraws_and_retrains_nothing(finished):
-    finished.edit("src/pruning/figures/style.py", '"Fine-tuning", 2', '"Fine-tuning", 7')
+    finished.edit("src/pruning/systems/rewinding/styles.py", '"Fine-tuning", 2', '"Fine-tuning", 7')
     assert finished.plan() == {"figure": 1}
 
 

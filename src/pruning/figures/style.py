@@ -4,6 +4,7 @@ import io
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from pruning import registry
 from pruning.errors import PruningError
 from pruning.files import atomic_path
 from pruning.study.papers import paper
+from pruning.systems import systems
 
 COLUMN_WIDTH = 3.35  # inches, one column of a two-column page
 PANEL_HEIGHT = 2.35
@@ -50,34 +53,6 @@ class Style:
     line: Any = "-"
 
 
-METHODS = {
-    "lr_rewind": Style("Learning-rate rewinding", 0, "o"),
-    "weight_rewind": Style("Weight rewinding", 1, "s"),
-    "fine_tune": Style("Fine-tuning", 2, "^"),
-    "low_lr_weight_rewind": Style("Low-LR weight rewinding", 4, "D"),
-    "reinit": Style("Reinitialization", 3, "v"),
-}
-# Methods that prune at initialization, and what they are measured against: the two that prune after
-# training (broken lines) and random pruning (grey).
-AT_INIT = {
-    "lottery_ticket": Style("Lottery ticket", "0.1", "H", "--"),
-    "magnitude_after_training": Style("Magnitude after training", "0.4", "8", (0, (4, 1, 1, 1))),
-    "magnitude": Style("Magnitude", 0, "o"),
-    "snip": Style("SNIP", 1, "s"),
-    "grasp": Style("GraSP", 2, "^"),
-    "grasp_abs": Style("GraSP, absolute", "#01503a", "<"),
-    "synflow": Style("SynFlow", 4, "D"),
-    "random": Style("Random", 7, "v"),
-    "random_layerwise": Style("Random, by layer", "0.7", ">"),
-    "lottery_ticket_whole_schedule": Style("Lottery ticket, whole schedule", "0.25", "p", ":"),
-}
-# Global sparse momentum SGD, what it is measured against, and winning tickets by the masks of both.
-GSM = {
-    "gsm": Style("GSM", 0, "o"),
-    "magnitude_without_retraining": Style("Magnitude, not retrained", 1, "s"),
-    "gsm_ticket": Style("GSM ticket", 2, "^"),
-    "magnitude_ticket": Style("Magnitude ticket", 4, "v"),
-}
 # What was done to a mask, where colour tells that. Where colour tells the method, the line does.
 VARIANTS = {
     "unmodified": Style("Unmodified", "0.15", "o", "-"),
@@ -85,7 +60,6 @@ VARIANTS = {
     "reinitialized": Style("Reinitialized", 5, "^", (0, (1, 1.2))),
     "inverted": Style("Inverted", 3, "v", (0, (4, 1.2, 1, 1.2))),
 }
-_KNOWN = METHODS | AT_INIT | GSM
 NETWORKS = {
     "lenet_300_100": "LeNet-300-100",
     "lenet_5": "LeNet-5",
@@ -104,14 +78,21 @@ _SPARE_MARKERS = "PX*<>hdp"
 _ORDERED_MARKERS = "os^Dv"
 
 
+@cache
+def known() -> dict[str, Style]:
+    """The styles of all systems' methods, in the order of legends."""
+    places = (system.styles for system in systems() if system.styles)
+    return {method: look for place in places for method, look in registry.load(place).items()}
+
+
 def method_style(method: str, methods: list[str]) -> Style:
     """The style of a method; one without gets a free look by its place in ``methods``."""
-    if method in _KNOWN:
-        return _KNOWN[method]
-    taken = [_KNOWN[m] for m in methods if m in _KNOWN]
+    if method in known():
+        return known()[method]
+    taken = [known()[m] for m in methods if m in known()]
     colors = [c for c in range(5, 10) if c not in {look.color for look in taken}]
     markers = [m for m in _SPARE_MARKERS if m not in {look.marker for look in taken}]
-    place = [m for m in methods if m not in _KNOWN].index(method)
+    place = [m for m in methods if m not in known()].index(method)
     return Style(
         method.replace("_", " ").capitalize(),
         colors[place % len(colors)],
@@ -143,8 +124,8 @@ def sequential(labels: Sequence[str], places: Sequence[float]) -> list[Style]:
 
 
 def order(methods: list[str]) -> list[str]:
-    """Legend order: as in :data:`METHODS`, :data:`AT_INIT`, :data:`GSM`, then others by name."""
-    return [m for m in _KNOWN if m in methods] + sorted(m for m in methods if m not in _KNOWN)
+    """Legend order: as in :func:`known`, then others by name."""
+    return [m for m in known() if m in methods] + sorted(m for m in methods if m not in known())
 
 
 def color(style: Style) -> tuple[float, float, float]:

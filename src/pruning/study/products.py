@@ -13,7 +13,7 @@ from pruning.study import places
 from pruning.study.asks import Workflow, for_rules, ordered
 from pruning.study.papers import check_reference, paper
 from pruning.study.study import Study
-from pruning.systems import joined
+from pruning.systems import joined, systems
 
 PUBLISHED = "resources/published"
 
@@ -129,9 +129,10 @@ class Products:
     ) -> dict[str, Any]:
         drawn = entry(figure)
         first, *others = places.figure_files(stem)
+        styles = [system.styles for system in systems() if system.styles]
         return {
             "caption": drawn.caption,
-            "code_version": code_version("pruning.stages.figure", drawn.draw),
+            "code_version": code_version("pruning.stages.figure", drawn.draw, *styles),
             "draw": drawn.draw,
             "options": ordered(options),
             "repairs": self.workflow.repairs(first, (*others, *_flat(tables))),

@@ -133,6 +133,7 @@ class System:
         work: by rule, of a study whose data set has so many training images.
         figures: by name.
         claims: pages by name.
+        styles: ``module:attribute`` of how figures draw its methods, by name in legends' order.
         papers: whose own results can be read and drawn as if they were studies.
         overlays: from a reference that a figure option names to its file of published numbers.
         wildcards: what its rules' wildcards may be; alternatives of several systems are joined.
@@ -159,6 +160,7 @@ class System:
     work: Callable[["Study", int], Mapping[str, Work]] = _no_names
     figures: Mapping[str, Figure] = field(default_factory=dict)
     claims: Mapping[str, Claims] = field(default_factory=dict)
+    styles: str | None = None
     papers: Mapping[str, "Paper"] = field(default_factory=dict)
     overlays: Mapping[str, Callable[[str], str]] = field(default_factory=dict)
     wildcards: Mapping[str, str] = field(default_factory=dict)

@@ -67,6 +67,7 @@ SYSTEM = System(
     work=_work,
     figures=FIGURES,
     claims=CLAIMS,
+    styles="pruning.systems.at_init.styles:STYLES",
     papers=PAPERS,
     overlays={"at_init_published": _published},
     wildcards={"chain": "at_init/[a-z0-9_]+/[a-z0-9_]+/e[0-9.]+", "epoch": "[0-9]+([.][0-9]+)?"},

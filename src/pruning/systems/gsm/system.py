@@ -79,6 +79,7 @@ SYSTEM = System(
     work=_work,
     figures=FIGURES,
     claims=CLAIMS,
+    styles="pruning.systems.gsm.styles:STYLES",
     overlays={"gsm_published": _published},
     wildcards={
         "chain": "gsm/[a-z0-9_]+/[a-z0-9_]+",

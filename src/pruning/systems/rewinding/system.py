@@ -63,6 +63,7 @@ SYSTEM = System(
     work=_work,
     figures=FIGURES,
     claims=CLAIMS,
+    styles="pruning.systems.rewinding.styles:STYLES",
     papers=PAPERS,
     overlays={"published": lambda reference: reference.partition(":")[0]},
     wildcards={

@@ -14,11 +14,12 @@ from pruning.figures.shares import name_layers, share_axes, share_lines
 from pruning.figures.style import Style
 from pruning.systems.gsm.figures.accuracy import ACCURACY, at_ratio, by_level, nothing, written
 from pruning.systems.gsm.section import UNMODIFIED
+from pruning.systems.gsm.styles import STYLES
 
 METHODS = ("gsm", "magnitude_without_retraining")
 CELL = ("study", "method", "variant", "level", "density")
 LOOKS = {  # before zeroing there is nothing of magnitude pruning yet
-    "gsm": style.GSM["gsm"],
+    "gsm": STYLES["gsm"],
     "magnitude_without_retraining": Style("Dense", 1, "s", (0, (3, 1.2))),
 }
 CORRELATED = 3  # layers at least, or a rank correlation says nothing
