@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pruning.study.places import FAMILIES, TIDY
+from pruning.study.places import tidy_tables
 from tests.conftest import REPOSITORY
 
 TINY = """
@@ -81,7 +81,7 @@ class Project:
 
     def files(self, *ignored):
         """Bytes of everything under results and plots that repeats from run to run."""
-        tables = {f"{name}.csv" for name in (*FAMILIES, TIDY)}  # have seconds
+        tables = {f"{name}.csv" for name in tidy_tables()}  # have seconds
         unlike = {"timing.json", "state.json", "mask.json", *tables, *ignored}
         return {
             str(path.relative_to(self.root)): path.read_bytes()
