@@ -179,7 +179,8 @@ def test_studies_are_told_where_code_is_and_built_in_names_stay(mine):
     assert study.task["network"]["name"] == "mine/nets.py:MyNet"
     assert study.task["network"]["initialization"] == "mine/scoring.py:halves"
     assert study.task["recipe"]["optimizer"]["name"] == "mine/scoring.py:plain"
-    assert study.part("rewinding").modes["iterative"].prunings[0]["score"] == "mine/scoring.py:squared"
+    first, *_ = study.part("rewinding").modes["iterative"].prunings
+    assert first["score"] == "mine/scoring.py:squared"
     assert plan.dataset_options("digits") == {"kind": "mine/scoring.py:my_digits"}
     assert registry.reference("network", "mlp") == "mlp"
     registry._EXTENDED.clear()  # a job has no tables

@@ -22,7 +22,7 @@ def train_pruned(
     *,
     schedule: str = "whole",
     seed: int = 0,
-    stream: tuple[str | int, ...] = ("at_init",),
+    stream: tuple[str | int, ...] = ("train_pruned",),
     resume: ResumeFile | None = None,
 ) -> Trained:
     """Train under masks to the end of the schedule.
