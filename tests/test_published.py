@@ -3,6 +3,7 @@
 import hashlib
 import os
 import pickle
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from pruning.analysis.tidy import COLUMNS, read_table, write_table
 from pruning.errors import PruningError
 from pruning.systems.rewinding import published as published_renda2020
 from pruning.systems.rewinding.published import FILES, fetch, read_pickle, tidy_table
+from pruning.systems.rewinding.rules import CORE
 from tests.conftest import REPOSITORY
 
 REFERENCE = REPOSITORY.parent / "shared" / "reference"
@@ -59,7 +61,8 @@ def test_every_cell_equals_the_references_table(tidy, reference):
 
 @needs_raw
 @pytest.mark.parametrize(
-    ("rule", "column"), [(best_validated, "is_best_validated"), (single_rule, "is_single_rule")]
+    ("rule", "column"),
+    [(best_validated, "is_best_validated"), (partial(single_rule, methods=CORE), "is_single_rule")],
 )
 def test_the_same_cells_are_chosen(tidy, reference, rule, column):
     chosen = set(pruned(rule(cells(tidy)))[KEYS].itertuples(index=False, name=None))
@@ -96,7 +99,7 @@ def test_the_tidy_table_survives_its_file(tidy, tmp_path):
 
 def test_transcribed_numbers_against_the_references_text():
     """Section 6a of the reference, typed from there: LR / weight rewinding / fine-tuning."""
-    chosen = single_rule(read_cells("renda2020", RESOURCES))
+    chosen = single_rule(read_cells("renda2020", RESOURCES), CORE)
     chosen = chosen.set_index(["network", "variant", "level", "method"])["median"]
     methods = ("lr_rewind", "weight_rewind", "fine_tune")
     for network, mode, level, wanted in (

@@ -8,6 +8,7 @@ from typing import Any
 
 from pruning.study.papers import Paper
 from pruning.study.study import Study
+from pruning.systems.rewinding.rules import CORE
 from pruning.systems.rewinding.section import STRUCTURED
 from pruning.systems.system import Claims, Figure
 
@@ -34,7 +35,6 @@ def _has(modes: tuple[str, ...] = ("",), methods: tuple[str, ...] = ()) -> Calla
 
 _COMPRESSION = "pruning.systems.rewinding.figures:accuracy_vs_compression"
 _TIME = "pruning.systems.rewinding.figures:accuracy_vs_retrain_time"
-_CORE = ("lr_rewind", "weight_rewind", "fine_tune")
 _POINTS = (
     "Change of the test score against the mean of the dense networks, by compression ratio "
     "(1 / density). Points are medians over replicates, bars run from the minimum to the maximum, "
@@ -57,8 +57,8 @@ FIGURES: dict[str, Figure] = {
         _COMPRESSION,
         TITLE,
         _POINTS + _BEST + _PAPER,
-        _has(methods=_CORE),
-        {"rule": "best_validated", "methods": _CORE},
+        _has(methods=CORE),
+        {"rule": "best_validated", "methods": CORE},
         tables=("rewinding",),
         overlays=("published",),
     ),
@@ -66,8 +66,8 @@ FIGURES: dict[str, Figure] = {
         _COMPRESSION,
         TITLE,
         _POINTS + _BEST + _PAPER,
-        _has(("iterative",), _CORE),
-        {"rule": "best_validated", "modes": ["iterative"], "methods": _CORE, "literature": True},
+        _has(("iterative",), CORE),
+        {"rule": "best_validated", "modes": ["iterative"], "methods": CORE, "literature": True},
         tables=("rewinding",),
         overlays=("published",),
         published=(LITERATURE,),
@@ -113,8 +113,8 @@ FIGURES: dict[str, Figure] = {
         TITLE,
         _POINTS + "One retrain time per method, chosen in advance: T for learning-rate rewinding "
         "and fine-tuning, the longest one up to 0.9 T for weight rewinding." + _PAPER,
-        _has(methods=_CORE),
-        {"rule": "single_rule", "methods": _CORE, "literature": True},
+        _has(methods=CORE),
+        {"rule": "single_rule", "methods": CORE, "literature": True},
         tables=("rewinding",),
         overlays=("published",),
         published=(LITERATURE,),
@@ -133,8 +133,8 @@ FIGURES: dict[str, Figure] = {
         _TIME,
         TITLE,
         "As accuracy_vs_retrain_time, of the three main methods." + _PAPER,
-        _has(methods=_CORE),
-        {"methods": _CORE},
+        _has(methods=CORE),
+        {"methods": CORE},
         tables=("rewinding",),
         overlays=("published",),
     ),
@@ -146,8 +146,8 @@ FIGURES: dict[str, Figure] = {
         "replicates. Below, the cost of the fine-tuned network over that of each method's. "
         + _BEST
         + _PAPER,
-        _has(("iterative",), _CORE),
-        {"methods": _CORE, "modes": ["iterative"]},
+        _has(("iterative",), CORE),
+        {"methods": CORE, "modes": ["iterative"]},
         tables=("rewinding",),
         overlays=("published",),
     ),

@@ -28,6 +28,7 @@ from pruning.systems.rewinding.claims import (
     TOLERANCE,
     TOLERANCE_BY_DATASET,
 )
+from pruning.systems.rewinding.rules import CORE
 
 METHODS = ("lr_rewind", "weight_rewind", "fine_tune", "low_lr_weight_rewind", "reinit")
 
@@ -90,7 +91,7 @@ def _side_by_side(
 
 def _by_rule(evidence: Evidence) -> pd.DataFrame:
     """Methods, each at the retrain time of the single rule."""
-    return _side_by_side(single_rule(evidence.cells), "method", METHODS)
+    return _side_by_side(single_rule(evidence.cells, CORE), "method", METHODS)
 
 
 def _by_validation(evidence: Evidence) -> pd.DataFrame:

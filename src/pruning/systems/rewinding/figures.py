@@ -6,6 +6,7 @@ time (F4); theoretical speed-ups (F5).
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -15,6 +16,7 @@ from pruning.analysis.published import network_cells, read_literature
 from pruning.errors import PruningError
 from pruning.figures import style
 from pruning.figures.context import Context, Drawn
+from pruning.systems.rewinding.rules import CORE
 
 MODES = {
     "iterative": "iterative",
@@ -24,7 +26,7 @@ MODES = {
 }
 RULES = {
     "best_validated": cell_tables.best_validated,
-    "single_rule": cell_tables.single_rule,
+    "single_rule": partial(cell_tables.single_rule, methods=CORE),
     "all": lambda table: table,
 }
 COLUMNS = (
@@ -319,7 +321,7 @@ def _limit(
     What is far below them (rewinding to an untrained network at the last rate) leaves the frame.
     """
     if ylim is None:
-        main = here[here["method"].isin(cell_tables.CORE)]
+        main = here[here["method"].isin(CORE)]
         main = main if len(main) else here
         tables = [main, *(table for table in others if len(table))]
         low = min(0.0, *(table["min"].min() for table in tables))

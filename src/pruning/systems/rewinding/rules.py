@@ -53,6 +53,7 @@ RULES = {
     "reinit":                Rule("fresh",  "fresh",  "fresh",  "fresh",  "schedule"),
 }
 # fmt: on
+CORE = ("lr_rewind", "weight_rewind", "fine_tune")  # the three that the paper is about
 
 
 def rule(method: str) -> Rule:
