@@ -123,14 +123,26 @@ def extend(paths: Iterable[str]) -> None:
         paths: Python files; installed packages that declare the entry point add theirs.
 
     Raises:
-        PruningError: see :func:`pruning.extensions.read`.
+        PruningError: see :func:`pruning.extensions.read`; a system from outside adds a name that is
+            taken.
     """
+    os.environ.pop(OUTSIDE, None)  # else names that were taken before would be built in
+    systems.cache_clear()
     taken = {kind: _built_in(kind) for kind in _TABLES}
     named = extensions.read(paths, TABLE_NAMES, taken, _shown(Path(__file__)))
     _EXTENDED.clear()
     _EXTENDED.update(named)
     os.environ[OUTSIDE] = "\n".join(named.get("system", {}).values())
     systems.cache_clear()
+    for system in systems() if "system" in named else ():
+        for kind, entries in system.entries.items():
+            for name in entries:
+                owners = (taken[kind].get(name), named.get(kind, {}).get(name))
+                if any(owner not in (None, entries[name]) for owner in owners):
+                    raise PruningError(
+                        f"The system {system.name} adds the {kind} {name!r}, which is taken. "
+                        "Rename it."
+                    )
 
 
 def _built_in(kind: str) -> dict[str, str]:
@@ -178,7 +190,7 @@ def entry(kind: str, name: str) -> str:
 def find(kind: str, name: str) -> Callable[..., Any]:
     """Import and return what stands behind a name. Raises like :func:`entry`."""
     place = entry(kind, name)
-    found = load(place)
+    found = _load(place, callable_only=True)
     return _known_layers(found) if kind == "initialization" and is_own(place) else found
 
 
@@ -206,16 +218,20 @@ def options(kind: str, name: str) -> list[str]:
     )
 
 
-def load(place: str) -> Callable[..., Any]:
+def load(place: str) -> Any:
     """What stands at ``module:attribute`` or ``path.py:attribute``.
 
     Raises:
         PruningError: code from outside the package that cannot be imported.
     """
+    return _load(place, callable_only=False)
+
+
+def _load(place: str, *, callable_only: bool) -> Any:
     module, _, attribute = place.rpartition(":")
     if is_own(module):
         return getattr(importlib.import_module(module), attribute)
-    return extensions.load(place)
+    return extensions.load(place, callable_only)
 
 
 def _known_layers(initialize: Callable[..., Any]) -> Callable[..., Any]:

@@ -12,7 +12,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from pruning import registry
+from pruning import extensions, registry
 from pruning.errors import PruningError, unknown
 from pruning.running.code_version import code_version
 from pruning.running.jobs import Untracked
@@ -29,15 +29,19 @@ SHORT = 10  # minutes of `resources.runtime` up to which a study's jobs share su
 def for_rules(function: Callable[..., Any]) -> Callable[..., Any]:
     """For functions that rules call: the user's mistakes end the run with their message alone.
 
-    An exception would leave Snakemake with a traceback through this package around it.
+    So do errors in code from outside the package, say in what a system reads from its section. An
+    exception would leave Snakemake with a traceback through this package around it.
     """
 
     @functools.wraps(function)
     def call(*arguments: Any, **named: Any) -> Any:
         try:
             return function(*arguments, **named)
-        except PruningError as error:
-            print(f"\nError: {error}\n", file=sys.stderr)
+        except Exception as error:
+            told = error if isinstance(error, PruningError) else extensions.explained(error)
+            if told is None:
+                raise
+            print(f"\nError: {told}\n", file=sys.stderr)
             raise SystemExit(1) from None
 
     return call
@@ -103,6 +107,7 @@ class Workflow:
 
     # -- training ---------------------------------------------------------------------------
 
+    @for_rules
     def asks(self, system: str) -> Any:
         """What the rules of a system ask, from its wing."""
         (wing,) = (wing for wing in systems() if wing.name == system)
