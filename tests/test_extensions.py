@@ -351,3 +351,36 @@ def test_notebooks_prepare_a_changed_reader_again(mine, monkeypatch):
 def test_paths_in_messages_are_relative_where_they_can_be(mine, tmp_path):
     assert extensions.shown(tmp_path / "mine" / "nets.py") == "mine/nets.py"
     assert extensions.shown(Path("/elsewhere/x.py")) == "/elsewhere/x.py"
+
+
+SYSTEM = """
+from pruning.systems.system import System
+
+SYSTEMS = {"outside": "SYSTEM"}
+PAIR = (1, 2)
+SYSTEM = System("outside", "", "", entries={"score": {"squared": "mine/scoring.py:squared"}})
+"""
+
+
+@pytest.fixture
+def outside(mine, monkeypatch):
+    monkeypatch.setenv("PRUNING_SYSTEMS", "")  # put back afterwards
+    Path("mine/outside.py").write_text(SYSTEM)
+    yield mine
+    registry.extend([])
+
+
+def test_a_system_from_outside_adds_names_that_are_free(outside):
+    registry.extend(["mine/outside.py"])
+    assert "squared" in registry.known("score")
+    assert registry.load("mine/outside.py:PAIR") == (1, 2)
+    registry.extend(["mine/outside.py", "mine/scoring.py"])  # the same squared
+    replace(Path("mine/outside.py"), "scoring.py:squared", "scoring.py:plain")
+    with pytest.raises(PruningError, match="outside adds the score 'squared', which is taken"):
+        registry.extend(["mine/outside.py", "mine/scoring.py"])
+    replace(Path("mine/outside.py"), '"squared"', '"magnitude"')
+    with pytest.raises(PruningError, match="outside adds the score 'magnitude', which is taken"):
+        registry.extend(["mine/outside.py"])
+    Path("mine/outside.py").unlink()
+    registry.extend([])  # what was taken before is forgotten
+    assert "squared" not in registry.known("score")
