@@ -29,19 +29,6 @@ EXCEPTIONS = {
         "pruning.systems.at_init.system:SYSTEM",
         "pruning.systems.gsm.system:SYSTEM",
     },
-    # How methods are drawn wherever several systems' methods meet. A wing may not hand these over
-    # as they are: figures' code versions would no longer cover them, as they pass over the tables
-    # of systems.
-    "figures/style.py": {
-        "Learning-rate rewinding",
-        "Weight rewinding",
-        "Low-LR weight rewinding",
-        "AT_INIT",
-        "GSM",
-        "gsm",
-        "gsm_ticket",
-        "GSM ticket",
-    },
 }
 
 
