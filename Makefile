@@ -3,10 +3,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help figure test test-cluster lint bench clean-venv
+.PHONY: help figure check test test-cluster lint bench clean-venv
 
 help:
 	@echo "make figure  draw plots/rewind_vs_finetune.pdf from scratch (digits, minutes)"
+	@echo "make check   style, and the quick tests: for use while developing"
 	@echo "make test    run the tests"
 	@echo "make test-cluster  run those that submit to a Slurm of one node (root, slurm-wlm, munge)"
 	@echo "make lint    check style: ruff, snakefmt, snakemake --lint"
@@ -19,6 +20,10 @@ $(READY): pyproject.toml constraints.txt
 
 figure: $(READY)
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores 8 plots/rewind_vs_finetune.pdf
+
+check: $(READY)
+	$(BIN)/ruff check .
+	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest -n auto -m "not slow" --ignore tests/cluster
 
 test: $(READY)
 	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest -n auto --ignore tests/cluster

@@ -26,6 +26,34 @@ REPOSITORY = Path(__file__).parents[1]
 SCHEMAS = REPOSITORY / "workflow" / "schemas"
 
 
+# Files, from this folder, whose tests run Snakemake or train for long: left out of `make check`.
+SLOW = (
+    "cluster",
+    "workflow",
+    "systems/at_init/test_anchors.py",
+    "systems/at_init/test_figures.py",
+    "systems/gsm/test_digits.py",
+    "systems/gsm/test_figures.py",
+    "systems/gsm/test_method.py",
+    "systems/rewinding/test_published.py",
+    "test_extensions.py",
+    "test_figures.py",
+    "test_jobs.py",
+    "test_packaging.py",
+    "test_paths.py",
+    "test_scores.py",
+    "test_seams.py",
+    "test_selection.py",
+)
+
+
+def pytest_collection_modifyitems(items):
+    slow = tuple(Path(__file__).parent / name for name in SLOW)
+    for item in items:
+        if any(item.path.is_relative_to(place) for place in slow):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread():
     torch.set_num_threads(1)

@@ -53,7 +53,7 @@ class Selection:
             fault that published reproductions have; ``nothing`` finds no weights to prune, another.
         score_options: what the score takes besides.
         images_per_class: un-augmented training images of each class to score on.
-        rule: ``exact``, or a key of :data:`pruning.masks.threshold_rules.RULES`.
+        rule: ``exact``, or a threshold rule of :mod:`pruning.registry`.
     """
 
     scope: str = "global"

@@ -28,7 +28,7 @@ from pruning.training.classification import Classification
 from pruning.training.recipe import Batching, Recipe
 from pruning.training.schedules import StepDecay
 
-ARCHIVE = Path(__file__).parents[2] / "shared" / "data" / "cifar10" / "cifar10-jpeg.tar.xz"
+ARCHIVE = Path(__file__).parents[4] / "shared" / "data" / "cifar10" / "cifar10-jpeg.tar.xz"
 RGB32 = (3, 32, 32)
 VGG = {"conv_bias": True, "last_pool": "average"}
 
