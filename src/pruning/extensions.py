@@ -17,7 +17,6 @@ import difflib
 import functools
 import hashlib
 import importlib
-import importlib.metadata
 import importlib.util
 import os
 import sys
@@ -143,11 +142,13 @@ def load(reference: str, callable_only: bool = True) -> Any:
 
 
 def explained(error: BaseException) -> PruningError | None:
-    """The one sentence for an error that was raised in, or under, code from outside.
+    """The one sentence for an error of the user's, or raised in, or under, code from outside.
 
     Returns:
-        None where no such code was running.
+        A PruningError itself; None for other errors where no such code was running.
     """
+    if isinstance(error, PruningError):
+        return error
     if isinstance(error, SyntaxError) and (file := _LOADED.get(str(error.filename))):
         return PruningError(f"{file}, line {error.lineno}: {error.msg}.")
     frames = traceback.extract_tb(error.__traceback__)
@@ -174,6 +175,8 @@ def _all_lines(paths: Iterable[str], tables: Mapping[str, str]) -> Iterator[_Lin
                 f"extensions: there is no Python file {path} in {Path.cwd()}. Mend or remove it."
             )
         yield from _lines(file, tables)
+    import importlib.metadata  # slow; jobs import this module and ask for no entry point
+
     for point in importlib.metadata.entry_points(group=GROUP):
         if source(point.module) is None:
             raise PruningError(
@@ -257,8 +260,6 @@ def _defined(body: Iterable[ast.stmt]) -> set[str]:
 def _imported(module: str, path: Path) -> ModuleType:
     try:
         return _from_file(path) if module.endswith(".py") else importlib.import_module(module)
-    except PruningError:
-        raise
     except (Exception, SystemExit) as error:
         reason = " ".join(str(error).split()).rstrip(".")
         raise explained(error) or PruningError(
@@ -308,8 +309,6 @@ def _guarded(function: Callable[..., Any], what: str) -> Callable[..., Any]:
     def call(*arguments: Any, **named: Any) -> Any:
         try:
             return function(*arguments, **named)
-        except PruningError:
-            raise
         except Exception as error:
             raise explained(error) or PruningError(
                 f"{what} cannot be called: {' '.join(str(error).split()).rstrip('.')}."

@@ -36,13 +36,13 @@ def gather(
             "variant": told.get("variant", ""),
             "level": told.get("level", 0),
             "density": told.get("density", 1.0),
-            "momentum": told.get("momentum"),
-            "reselect": told.get("reselect"),
         }
         table = read_table(rows, ())
-        for column, value in cell.items():
-            if column in columns:
-                table[column] = value
+        for column in columns:
+            if column in cell:
+                table[column] = cell[column]
+            elif column in told and column not in table:  # what a system says of its own cells
+                table[column] = told[column]
         tables.append(table.reindex(columns=columns))
     if not tables:
         raise PruningError(f"Study {study!r} has no cells to gather.")

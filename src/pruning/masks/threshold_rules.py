@@ -9,7 +9,7 @@ by more than the next.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -65,7 +65,16 @@ def select_like(
     Raises:
         PruningError: no such rule.
     """
-    keep = registry.find("threshold rule", rule)
+    return select_by(registry.find("threshold rule", rule), scores, density, within)
+
+
+def select_by(
+    keep: Callable[[Tensor, Tensor, float], Tensor],
+    scores: Mapping[str, Tensor],
+    density: float,
+    within: Mapping[str, Tensor],
+) -> Masks:
+    """As :func:`select_like`, by the rule itself: from scores and what is left, both flat."""
     flat = torch.cat([score.flatten() for score in scores.values()])
     left = torch.cat([within[name].flatten() for name in scores])
     pieces = keep(flat, left, density).split([s.numel() for s in scores.values()])

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pruning.errors import PruningError
+from pruning.extensions import explained
 from pruning.registry import load
 from pruning.running.warm import hand_over
 
@@ -39,19 +40,12 @@ def job(log_file: Path | str | None = None) -> Iterator[None]:
     logger.setLevel(logging.INFO)
     try:
         yield
-    except PruningError as error:
-        logger.error("%s", error)
-        if log_file:
-            print(f"\nError: {error}\n", file=sys.stderr)
-        sys.exit(1)
     except BaseException as error:
-        from pruning.extensions import explained  # slow to import; jobs start in milliseconds
-
-        theirs = explained(error) if isinstance(error, Exception) else None
-        if theirs:
-            logger.error("%s", theirs)
+        told = explained(error) if isinstance(error, Exception) else None
+        if told:
+            logger.error("%s", told)
             if log_file:
-                print(f"\nError: {theirs}\n", file=sys.stderr)
+                print(f"\nError: {told}\n", file=sys.stderr)
             sys.exit(1)
         if log_file:
             logger.exception("the job failed")

@@ -19,7 +19,7 @@ from pruning.running.jobs import Untracked
 from pruning.study import places
 from pruning.study.schema import check_document
 from pruning.study.study import Study, find_study
-from pruning.systems import systems
+from pruning.systems import find_system
 
 DAY = 1440  # minutes
 QUICK = 20  # minutes of a job that trains nothing, in a study whose trainings take longer
@@ -38,7 +38,7 @@ def for_rules(function: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return function(*arguments, **named)
         except Exception as error:
-            told = error if isinstance(error, PruningError) else extensions.explained(error)
+            told = extensions.explained(error)
             if told is None:
                 raise
             print(f"\nError: {told}\n", file=sys.stderr)
@@ -110,8 +110,7 @@ class Workflow:
     @for_rules
     def asks(self, system: str) -> Any:
         """What the rules of a system ask, from its wing."""
-        (wing,) = (wing for wing in systems() if wing.name == system)
-        return registry.load(wing.asks)(self)
+        return registry.load(find_system(system).asks)(self)
 
     def stage(self, module: str, extra: tuple[str, ...] = ()) -> Any:
         """A parameter function: what a stage is told besides its files.
@@ -150,11 +149,13 @@ class Workflow:
 
     @for_rules
     def prune_stage(self, wildcards: Any) -> dict[str, Any]:
-        """As :meth:`stage`, with the code of this level's pruner and score."""
+        """As :meth:`stage`, with the code of this level's pruner, score and threshold rule."""
         pruning = self._pruning(wildcards)
         entries = [registry.entry("pruner", pruning["kind"])]
         if "score" in pruning:
             entries.append(registry.entry("score", pruning["score"]))
+        if "rule" in pruning:
+            entries.append(registry.entry("threshold rule", pruning["rule"]))
         return self.stage("pruning.stages.prune", tuple(entries))(wildcards)
 
     @for_rules

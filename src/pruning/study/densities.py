@@ -1,6 +1,7 @@
 """Densities from level to level, as sections of study files give them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pruning.errors import PruningError
 
@@ -23,3 +24,19 @@ def check_densities(densities: Sequence[float], section: str) -> None:
             )
     if list(densities) != sorted(set(densities), reverse=True):
         raise PruningError(f"{section}.densities must fall from level to level: {densities}.")
+
+
+def check_shown_levels(options: Mapping[str, Any], key: str, levels: int) -> None:
+    """Refuse an option of a study's figures that names levels which the study does not have.
+
+    Args:
+        options: a study's ``figure`` section.
+        key: of the option, a list of levels; it may be missing.
+        levels: how many there are.
+
+    Raises:
+        PruningError: a level beyond the last.
+    """
+    for level in options.get(key, ()):
+        if level > levels:
+            raise PruningError(f"figure.{key} names level {level}, but the study has {levels}.")

@@ -1,9 +1,10 @@
 """Papers whose own results can be read and drawn as if they were studies."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pruning import registry
 from pruning.errors import look_up, unknown
 from pruning.systems import joined
 
@@ -65,3 +66,19 @@ def paper(name: str) -> Paper:
         PruningError: there is none.
     """
     return look_up("paper", name, papers())
+
+
+def checked_file(file: str, check: str) -> Callable[[str], str]:
+    """An overlay: from a reference to the file of published numbers that has it.
+
+    Args:
+        file: in ``resources/published``, without its ending.
+        check: ``module:function`` that refuses references to what was never published; imported
+            when there is one, as it takes pandas, which few studies need before anything is drawn.
+    """
+
+    def overlay(reference: str) -> str:
+        registry.load(check)(reference)
+        return file
+
+    return overlay

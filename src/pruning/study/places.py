@@ -19,7 +19,7 @@ from typing import Any
 
 from pruning.errors import unknown
 from pruning.study.study import Study
-from pruning.systems import joined, systems
+from pruning.systems import find_system, joined, systems
 
 RESULTS = "results"
 TRAINING_FILES = (
@@ -121,8 +121,7 @@ def masked() -> list[str]:
 
 def masks_metadata(study: Study, name: str) -> list[str]:
     """The readable file of every mask that a system's tables of layers and channels are about."""
-    (system,) = (system for system in systems() if system.name == name)
-    cells = list(dict.fromkeys(system.masks(study)))
+    cells = list(dict.fromkeys(find_system(name).masks(study)))
     return [
         mask_metadata(mask(study.name, seed, chain, level))
         for seed in study.seeds

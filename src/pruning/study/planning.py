@@ -1,7 +1,7 @@
 """What a study will cost before it runs: jobs, steps, arithmetic and, where measured, time."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -97,9 +97,7 @@ def plan(study: Study, dataset: Mapping[str, Any]) -> Plan:
     macs = network_macs(module, shape)
     recipe = Recipe.from_dict(study.task["recipe"])
     timeline = recipe.timeline(images)
-    dense = Work(len(study.seeds) * timeline.total_steps, 0)
-    per_step = images / timeline.steps_per_epoch
-    work = {"dense": replace(dense, images=dense.steps * per_step)}
+    work = {"dense": Work.of(timeline, len(study.seeds) * timeline.total_steps, images)}
     for system in systems():
         work |= system.work(study, images)
     return Plan(jobs(study), work, training_macs(sum(macs.values()), 1.0), last_measured(study))

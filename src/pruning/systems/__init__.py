@@ -8,7 +8,7 @@ import os
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from pruning.errors import PruningError
+from pruning.errors import PruningError, look_up
 
 if TYPE_CHECKING:
     from pruning.systems.system import System
@@ -38,6 +38,15 @@ def systems() -> tuple["System", ...]:
     for kind in ("name", "sections", "figures", "claims", "papers", "gathered", "overlays"):
         _refuse_twice(kind, found)
     return tuple(found)
+
+
+def find_system(name: str) -> "System":
+    """The system of this name.
+
+    Raises:
+        PruningError: there is none; the message lists those there are.
+    """
+    return look_up("system", name, {system.name: system for system in systems()})
 
 
 def joined(attribute: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pruning.study.papers import Paper
     from pruning.study.places import Chain
     from pruning.study.study import Study
+    from pruning.training.recipe import Timeline
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,14 @@ class Work:
 
     steps: int
     images: float
+
+    @classmethod
+    def of(cls, timeline: "Timeline", steps: int, images: int) -> "Work":
+        """Steps of a recipe, on a data set with so many training images."""
+        return cls(steps, steps * images / timeline.steps_per_epoch)
+
+    def __add__(self, other: "Work") -> "Work":
+        return Work(self.steps + other.steps, self.images + other.images)
 
 
 def _nothing(*_: Any) -> tuple[()]:

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pruning.errors import PruningError
+from pruning.study.densities import check_shown_levels
+from pruning.study.papers import checked_file
 from pruning.study.study import Study
 from pruning.systems.at_init import places
 from pruning.systems.at_init.catalog import CLAIMS, FIGURES, PAPERS
@@ -13,11 +14,7 @@ from pruning.systems.system import Section, System, Work
 
 def _check_figure(options: Mapping[str, Any], parts: Mapping[str, Any]) -> None:
     levels = len(parts["at_init"].densities) if "at_init" in parts else 0
-    for level in options.get("at_init_levels", ()):
-        if level > levels:
-            raise PruningError(
-                f"figure.at_init_levels names level {level}, but the study has {levels}."
-            )
+    check_shown_levels(options, "at_init_levels", levels)
 
 
 def _dense_times(study: Study) -> Iterator[float]:
@@ -38,16 +35,7 @@ def _work(study: Study, images: int) -> dict[str, Work]:
     timeline = Recipe.from_dict(study.task["recipe"]).timeline(images)
     skipped = (timeline.rewind_step(part.epochs(cell)) for cell in part.cells)
     steps = len(study.seeds) * sum(timeline.total_steps - skip for skip in skipped)
-    return {"at_init": Work(steps, steps * images / timeline.steps_per_epoch)}
-
-
-def _published(reference: str) -> str:
-    """The file of published accuracies, once it is known to have the source that is asked for."""
-    from pruning.analysis.published import FOLDER  # pandas, which few studies need here
-    from pruning.systems.at_init.tables import check_reference
-
-    check_reference(reference, FOLDER)
-    return "at_init"
+    return {"at_init": Work.of(timeline, steps, images)}
 
 
 SYSTEM = System(
@@ -69,6 +57,10 @@ SYSTEM = System(
     claims=CLAIMS,
     styles="pruning.systems.at_init.styles:STYLES",
     papers=PAPERS,
-    overlays={"at_init_published": _published},
+    overlays={
+        "at_init_published": checked_file(
+            "at_init", "pruning.systems.at_init.tables:check_reference"
+        )
+    },
     wildcards={"chain": "at_init/[a-z0-9_]+/[a-z0-9_]+/e[0-9.]+", "epoch": "[0-9]+([.][0-9]+)?"},
 )

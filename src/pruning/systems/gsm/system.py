@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from pruning.study.papers import checked_file
 from pruning.study.study import Study
 from pruning.systems.gsm import places
 from pruning.systems.gsm.catalog import CLAIMS, FIGURES
@@ -39,23 +40,11 @@ def _work(study: Study, images: int) -> dict[str, Work]:
         Recipe.from_dict(part.training_recipe(*cell)).timeline(images) for cell in part.trainings()
     ]
     ticket = Recipe.from_dict(study.task["recipe"]).timeline(images)
-    tickets = seeds * len(list(part.ticket_cells())) * ticket.total_steps
+    tickets = seeds * len(list(part.ticket_cells()))
     return {
-        "gsm": Work(
-            seeds * sum(timeline.total_steps for timeline in own),
-            seeds * sum(t.total_steps * images / t.steps_per_epoch for t in own),
-        ),
-        "ticket": Work(tickets, tickets * images / ticket.steps_per_epoch),
+        "gsm": sum((Work.of(t, seeds * t.total_steps, images) for t in own), Work(0, 0)),
+        "ticket": Work.of(ticket, tickets * ticket.total_steps, images),
     }
-
-
-def _published(reference: str) -> str:
-    """The file of published accuracies, once it is known to have the source that is asked for."""
-    from pruning.analysis.published import FOLDER  # pandas, which few studies need here
-    from pruning.systems.gsm.published import check_reference
-
-    check_reference(reference, FOLDER)
-    return "gsm"
 
 
 SYSTEM = System(
@@ -80,7 +69,9 @@ SYSTEM = System(
     figures=FIGURES,
     claims=CLAIMS,
     styles="pruning.systems.gsm.styles:STYLES",
-    overlays={"gsm_published": _published},
+    overlays={
+        "gsm_published": checked_file("gsm", "pruning.systems.gsm.published:check_reference")
+    },
     wildcards={
         "chain": "gsm/[a-z0-9_]+/[a-z0-9_]+",
         "ticket": "|".join(TICKETS),

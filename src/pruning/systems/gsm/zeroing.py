@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from pruning.masks import mask as masking
-from pruning.masks.threshold_rules import select_like
+from pruning.masks.threshold_rules import select_by
+from pruning.systems.gsm.threshold import gsm
 from pruning.training.callback import Callback, EpochEnd, Row
 from pruning.training.evaluate import evaluate_split, evaluate_splits
 from pruning.training.state import State, load_into
@@ -26,7 +27,7 @@ EDGES = (0.0, *(10 ** (exponent / 10) for exponent in range(-120, 21)))
 def keep_largest(weights: Mapping[str, Tensor], density: float) -> masking.Masks:
     """Masks of the globally largest weights, counted as in the authors' code."""
     magnitudes = {name: weight.detach().abs() for name, weight in weights.items()}
-    return select_like("gsm", magnitudes, density, masking.dense(magnitudes, list(magnitudes)))
+    return select_by(gsm, magnitudes, density, masking.dense(magnitudes, list(magnitudes)))
 
 
 class Zeroing(Callback):

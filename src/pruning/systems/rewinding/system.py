@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pruning.errors import PruningError
+from pruning.study.densities import check_shown_levels
 from pruning.study.papers import check_reference
 from pruning.study.study import Study
 from pruning.systems.rewinding import places
@@ -18,11 +18,7 @@ def _check_figure(options: Mapping[str, Any], parts: Mapping[str, Any]) -> None:
         check_reference(options["published"], PAPERS)
     modes = parts["rewinding"].modes.values() if "rewinding" in parts else ()
     levels = max((mode.levels for mode in modes), default=0)
-    for level in options.get("retrain_levels", ()):
-        if level > levels:
-            raise PruningError(
-                f"figure.retrain_levels names level {level}, but the study has {levels}."
-            )
+    check_shown_levels(options, "retrain_levels", levels)
 
 
 def _dense_times(study: Study) -> tuple[float, ...]:
@@ -44,7 +40,7 @@ def _work(study: Study, images: int) -> dict[str, Work]:
         retraining_steps(rule(method), timeline, time)
         for _, method, time, _ in study.part("rewinding").cells()
     )
-    return {"retrain": Work(steps, steps * images / timeline.steps_per_epoch)}
+    return {"retrain": Work.of(timeline, steps, images)}
 
 
 SYSTEM = System(
