@@ -8,6 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from pruning.models.build import NetworkConfig, build
 from pruning.models.cost import macs_by_layer, network_macs, training_macs, weight_uses
 from pruning.models.densenet import densenet
+from pruning.training.classification import one_image
 
 RGB32 = (3, 32, 32)
 
@@ -15,7 +16,7 @@ RGB32 = (3, 32, 32)
 def dense(name, **options):
     module = build(NetworkConfig(name, options=options), RGB32, 10, 0)
     weights = dict(module.named_parameters())
-    return module, macs_by_layer(weight_uses(module, RGB32), weights, {})
+    return module, macs_by_layer(weight_uses(module, one_image(RGB32)), weights, {})
 
 
 @pytest.mark.parametrize(
@@ -59,7 +60,7 @@ def test_densenet40_by_hand():
 def test_a_tiny_densenet_by_hand():
     """Two layers per block, 8x8, 4x4 and 2x2; also with masks."""
     module = densenet((3, 8, 8), 5, depth=10, growth=2, stem_width=3, norm={})
-    macs = network_macs(module, (3, 8, 8))
+    macs = network_macs(module, one_image((3, 8, 8)))
     assert macs == {
         "conv.weight": 64 * 9 * 3 * 3,
         "block1.layer1.conv.weight": 64 * 9 * 3 * 2,
@@ -74,12 +75,14 @@ def test_a_tiny_densenet_by_hand():
     }
     masks = {"transition2.conv.weight": torch.zeros(11, 11, 1, 1, dtype=torch.bool)}
     masks["transition2.conv.weight"][0, :4] = True
-    assert network_macs(module, (3, 8, 8), masks) == macs | {"transition2.conv.weight": 16 * 4}
+    assert network_macs(module, one_image((3, 8, 8)), masks) == macs | {
+        "transition2.conv.weight": 16 * 4
+    }
 
 
 def test_layers_by_hand():
     net = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2, padding=1), nn.Flatten(), nn.Linear(64, 5))
-    uses = weight_uses(net, (3, 8, 8))
+    uses = weight_uses(net, one_image((3, 8, 8)))
     assert uses == {"0.weight": 16, "2.weight": 1}
     masks = {"0.weight": torch.zeros(4, 3, 3, 3, dtype=torch.bool)}
     masks["0.weight"][0, 0] = True  # 9 weights, each used at 16 places
@@ -96,14 +99,14 @@ def test_a_layer_that_is_used_twice_counts_twice():
         def forward(self, x):
             return self.layer(self.layer(x.flatten(1)))
 
-    assert weight_uses(Twice(), (1, 2, 3)) == {"layer.weight": 2}
+    assert weight_uses(Twice(), one_image((1, 2, 3))) == {"layer.weight": 2}
 
 
 def test_counting_leaves_the_network_as_it_was():
     module, _ = dense("resnet8")
     module.train()
     before = {n: b.clone() for n, b in module.named_buffers()}
-    weight_uses(module, RGB32)
+    weight_uses(module, one_image(RGB32))
     assert module.training
     assert all(torch.equal(b, before[n]) for n, b in module.named_buffers())
     assert not any(m._forward_hooks for m in module.modules())

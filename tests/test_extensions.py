@@ -184,7 +184,7 @@ def test_studies_are_told_where_code_is_and_built_in_names_stay(mine):
     assert plan.dataset_options("digits") == {"kind": "mine/scoring.py:my_digits"}
     assert registry.reference("network", "mlp") == "mlp"
     registry._EXTENDED.clear()  # a job has no tables
-    assert study.code_entries()[0] == "mine/nets.py:MyNet"
+    assert study.code_entries()[1] == "mine/nets.py:MyNet"
 
 
 def test_reading_runs_no_code_and_imports_no_torch(mine):

@@ -16,7 +16,7 @@ from pruning.models.build import NetworkConfig, build, norm_scale_names, prunabl
 from pruning.models.densenet import densenet
 from pruning.models.paths import on_a_path
 from pruning.seeds import generator
-from pruning.training.classification import Classification
+from pruning.training.classification import Classification, one_image
 from pruning.training.recipe import Batching, Recipe
 from pruning.training.schedules import StepDecay
 
@@ -152,7 +152,10 @@ def test_weights_of_a_perceptron_on_a_path_are_those_reachability_finds(widths, 
     for mask, inputs in zip(arrays[::-1], alive[-2::-1], strict=True):
         used, wanted = linear_effective(mask, inputs, wanted)
         expected.append(torch.from_numpy(used))
-    assert_same(on_a_path(module, masks, (1, 2, 2)), dict(zip(masks, expected[::-1], strict=True)))
+    assert_same(
+        on_a_path(module, masks, one_image((1, 2, 2))),
+        dict(zip(masks, expected[::-1], strict=True)),
+    )
 
 
 @settings(max_examples=60)
@@ -165,7 +168,7 @@ def test_weights_of_a_convolutional_network_on_a_path_are_those_reachability_fin
     masks = random_masks(module, density, seed)
     if scales:
         masks |= random_masks(module, 0.6, seed, norm_scale_names(module))
-    assert_same(on_a_path(module, masks, GREY8), reachable(masks, GREY8, padding=1))
+    assert_same(on_a_path(module, masks, one_image(GREY8)), reachable(masks, GREY8, padding=1))
 
 
 @settings(max_examples=30)
@@ -173,7 +176,9 @@ def test_weights_of_a_convolutional_network_on_a_path_are_those_reachability_fin
 def test_weights_of_lenet_on_a_path_are_those_reachability_finds(density, seed):
     module = network("lenet_5", (1, 18, 18), 3, widths=[2, 3], hidden=4)
     masks = random_masks(module, density, seed)
-    assert_same(on_a_path(module, masks, (1, 18, 18)), reachable(masks, (1, 18, 18), padding=0))
+    assert_same(
+        on_a_path(module, masks, one_image((1, 18, 18))), reachable(masks, (1, 18, 18), padding=0)
+    )
 
 
 def test_readable_example():
@@ -183,7 +188,7 @@ def test_readable_example():
         "fc1.weight": torch.tensor([[False, False], [True, False]]),
         "fc2.weight": torch.tensor([[True, True], [True, False]]),
     }
-    effective = on_a_path(module, masks, (1, 1, 2))
+    effective = on_a_path(module, masks, one_image((1, 1, 2)))
     assert effective["fc1.weight"].tolist() == [[False, False], [True, False]]
     assert effective["fc2.weight"].tolist() == [[False, True], [False, False]]
 
@@ -194,7 +199,7 @@ def test_dense_networks_are_on_paths_throughout(name):
     options = {"width": 0.1} if name == "vgg11" else {}
     module = network(name, **options)
     masks = dense_masks(module)
-    effective = on_a_path(module, masks, RGB32)
+    effective = on_a_path(module, masks, one_image(RGB32))
     for layer, mask in effective.items():
         if name == "resnet18" and layer.startswith("stages.3.") and mask.shape[-1] == 3:
             continue
@@ -211,7 +216,7 @@ def test_one_path_through_many_dead_inputs_is_found_in_a_deep_network():
         masks[name] = mask.clone()
         if name != "fc.weight":
             masks[name][1:] = False
-    effective = on_a_path(module, masks, RGB32)
+    effective = on_a_path(module, masks, one_image(RGB32))
     assert [int(mask.sum()) for mask in effective.values()] == [27, *15 * [9], 10]
     assert all(mask[:, 0].any() for mask in effective.values())
 
@@ -222,7 +227,7 @@ def test_dense_paths_are_too_many_for_a_number_and_are_still_found():
     masks = dense_masks(module)
     masks["fc3.weight"][:, 9] = False  # a unit that nobody hears, where gradients are largest
     masks["fc160.weight"][7] = False  # and one that hears nothing, where activations are
-    effective = on_a_path(module, masks, (1, 1, 4))
+    effective = on_a_path(module, masks, one_image((1, 1, 4)))
     lost = {name: int((mask & ~effective[name]).sum()) for name, mask in masks.items()}
     assert {name: n for name, n in lost.items() if n} == {"fc2.weight": 100, "fc161.weight": 100}
 
@@ -232,14 +237,14 @@ def test_a_dead_layer_leaves_no_path():
     for name in prunable_names(module):
         masks = dense_masks(module)
         masks[name] = torch.zeros_like(masks[name])
-        assert count(on_a_path(module, masks, GREY8)) == 0, name
+        assert count(on_a_path(module, masks, one_image(GREY8))) == 0, name
 
 
 def test_silenced_channels_take_their_weights_along():
     module = network("small_cnn", GREY8)
     masks = dense_masks(module)
     masks["norm1.weight"] = torch.arange(8) != 2
-    effective = on_a_path(module, masks, GREY8)
+    effective = on_a_path(module, masks, one_image(GREY8))
     gone = {name: mask ^ effective[name] for name, mask in masks.items()}
     assert gone["conv1.weight"][2].all()
     assert gone["conv2.weight"][:, 2].all()
@@ -253,7 +258,7 @@ def test_shortcuts_keep_paths_alive():
     def lost(*names):
         """What is kept but on no path when these tensors keep nothing."""
         masks = {n: torch.zeros_like(m) if n in names else m for n, m in whole.items()}
-        effective = on_a_path(module, masks, RGB32)
+        effective = on_a_path(module, masks, one_image(RGB32))
         return {n for n in masks if n not in names and not effective[n].all()}
 
     # An identity, and a projection: only the other half of the branch is lost.
@@ -272,7 +277,7 @@ def test_identity_shortcuts_that_pad_keep_only_what_they_lead_to():
     module = network("resnet8", widths=[4, 8, 16], shortcut="identity")
     masks = dense_masks(module)
     masks["stages.1.0.conv2.weight"] = torch.zeros_like(masks["stages.1.0.conv2.weight"])
-    effective = on_a_path(module, masks, RGB32)
+    effective = on_a_path(module, masks, one_image(RGB32))
     heard = effective["stages.2.0.conv1.weight"].any(dim=(0, 2, 3))
     assert heard.tolist() == [False] * 2 + [True] * 4 + [False] * 2
 
@@ -283,15 +288,15 @@ def test_the_weights_themselves_do_not_matter_and_stay_as_they_are():
     module.fc1.eval()
     module.conv1.weight.requires_grad_(False)
     masks = random_masks(module, 0.1, 0)
-    expected = on_a_path(module, masks, GREY8)
+    expected = on_a_path(module, masks, one_image(GREY8))
     broken = copy.deepcopy(module)
     with torch.no_grad():
         for tensor in (*broken.parameters(), *broken.buffers()):
             tensor.copy_(torch.full_like(tensor, -1 if tensor.dtype == torch.int64 else torch.nan))
     before = {name: t.clone() for name, t in module.state_dict().items()}
     generator_state = torch.get_rng_state()
-    assert_same(on_a_path(broken, masks, GREY8), expected)
-    assert_same(on_a_path(module, masks, GREY8), expected)
+    assert_same(on_a_path(broken, masks, one_image(GREY8)), expected)
+    assert_same(on_a_path(module, masks, one_image(GREY8)), expected)
     assert torch.equal(torch.get_rng_state(), generator_state)
     after = module.state_dict()
     assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
@@ -342,7 +347,7 @@ def reachable_in_densenet(masks):
 def test_weights_of_a_densenet_on_a_path_are_those_reachability_finds(density, seed):
     module = tiny_densenet()
     masks = random_masks(module, density, seed)
-    assert_same(on_a_path(module, masks, GREY8), reachable_in_densenet(masks))
+    assert_same(on_a_path(module, masks, one_image(GREY8)), reachable_in_densenet(masks))
 
 
 @pytest.mark.parametrize(
@@ -370,7 +375,7 @@ def test_a_concatenated_channel_is_lost_when_its_last_reader_is(written, readers
         masks = {name: mask.clone() for name, mask in whole.items()}
         for layer in deaf:
             masks[kernel(layer)][:, readers[layer]] = False
-        effective = on_a_path(module, masks, GREY8)
+        effective = on_a_path(module, masks, one_image(GREY8))
         return {name: mask & ~effective[name] for name, mask in masks.items()}
 
     layer, channel = written
@@ -411,7 +416,7 @@ def test_effective_sparsities_of_resnet20_are_those_of_the_reference(score, spar
         state = task.initial_state(seed)
         selection = dict(iterations=iterations)
         masks = prune(task, state, 1 - sparsity / 100, score=score, **selection, seed=seed)
-        on = on_a_path(task.build(), masks, RGB32)
+        on = on_a_path(task.build(), masks, one_image(RGB32))
         assert not any((on[name] & ~mask).any() for name, mask in masks.items())
         sparsities.append(100 * (1 - masking.density(on)))
     mean = sum(sparsities) / len(sparsities)

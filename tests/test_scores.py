@@ -16,6 +16,7 @@ from pruning.scores.magnitude import magnitude
 from pruning.scores.random import random
 from pruning.scores.snip import snip
 from pruning.scores.synflow import synflow
+from pruning.training.classification import Images
 
 GREY8, RGB32 = (1, 8, 8), (3, 32, 32)
 INITIALIZATION = "kaiming_normal_uniform_scale"
@@ -40,9 +41,9 @@ def linear(*weights):
     return nn.Sequential(layers)
 
 
-def context(module, batches=(), masks=None, **rest):
+def context(module, batches=(), masks=None, shape=GREY8, **rest):
     masks = everything(module) if masks is None else masks
-    return ScoreContext(module, masks, batches, **{"shape": GREY8, **rest})
+    return ScoreContext(module, masks, Images(shape), batches, **rest)
 
 
 def random_batch(size, shape=GREY8, classes=10, dtype=torch.float32, seed=0):
@@ -519,7 +520,9 @@ def test_random_scores_are_uniform_and_independent():
 
 @pytest.mark.parametrize("name", LOOKS_AT_DATA)
 def test_a_score_of_data_without_images_says_what_to_set(name):
-    with pytest.raises(PruningError, match=rf"'{name}' looks at training images.*images_per_class"):
+    with pytest.raises(
+        PruningError, match=rf"'{name}' looks at training data, and its sample has none"
+    ):
         registry.find("score", name)(context(cnn()))
 
 
@@ -530,8 +533,3 @@ def test_unknown_options_of_scores_are_named(name):
         function(ours, batch_norm="trian")
     with pytest.raises(PruningError, match="reduction.*'sum'.*Known: per_batch, summed"):
         function(ours, reduction="sum")
-
-
-def test_synflow_without_a_shape_is_refused():
-    with pytest.raises(PruningError, match="needs the shape of an image"):
-        synflow(context(cnn(), shape=None))

@@ -26,7 +26,7 @@ from pruning.masks.weights import (
 from pruning.models.build import NetworkConfig
 from pruning.seeds import generator
 from pruning.systems.at_init.rules import METHODS, VARIANTS
-from pruning.training.classification import Classification
+from pruning.training.classification import IMAGES_PER_CLASS, Classification
 from pruning.training.recipe import Recipe
 from pruning.training.schedules import StepDecay
 
@@ -103,7 +103,7 @@ def test_scores_run_on_the_recipes_threads_as_their_bits_depend_on_them(
 @pytest.mark.parametrize("keep", ["largest", "smallest"])
 @pytest.mark.parametrize("iterations", [1, 100])
 def test_counts_are_exact_after_any_number_of_rounds(task, state, iterations, keep, scope):
-    selection = dict(scope=scope, iterations=iterations, keep=keep, images_per_class=0)
+    selection = dict(scope=scope, iterations=iterations, keep=keep, sample={"images_per_class": 0})
     for density in (0.8**3, 0.1, 0.0123):
         masks = prune(task, state, density, score="random", **selection)
         pieces = [flat(masks)] if scope == "global" else masks.values()
@@ -451,7 +451,7 @@ def test_methods_and_variants_are_those_of_the_paper():
         "reinitialized": ("largest", False, "fresh"),
         "inverted": ("smallest", False, "kept"),
     }
-    assert Selection().images_per_class == 10
+    assert IMAGES_PER_CLASS == 10
 
 
 # Scoring images.
@@ -473,7 +473,7 @@ def test_scoring_images_are_balanced_unaugmented_and_normalised(make_task, spied
     assert torch.equal(task.data.train.labels[which], labels)
     assert len(which.unique()) == 100
     assert images.dtype == torch.float32
-    assert spied[0].shape == (1, 8, 8)
+    assert spied[0].task.example()[0].shape == (1, 1, 8, 8)
 
 
 def images_of(context):
@@ -509,16 +509,15 @@ def test_scoring_images_depend_on_the_seed_alone(task, spied):
 
 def test_too_few_images_of_a_class_are_refused_only_where_images_are_looked_at(task, state):
     fewest = int(task.data.train.labels.bincount().min())
-    most = dict(images_per_class=fewest)
-    prune(task, state, 0.5, score="snip", **most)
-    selection = dict(images_per_class=fewest + 1)
+    prune(task, state, 0.5, score="snip", sample={"images_per_class": fewest})
+    selection = dict(sample={"images_per_class": fewest + 1})
     for score in ("snip", "grasp", "grasp_abs"):
         with pytest.raises(PruningError, match=f"wants {fewest + 1} training images of each class"):
             prune(task, state, 0.5, score=score, **selection)
     for score in ("magnitude", "random", "synflow"):
         prune(task, state, 0.5, score=score, **selection)
-    with pytest.raises(PruningError, match="Set `images_per_class` to a positive number"):
-        prune(task, state, 0.5, score="snip", images_per_class=0)
+    with pytest.raises(PruningError, match="its sample has none"):
+        prune(task, state, 0.5, score="snip", sample={"images_per_class": 0})
 
 
 @given(st.lists(st.integers(0, 3), min_size=4, max_size=40), st.integers(1, 4), st.integers(0))

@@ -11,8 +11,13 @@ from torch import Tensor, nn
 
 import pruning
 from pruning.data.batches import Batching
-from pruning.errors import TrainingDiverged
+from pruning.errors import PruningError, TrainingDiverged
 from pruning.library import evaluate
+from pruning.masks import mask as masking
+from pruning.masks.report import report
+from pruning.masks.weights import Pruned, prune, scored_network
+from pruning.scores import ScoreContext
+from pruning.scores.snip import snip
 from pruning.seeds import derive, generator
 from pruning.stages.outputs import final_scores
 from pruning.systems.rewinding.method import retrain
@@ -81,6 +86,24 @@ class Regression(Task):
 
     def loss(self, module, batch):
         return (module(batch["given"]) - batch["wanted"]).square().mean()
+
+    def batch_examples(self, batch):
+        return len(batch["given"])
+
+    def scoring_batches(self, seed, batches=2):
+        draws = Draws(*self.data("train"), derive(seed, "scoring"))
+        return [draws.batch(index) for index in range(batches)]
+
+    def scoring_loss(self, module, batch, temperature=1.0):
+        if temperature != 1:
+            raise PruningError(f"{self.name}: a squared error has no temperature.")
+        return self.loss(module, batch)
+
+    def example(self):
+        return (torch.ones(1, 4),)
+
+    def record(self):
+        return {"dataset": "draws"}
 
     def evaluate(self, module, split):
         assert not module.training
@@ -169,6 +192,36 @@ def test_the_librarys_task_is_classification(make_task):
     ]
 
 
+@pytest.mark.parametrize("score", ["magnitude", "random", "snip", "synflow"])
+def test_a_regression_is_scored_pruned_and_reported_by_the_same_code(task, score):
+    state = task.initial_state(0)
+    masks = prune(task, state, 0.4, score=score, sample={"batches": 3})
+    assert sum(int(mask.sum()) for mask in masks.values()) == masking.kept_count(0.4, 80)
+    told = report(task, Pruned(masks, masks, 0.4))
+    assert (told["prunable"], told["macs"]) == (80, told["kept"])  # each weight is used once
+
+
+def test_snip_of_a_regression_is_the_mean_over_examples_of_unequal_batches(task):
+    state = task.initial_state(0)
+    model, masks = scored_network(task, state)
+    batch = task.scoring_batches(0)[0]
+    pieces = [
+        {key: value[part] for key, value in batch.items()} for part in (slice(3), slice(3, 16))
+    ]
+    context = ScoreContext(model, masks, task, pieces)
+    loss = task.loss(model, batch)  # the mean over all 16
+    named = dict(model.named_parameters())
+    expected = torch.autograd.grad(loss, [named[name] for name in masks])
+    scores = snip(context, reduction="summed")
+    for (name, score), gradient in zip(scores.items(), expected, strict=True):
+        torch.testing.assert_close(score, (named[name] * gradient).abs().detach())
+
+
+def test_a_score_with_a_temperature_is_refused_where_there_are_no_logits(task):
+    with pytest.raises(PruningError, match="toy regression: a squared error has no temperature"):
+        prune(task, task.initial_state(0), 0.4, score="grasp")
+
+
 def test_a_kind_of_task_with_a_piece_missing_cannot_be_made():
     @dataclass(frozen=True)
     class Half(Task):
@@ -181,9 +234,16 @@ def test_a_kind_of_task_with_a_piece_missing_cannot_be_made():
         Half()
 
 
-@pytest.mark.parametrize("module", ["loop", "evaluate", "task"])
-def test_the_loop_and_evaluation_name_nothing_of_one_kind_of_task(module):
-    text = (REPOSITORY / "src" / "pruning" / "training" / f"{module}.py").read_text().lower()
+@pytest.mark.parametrize(
+    "module",
+    [
+        *("training/loop", "training/evaluate", "training/task"),
+        *("scores/context", "scores/gradients", "scores/snip", "masks/weights", "masks/report"),
+        *("models/cost", "models/paths", "stages/context", "stages/prune"),
+    ],
+)
+def test_shared_code_names_nothing_of_one_kind_of_task(module):
+    text = (REPOSITORY / "src" / "pruning" / f"{module}.py").read_text().lower()
     imported = {
         name
         for node in ast.walk(ast.parse(text))

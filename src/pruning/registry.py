@@ -77,6 +77,10 @@ INITIALIZATIONS = {
     "xavier_uniform": "pruning.models.initialization:xavier_uniform",
 }
 
+TASK_KINDS = {
+    "classification": "pruning.training.classification:from_values",
+}
+
 OPTIMIZERS = {
     "sgd": "pruning.training.optimizers:sgd",
     "adam": "pruning.training.optimizers:adam",
@@ -89,29 +93,22 @@ THRESHOLD_RULES = {
     "grasp": "pruning.masks.threshold_rules:grasp",
 }
 
-_TABLES = {
-    "network": NETWORKS,
-    "data set kind": DATASET_KINDS,
-    "score": SCORES,
-    "pruner": PRUNERS,
-    "initialization": INITIALIZATIONS,
-    "optimizer": OPTIMIZERS,
-    "threshold rule": THRESHOLD_RULES,
-    "system": {},  # those of this package are in pruning.systems
-}
+SYSTEMS: dict[str, str] = {}  # those of this package are in pruning.systems
 
-
-# What a table is called here and in extensions.
-TABLE_NAMES = {
-    "NETWORKS": "network",
-    "DATASET_KINDS": "data set kind",
-    "SCORES": "score",
-    "PRUNERS": "pruner",
-    "INITIALIZATIONS": "initialization",
-    "OPTIMIZERS": "optimizer",
-    "THRESHOLD_RULES": "threshold rule",
-    "SYSTEMS": "system",
-}
+# Each table: what it is called, also in an extension, and what it has entries of.
+_NAMED_TABLES = (
+    ("NETWORKS", "network", NETWORKS),
+    ("DATASET_KINDS", "data set kind", DATASET_KINDS),
+    ("TASK_KINDS", "task kind", TASK_KINDS),
+    ("SCORES", "score", SCORES),
+    ("PRUNERS", "pruner", PRUNERS),
+    ("INITIALIZATIONS", "initialization", INITIALIZATIONS),
+    ("OPTIMIZERS", "optimizer", OPTIMIZERS),
+    ("THRESHOLD_RULES", "threshold rule", THRESHOLD_RULES),
+    ("SYSTEMS", "system", SYSTEMS),
+)
+TABLE_NAMES = {name: kind for name, kind, _ in _NAMED_TABLES}
+_TABLES = {kind: table for _, kind, table in _NAMED_TABLES}
 
 _EXTENDED: dict[str, dict[str, str]] = {}
 

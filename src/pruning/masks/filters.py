@@ -16,14 +16,14 @@ from pruning.errors import PruningError
 from pruning.masks import mask as masking
 from pruning.masks.weights import Pruned, surviving
 from pruning.models.build import prunable_names
-from pruning.training.classification import Classification
 from pruning.training.state import State
+from pruning.training.task import Task
 
 SHORTCUT = "shortcut"  # how the networks name the path around a block
 
 
 def prune_filters(
-    task: Classification,
+    task: Task,
     state: State,
     *,
     thinnings: Sequence[Mapping],

@@ -10,12 +10,12 @@ from pruning.masks import mask as masking
 from pruning.masks.weights import Pruned
 from pruning.models.cost import network_macs
 from pruning.models.paths import on_a_path
-from pruning.training.classification import Classification
+from pruning.training.task import Task
 
 BINS = 100  # of channel sparsity; what lost everything is counted apart
 
 
-def report(task: Classification, pruned: Pruned) -> dict[str, Any]:
+def report(task: Task, pruned: Pruned) -> dict[str, Any]:
     """Plain values that describe a pruning.
 
     Args:
@@ -28,12 +28,12 @@ def report(task: Classification, pruned: Pruned) -> dict[str, Any]:
         and ``effective_density`` the share that is kept and on a path from input to output; how
         many are ``kept`` of all ``prunable`` ones; each ``_by_layer`` too; ``collapsed``: layers
         that keep nothing; ``channel_sparsity``: how many output channels have lost 0 to 1 %, ...,
-        99 to 100 %, and all of their weights; ``macs`` of one image.
+        99 to 100 %, and all of their weights; ``macs`` of one example.
     """
     module = task.build()
     kernels = {name: pruned.masks[name] for name in task.prunable() if name in pruned.masks}
-    effective = on_a_path(module, pruned.masks, task.data.shape)
-    macs = network_macs(module, task.data.shape, pruned.remaining)
+    effective = on_a_path(module, pruned.masks, task.example())
+    macs = network_macs(module, task.example(), pruned.remaining)
     kept, total = masking.counts(kernels)
     collapsed = masking.empty(kernels)
     return {

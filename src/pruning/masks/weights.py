@@ -8,7 +8,6 @@ from typing import Any
 from torch import Tensor, nn
 
 from pruning import registry
-from pruning.data.scoring import ScoringBatches
 from pruning.errors import PruningError, unknown
 from pruning.masks import mask as masking
 from pruning.masks.threshold_rules import FRACTION_OF_WHAT_IS_LEFT, select_like
@@ -16,12 +15,11 @@ from pruning.models.build import norm_scale_names
 from pruning.scores import ScoreContext
 from pruning.seeds import generator
 from pruning.training.arithmetic import arithmetic
-from pruning.training.classification import Classification
 from pruning.training.state import State, load_into
+from pruning.training.task import Task
 
 ENDS = ("largest", "smallest")
 RANKED = ("kernels", "kernels_and_norm_scales", "nothing")
-IMAGES_PER_CLASS = 10  # Frankle et al. (2021), section 3
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class Selection:
         ranked: ``kernels``; ``kernels_and_norm_scales`` also ranks batch-norm scales, which is a
             fault that published reproductions have; ``nothing`` finds no weights to prune, another.
         score_options: what the score takes besides.
-        images_per_class: un-augmented training images of each class to score on.
+        sample: which training data to score on, options of the task's ``scoring_batches``.
         rule: ``exact``, or a threshold rule of :mod:`pruning.registry`.
     """
 
@@ -61,7 +59,7 @@ class Selection:
     keep: str = "largest"
     ranked: str = "kernels"
     score_options: Mapping[str, Any] = field(default_factory=dict)
-    images_per_class: int = IMAGES_PER_CLASS
+    sample: Mapping[str, Any] = field(default_factory=dict)
     rule: str = "exact"
 
     def __post_init__(self) -> None:
@@ -76,7 +74,7 @@ class Selection:
 
 
 def prune(
-    task: Classification,
+    task: Task,
     state: State,
     density: float,
     *,
@@ -88,16 +86,16 @@ def prune(
     """Masks that keep the best-scored weights of a state; what was masked stays masked.
 
     Args:
-        task: names the prunable weights and has the images to score on.
+        task: names the prunable weights and has the data to score on.
         state: what to score.
         density: fraction kept of all ranked weights, in (0, 1].
         score: a key of :data:`pruning.registry.SCORES`.
-        seed, purpose: decide random draws of the score. The scoring images depend on the seed
-            alone, so that all methods and levels of a replicate see the same ones.
+        seed, purpose: decide random draws of the score. The scoring data depend on the seed
+            alone, so that all methods and levels of a replicate see the same.
         options: attributes of :class:`Selection`.
 
     Raises:
-        PruningError: an unknown name or option, an impossible density, too few images of a class.
+        PruningError: an unknown name or option, an impossible density, too few data to sample.
     """
     selection = Selection(**options)
     registry.entry("score", score)
@@ -105,18 +103,11 @@ def prune(
     model, current = scored_network(task, state, selection.ranked)
     if not current:
         return current
-    batches = ScoringBatches(
-        task.data.train,
-        task.normalize,
-        classes=len(task.data.classes),
-        per_class=selection.images_per_class,
-        size=task.recipe.batches.size,
-        generator=generator(seed, "scoring images"),
-    )
+    batches = task.scoring_batches(seed, **selection.sample)
     before = masking.density(current)
     for done in range(1, selection.iterations + 1):
         target = _target(before, density, done, selection, current)
-        context = ScoreContext(model, current, batches, task.data.shape, seed, purpose)
+        context = ScoreContext(model, current, task, batches, seed, purpose)
         with arithmetic(task.recipe.threads):  # sums depend on how many threads make them
             scores = _scores(score, context, selection.score_options)
         current = _select(scores, target, selection, current)
@@ -124,7 +115,7 @@ def prune(
 
 
 def prune_weights(
-    task: Classification,
+    task: Task,
     state: State,
     *,
     density: float,
@@ -160,7 +151,7 @@ def shuffle_layerwise(masks: Mapping[str, Tensor], seed: int, *purpose: str | in
 
 
 def scored_network(
-    task: Classification, state: State, ranked: str = "kernels"
+    task: Task, state: State, ranked: str = "kernels"
 ) -> tuple[nn.Module, masking.Masks]:
     """The network with a state's weights, and the masks so far of what is ranked, on its device."""
     model = task.build()
@@ -182,7 +173,7 @@ def masks_so_far(state: State, names: list[str]) -> masking.Masks:
     }
 
 
-def surviving(task: Classification, state: State) -> tuple[dict[str, Tensor], masking.Masks]:
+def surviving(task: Task, state: State) -> tuple[dict[str, Tensor], masking.Masks]:
     """The prunable weights of a state with masked entries zero, and the masks so far."""
     current = masks_so_far(state, task.prunable())
     return masking.apply(current, {name: state.weights[name] for name in current}), current

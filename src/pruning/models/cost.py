@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 
-def weight_uses(module: nn.Module, shape: tuple[int, int, int]) -> dict[str, int]:
-    """How often one image uses each weight of a layer: its MACs are weights times uses.
+def weight_uses(module: nn.Module, example: tuple[Tensor, ...]) -> dict[str, int]:
+    """How often one example uses each weight of a layer: its MACs are weights times uses.
 
     Args:
         module: the network.
-        shape: (C, H, W) of one image.
+        example: what the network takes, a batch of one.
 
     Returns:
         By weight name, in the order of the forward pass: height x width of the output for a
@@ -38,7 +38,7 @@ def weight_uses(module: nn.Module, shape: tuple[int, int, int]) -> dict[str, int
     training = module.training
     try:
         with torch.no_grad():
-            module.eval()(torch.zeros(1, *shape))
+            module.eval()(*example)
     finally:
         module.train(training)
         for hook in hooks:
@@ -49,7 +49,7 @@ def weight_uses(module: nn.Module, shape: tuple[int, int, int]) -> dict[str, int
 def macs_by_layer(
     uses: Mapping[str, int], weights: Mapping[str, Tensor], masks: Mapping[str, Tensor]
 ) -> dict[str, int]:
-    """Multiply-accumulates of one image by weight name.
+    """Multiply-accumulates of one example by weight name.
 
     Args:
         uses: from :func:`weight_uses`.
@@ -63,13 +63,13 @@ def macs_by_layer(
 
 
 def network_macs(
-    module: nn.Module, shape: tuple[int, int, int], masks: Mapping[str, Tensor] | None = None
+    module: nn.Module, example: tuple[Tensor, ...], masks: Mapping[str, Tensor] | None = None
 ) -> dict[str, int]:
-    """:func:`macs_by_layer` of a network on images of this shape; dense without masks."""
+    """:func:`macs_by_layer` of a network on one example; dense without masks."""
     weights = dict(module.named_parameters())
-    return macs_by_layer(weight_uses(module, shape), weights, masks or {})
+    return macs_by_layer(weight_uses(module, example), weights, masks or {})
 
 
-def training_macs(macs: int, images: float) -> int:
-    """MACs of training on ``images`` images: a backward pass is counted as two forward passes."""
-    return round(3 * macs * images)
+def training_macs(macs: int, examples: float) -> int:
+    """MACs of training on so many examples: a backward pass is counted as two forward passes."""
+    return round(3 * macs * examples)

@@ -29,7 +29,7 @@ class _PoolAll(TorchFunctionMode):
         return function(*args, **kwargs)
 
 
-def on_a_path(module: nn.Module, masks: Mapping[str, Tensor], shape: tuple[int, int, int]) -> Masks:
+def on_a_path(module: nn.Module, masks: Mapping[str, Tensor], example: tuple[Tensor, ...]) -> Masks:
     """The kept weights on some path from the input to an output.
 
     Every kept weight is made positive, biases are left out and batch norm passes its input on, so
@@ -38,7 +38,7 @@ def on_a_path(module: nn.Module, masks: Mapping[str, Tensor], shape: tuple[int, 
     Args:
         module: the network; it is not changed.
         masks: what is kept, by parameter name; a mask of batch-norm scales silences channels.
-        shape: (C, H, W) of one image.
+        example: what the network takes, a batch of one; what is real is 1 throughout.
 
     Returns:
         Masks of the same names, subsets of ``masks``.
@@ -58,7 +58,8 @@ def on_a_path(module: nn.Module, masks: Mapping[str, Tensor], shape: tuple[int, 
             parameter.copy_(kept / fan_in.view(-1, *[1] * (kept.ndim - 1)))
     weights = [named[name] for name in masks]
     with _PoolAll():
-        total = model(torch.ones(1, *shape, dtype=torch.float64)).sum()
+        doubles = (given.double() if given.is_floating_point() else given for given in example)
+        total = model(*doubles).sum()
     gradients = torch.autograd.grad(total, weights, allow_unused=True)
     return {
         name: torch.zeros_like(masks[name]) if g is None else (w * g).detach() > 0

@@ -2,7 +2,7 @@
 
 A score is ``score(context: ScoreContext, **options) -> dict[name, Tensor]``; it is listed in
 :data:`pruning.registry.SCORES` and never changes what it is given. Outside the workflow:
-``snip(ScoreContext(model, masks, batches))``.
+``snip(ScoreContext(model, masks, Images(shape), batches))``.
 """
 
 from pruning.scores.context import ScoreContext

@@ -5,6 +5,7 @@ import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +14,10 @@ from pruning.errors import PruningError, unknown
 from pruning.masks import mask as masking
 from pruning.seeds import derive, generator
 
-BATCH_NORM_MODES = ("train", "eval")
+if TYPE_CHECKING:
+    from pruning.training.task import Task
 
-Batch = tuple[Tensor, Tensor]
+BATCH_NORM_MODES = ("train", "eval")
 
 
 @dataclass(frozen=True)
@@ -25,16 +27,16 @@ class ScoreContext:
     Attributes:
         model: the network; its masked weights may have any value, they are taken as zero.
         masks: the masks so far, one for each tensor that is ranked, by parameter name.
-        batches: (images float32 (B, C, H, W), labels int64 (B,)) for scores that look at data.
-        shape: (C, H, W) of one image, for scores that look at none.
+        task: the loss of a batch, and an example of what the network takes.
+        batches: for scores that look at data; whatever the task's loss takes.
         seed: the study's seed.
         purpose: what the score is for; with the seed it decides every random draw.
     """
 
     model: nn.Module
     masks: Mapping[str, Tensor]
-    batches: Sequence[Batch] = ()
-    shape: tuple[int, int, int] | None = None
+    task: "Task"
+    batches: Sequence[Any] = ()
     seed: int = 0
     purpose: tuple[str | int, ...] = ()
 
@@ -75,7 +77,7 @@ class ScoreContext:
             torch.manual_seed(derive(self.seed, *self.purpose, "scoring forward pass"))
             yield model
 
-    def required_batches(self, score: str) -> Sequence[Batch]:
+    def required_batches(self, score: str) -> Sequence[Any]:
         """The batches.
 
         Raises:
@@ -83,7 +85,7 @@ class ScoreContext:
         """
         if not len(self.batches):
             raise PruningError(
-                f"The score {score!r} looks at training images, and none were given. Set "
-                "`images_per_class` to a positive number."
+                f"The score {score!r} looks at training data, and its sample has none. Give it a "
+                "larger one."
             )
         return self.batches

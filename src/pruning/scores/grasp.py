@@ -11,7 +11,7 @@ from pruning.scores.gradients import (
     gradients,
     hessian_gradient,
     hessian_products,
-    mean_over_images,
+    mean_over_examples,
 )
 
 TEMPERATURE = 200.0  # divides the logits, in the authors' and in Frankle et al.'s code
@@ -35,7 +35,7 @@ def grasp(
         reduction: see :func:`pruning.scores.gradients.check_reduction`.
 
     Raises:
-        PruningError: no scoring images, or an unknown option.
+        PruningError: no scoring data, or an unknown option.
     """
     return _scores(context, "grasp", lambda v: v, batch_norm, temperature, reduction)
 
@@ -62,7 +62,7 @@ def _scores(
     reduction: str,
 ) -> dict[str, Tensor]:
     check_reduction(reduction)
-    batches = context.required_batches(score)
+    task, batches = context.task, context.required_batches(score)
     with context.private_model(batch_norm) as model:
         named = dict(model.named_parameters())
         weights = [named[name] for name in context.masks]
@@ -71,16 +71,19 @@ def _scores(
             return tuple(transform(w * h) for w, h in zip(weights, flow, strict=True))
 
         if reduction == "summed":
-            mean = mean_over_images(
-                batches, lambda batch: gradients(model, weights, batch, temperature)
+            mean = mean_over_examples(
+                task, batches, lambda batch: gradients(task, model, weights, batch, temperature)
             )
-            flow = mean_over_images(
-                batches, lambda batch: hessian_products(model, weights, batch, mean, temperature)
+            flow = mean_over_examples(
+                task,
+                batches,
+                lambda batch: hessian_products(task, model, weights, batch, mean, temperature),
             )
             values = product(flow)
         else:
-            values = mean_over_images(
+            values = mean_over_examples(
+                task,
                 batches,
-                lambda batch: product(hessian_gradient(model, weights, batch, temperature)),
+                lambda batch: product(hessian_gradient(task, model, weights, batch, temperature)),
             )
     return {name: v.detach() for name, v in zip(context.masks, values, strict=True)}

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from pruning.scores.context import ScoreContext
-from pruning.scores.gradients import check_reduction, gradients, mean_over_images
+from pruning.scores.gradients import check_reduction, gradients, mean_over_examples
 
 
 def snip(
@@ -17,7 +17,7 @@ def snip(
         reduction: see :func:`pruning.scores.gradients.check_reduction`.
 
     Raises:
-        PruningError: no scoring images, or an unknown option.
+        PruningError: no scoring data, or an unknown option.
     """
     check_reduction(reduction)
     batches = context.required_batches("snip")
@@ -25,14 +25,19 @@ def snip(
         named = dict(model.named_parameters())
         weights = [named[name] for name in context.masks]
         if reduction == "summed":
-            mean = mean_over_images(batches, lambda batch: gradients(model, weights, batch))
+            mean = mean_over_examples(
+                context.task, batches, lambda batch: gradients(context.task, model, weights, batch)
+            )
             values = [(w * g).abs() for w, g in zip(weights, mean, strict=True)]
         else:
-            values = mean_over_images(
+            values = mean_over_examples(
+                context.task,
                 batches,
                 lambda batch: tuple(
                     (w * g).abs()
-                    for w, g in zip(weights, gradients(model, weights, batch), strict=True)
+                    for w, g in zip(
+                        weights, gradients(context.task, model, weights, batch), strict=True
+                    )
                 ),
             )
     return {name: v.detach() for name, v in zip(context.masks, values, strict=True)}

@@ -8,20 +8,18 @@ from pruning.scores.context import ScoreContext
 
 
 def synflow(context: ScoreContext) -> dict[str, Tensor]:
-    """|w * dR/d|w||, R the sum of outputs on an all-ones image with all parameters made positive.
+    """|w * dR/d|w||, R the sum of outputs on an all-ones example with all parameters made positive.
 
     Every parameter counts by its absolute value, biases and batch-norm parameters included; batch
     norm is in evaluation mode. No data and no loss. Float64 is not optional: R reaches 1e74 at
     initialization (ResNet-50 at 224x224). Meant to be iterated: one shot empties whole layers.
 
     Args:
-        context: the network and the shape of its images.
+        context: the network, and an example of what it takes.
 
     Raises:
-        PruningError: no shape, or R is not finite even so.
+        PruningError: R is not finite even so.
     """
-    if context.shape is None:
-        raise PruningError("The score 'synflow' needs the shape of an image.")
     with context.private_model("eval") as model:
         model.double()
         with torch.no_grad():
@@ -30,8 +28,7 @@ def synflow(context: ScoreContext) -> dict[str, Tensor]:
         named = dict(model.named_parameters())
         weights = [named[name] for name in context.masks]
         device = next(model.parameters()).device
-        ones = torch.ones(1, *context.shape, dtype=torch.float64, device=device)
-        total = model(ones).sum()
+        total = model(*(_double(given).to(device) for given in context.task.example())).sum()
         if not torch.isfinite(total):
             raise PruningError(
                 f"SynFlow's sum of outputs is {total.item()} even in double precision: the weights "
@@ -40,3 +37,8 @@ def synflow(context: ScoreContext) -> dict[str, Tensor]:
         gradients = torch.autograd.grad(total, weights)
         values = [(w * g).abs().detach() for w, g in zip(weights, gradients, strict=True)]
     return dict(zip(context.masks, values, strict=True))
+
+
+def _double(given: Tensor) -> Tensor:
+    """Real numbers in double precision; whole ones, such as indices, as they are."""
+    return given.double() if given.is_floating_point() else given

@@ -5,10 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pruning.data.splits import Validation, load
-from pruning.models.build import NetworkConfig
-from pruning.training.classification import Classification
-from pruning.training.recipe import Recipe
+from pruning import registry
+from pruning.training.task import Task
 
 
 @dataclass(frozen=True)
@@ -29,24 +27,19 @@ class StageContext:
     code_version: str
     device: str = "cpu"
 
-    def load_task(self, data: Path | str, stage: str) -> Classification:
+    def load_task(self, data: Path | str, stage: str) -> Task:
         """The task on its device; ``stage`` names it in messages."""
-        values = self.task
-        task = Classification(
-            data=load(data, Validation(**values["validation"]), self.device),
-            network=NetworkConfig(**values["network"]),
-            recipe=Recipe.from_dict(values["recipe"]),
-            exempt=tuple(values["exempt"]),
-            name=f"study {self.study}, seed {self.seed}, {stage}",
-        )
+        load = registry.find("task kind", self.task["kind"])
+        name = f"study {self.study}, seed {self.seed}, {stage}"
+        task = load(self.task, data, device=self.device, name=name)
         task.prunable()  # a wrong network option or exempt layer is known before the training
         return task
 
-    def facts(self, task: Classification) -> dict[str, Any]:
+    def facts(self, task: Task) -> dict[str, Any]:
         """What every summary says of the study it belongs to."""
         return {
             "network": self.task["network"]["name"],
-            "data": task.data.record,
+            "data": task.record(),
             "seed": self.seed,
             "training_time": task.recipe.epochs,
         }

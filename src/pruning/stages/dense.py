@@ -39,7 +39,7 @@ def dense(
     for time, state in result.rewind.items():
         save_state(state, output / "rewind" / f"t{time:g}.safetensors")
     weights = result.final.weights
-    macs = network_macs(task.build(), task.data.shape)
+    macs = network_macs(task.build(), task.example())
     total = sum(macs.values())
     summary = {
         **context.facts(task),

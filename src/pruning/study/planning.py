@@ -91,10 +91,11 @@ def plan(study: Study, dataset: Mapping[str, Any]) -> Plan:
     """
     from pruning.models.build import NetworkConfig, build
     from pruning.models.cost import network_macs, training_macs
+    from pruning.training.classification import one_image
 
     images, shape, classes = _data(study, dataset)
     module = build(NetworkConfig(**study.task["network"]), shape, classes, None)
-    macs = network_macs(module, shape)
+    macs = network_macs(module, one_image(shape))
     recipe = Recipe.from_dict(study.task["recipe"])
     timeline = recipe.timeline(images)
     work = {"dense": Work.of(timeline, len(study.seeds) * timeline.total_steps, images)}

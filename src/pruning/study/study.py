@@ -27,8 +27,8 @@ class Study:
         name: the file's name without its ending.
         title: for figures.
         seeds: one replicate each.
-        task: what the training stages need: dataset, validation, network, recipe, exempt layers;
-            plain values, and the part of the study that decides dense training.
+        task: what the training stages need: kind of task, dataset, validation, network, recipe,
+            exempt layers; plain values, and the part of the study that decides dense training.
         parts: what systems read from their sections, by the section's name; sections that the file
             does not have are left out.
         figure: how its panel is drawn.
@@ -72,6 +72,7 @@ class Study:
         """Registry entries that this study's trainings use, for their code version."""
         recipe, network = self.task["recipe"], self.task["network"]
         return [
+            registry.entry("task kind", self.task["kind"]),
             registry.entry("network", network["name"]),
             registry.entry("initialization", network["initialization"]),
             registry.entry("optimizer", recipe["optimizer"]["name"]),
@@ -143,6 +144,7 @@ def _merge(base: Any, changes: Any) -> Any:
 
 def _study(name: str, document: dict[str, Any]) -> Study:
     network, recipe = document["network"], document["recipe"]
+    document["task"] = registry.reference("task kind", document["task"])
     # Before anything is made of them: stages are told where code from outside is, not its name.
     for key, kind in (("name", "network"), ("initialization", "initialization")):
         network[key] = registry.reference(kind, network[key])
@@ -151,7 +153,8 @@ def _study(name: str, document: dict[str, Any]) -> Study:
     check_recipe(recipe)
     optimizer = recipe["optimizer"]
     optimizer["name"] = registry.reference("optimizer", optimizer["name"])
-    task = {key: document[key] for key in ("dataset", "validation", "network", "recipe", "exempt")}
+    keys = ("dataset", "validation", "network", "recipe", "exempt")
+    task = {"kind": document["task"], **{key: document[key] for key in keys}}
     if name.startswith("published"):
         raise PruningError(
             "names of studies that begin with `published` are taken. Rename the file."

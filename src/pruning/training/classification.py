@@ -1,24 +1,54 @@
 """Classification of images: batches, cross-entropy, accuracy."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
+from pathlib import Path
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from pruning.data.batches import Normalizer, TrainingStream
-from pruning.data.splits import Split, Splits
+from pruning.data.scoring import ScoringBatches
+from pruning.data.splits import Split, Splits, Validation, load
 from pruning.models.build import NetworkConfig, build
+from pruning.seeds import generator
 from pruning.training.recipe import Recipe
 from pruning.training.task import Metric, Task
 
 BATCH = 1000  # images at a time in evaluation
+IMAGES_PER_CLASS = 10  # to score on: Frankle et al. (2021), section 3
+
+
+class ImageBatches:
+    """What a batch of images (B, C, H, W) and labels (B,) is to scores."""
+
+    def batch_examples(self, batch: tuple[Tensor, Tensor]) -> int:
+        """How many images a batch has."""
+        return len(batch[1])
+
+    def scoring_loss(
+        self, module: nn.Module, batch: tuple[Tensor, Tensor], temperature: float = 1.0
+    ) -> Tensor:
+        """Mean cross-entropy of logits / temperature, in nats."""
+        images, labels = batch
+        return nn.functional.cross_entropy(module(images) / temperature, labels)
 
 
 @dataclass(frozen=True)
-class Classification(Task):
+class Images(ImageBatches):
+    """Images of a shape (C, H, W) and their labels: what scores ask of a task, without its data."""
+
+    shape: tuple[int, int, int]
+
+    def example(self) -> tuple[Tensor, ...]:
+        """An image (1, C, H, W) of ones."""
+        return one_image(self.shape)
+
+
+@dataclass(frozen=True)
+class Classification(ImageBatches, Task):
     """Images in, one of several classes out. The library calls it ``pruning.Task``.
 
     A batch is images (B, C, H, W) float32 and labels (B,) int64.
@@ -67,9 +97,58 @@ class Classification(Task):
         images, labels = batch
         return nn.functional.cross_entropy(module(images), labels)
 
+    def scoring_batches(
+        self, seed: int, images_per_class: int = IMAGES_PER_CLASS
+    ) -> ScoringBatches:
+        """Un-augmented training images, so many of each class; none where it is 0.
+
+        They depend on the seed alone, so that all methods and levels of a replicate see the same.
+        """
+        return ScoringBatches(
+            self.data.train,
+            self.normalize,
+            classes=len(self.data.classes),
+            per_class=images_per_class,
+            size=self.recipe.batches.size,
+            generator=generator(seed, "scoring images"),
+        )
+
+    def example(self) -> tuple[Tensor, ...]:
+        """An image (1, C, H, W) of ones."""
+        return one_image(self.data.shape)
+
+    def record(self) -> dict[str, Any]:
+        """The data set, and how its images are split."""
+        return self.data.record
+
     def evaluate(self, module: nn.Module, split: str) -> dict[str, float]:
         """:func:`accuracy_and_loss` of a split."""
         return accuracy_and_loss(module, getattr(self.data, split), self.normalize)
+
+
+def from_values(
+    values: Mapping[str, Any], data: Path | str, *, device: str, name: str
+) -> Classification:
+    """A study's task.
+
+    Args:
+        values: plain values of the study: validation, network, recipe, exempt layers.
+        data: the prepared data set.
+        device: "cpu", "cuda:0", ...
+        name: how errors and log lines call it.
+    """
+    return Classification(
+        data=load(data, Validation(**values["validation"]), device),
+        network=NetworkConfig(**values["network"]),
+        recipe=Recipe.from_dict(values["recipe"]),
+        exempt=tuple(values["exempt"]),
+        name=name,
+    )
+
+
+def one_image(shape: tuple[int, int, int]) -> tuple[Tensor, ...]:
+    """What a network of images takes to count costs on: one of shape (C, H, W), all ones."""
+    return (torch.ones(1, *shape),)
 
 
 def accuracy_and_loss(module: nn.Module, split: Split, normalize: Normalizer) -> dict[str, float]:

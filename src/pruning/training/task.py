@@ -74,6 +74,38 @@ class Task(Protocol):
         """What is minimized: a scalar, the mean over the batch."""
 
     @abstractmethod
+    def batch_examples(self, batch: Any) -> int:
+        """How many examples the loss of a batch is the mean over."""
+
+    @abstractmethod
+    def scoring_batches(self, seed: int, **sample: Any) -> Sequence[Any]:
+        """Batches to score weights on, drawn from the seed alone and made when asked for.
+
+        Args:
+            seed: the study's seed.
+            sample: which examples and how many, as this kind of task counts them.
+        """
+
+    @abstractmethod
+    def scoring_loss(self, module: nn.Module, batch: Any, temperature: float = 1.0) -> Tensor:
+        """What scores differentiate: the loss, with its logits divided by a temperature.
+
+        Raises:
+            PruningError: a temperature, where the loss has no logits.
+        """
+
+    @abstractmethod
+    def example(self) -> tuple[Tensor, ...]:
+        """One example as the network's arguments, on the CPU; what is real is 1 throughout.
+
+        Costs are counted and paths are followed on it.
+        """
+
+    @abstractmethod
+    def record(self) -> dict[str, Any]:
+        """Plain values that name the data in every summary; ``dataset`` is one."""
+
+    @abstractmethod
     def evaluate(self, module: nn.Module, split: str) -> dict[str, float]:
         """Scores by name over a whole split, NaN where it is empty; every split has the same names.
 

@@ -24,7 +24,7 @@ from pruning.models.build import NetworkConfig
 from pruning.models.paths import on_a_path
 from pruning.scores import ScoreContext
 from pruning.seeds import generator
-from pruning.training.classification import Classification
+from pruning.training.classification import Classification, one_image
 from pruning.training.recipe import Batching, Recipe
 from pruning.training.schedules import StepDecay
 
@@ -174,7 +174,7 @@ def test_magnitude_starves_the_last_layers_of_vgg16_and_then_collapses(vgg16):
     collapsed = prune(vgg16, state, 0.001)
     assert sum(kept(collapsed)[8:13]) < 15  # 0, 1, 0, 0, 3
     assert masking.empty(collapsed)
-    assert masking.density(on_a_path(vgg16.build(), collapsed, RGB32)) == 0
+    assert masking.density(on_a_path(vgg16.build(), collapsed, one_image(RGB32))) == 0
 
 
 # SynFlow.
@@ -236,7 +236,7 @@ def test_inverted_synflow_leaves_no_path_through_resnet20(resnet20):
     assert {name for name in masks if name.startswith("stages.2.")} <= set(empty)
     assert {"stages.1.2.conv1.weight", "stages.1.2.conv2.weight"} <= set(empty)
     assert masking.counts(masks)[0] == 27_090
-    assert masking.density(on_a_path(resnet20.build(), masks, RGB32)) == 0
+    assert masking.density(on_a_path(resnet20.build(), masks, one_image(RGB32))) == 0
 
 
 def test_synflow_in_rounds_empties_no_layer_at_a_thousandfold_compression(vgg16_synflow, vgg16):
@@ -246,7 +246,7 @@ def test_synflow_in_rounds_empties_no_layer_at_a_thousandfold_compression(vgg16_
     # As every layer carries the same flow, every layer keeps about a fourteenth.
     assert all(400 < count < 1600 for count in kept(masks))
     # Nearly all of it is on paths; what a round leaves without one, the next would take.
-    effective = on_a_path(vgg16.build(), masks, RGB32)
+    effective = on_a_path(vgg16.build(), masks, one_image(RGB32))
     assert masking.counts(effective)[0] > 0.98 * 14_716
 
 
@@ -273,7 +273,7 @@ def test_the_sum_of_synflows_outputs_is_as_large_as_the_reference_says(resnet20,
         for seed in (0, 1):
             model, masks = scored_network(task, task.initial_state(seed))
             masks = {"fc.weight": masks["fc.weight"]}
-            scores = registry.find("score", "synflow")(ScoreContext(model, masks, shape=RGB32))
+            scores = registry.find("score", "synflow")(ScoreContext(model, masks, task))
             assert low < float(scores["fc.weight"].sum()) < high
 
 
@@ -298,7 +298,7 @@ def scores_of(pictures):
                 size=size,
                 generator=generator(seed, "scoring images"),
             )
-            context = ScoreContext(model, masks, batches, RGB32, seed)
+            context = ScoreContext(model, masks, task, batches, seed)
             made[key] = registry.find("score", score)(context, **options)
         return made[key]
 

@@ -185,11 +185,11 @@ def test_one_shot_magnitude_cuts_the_smallest_of_all_layers(setting):
 def test_random_scores_repeat_by_purpose_and_differ_between_levels():
     model = nn.ParameterDict({"a": torch.zeros(50), "b": torch.zeros(50)})
     masks = masking.dense(model, ["a", "b"])
-    context = ScoreContext(model, masks, purpose=("one_shot", 1))
+    context = ScoreContext(model, masks, None, purpose=("one_shot", 1))
     first = random(context)
     assert torch.equal(first["a"], random(context)["a"])
     assert not torch.equal(first["a"], first["b"])
-    other = random(ScoreContext(model, masks, purpose=("one_shot", 2)))
+    other = random(ScoreContext(model, masks, None, purpose=("one_shot", 2)))
     assert not torch.equal(first["a"], other["a"])
 
 

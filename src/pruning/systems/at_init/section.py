@@ -64,7 +64,8 @@ class AtInit:
             "shuffle": ablation.shuffle,
         }
         # Only where it decides anything, so that a change repeats nothing else.
-        return told | ({"images_per_class": self.images_per_class} if row.images else {})
+        sample = {"images_per_class": self.images_per_class}
+        return told | ({"sample": sample} if row.images else {})
 
     def trained_epoch(self, cell: Cell) -> float:
         """The epoch of the dense training whose weights are trained on."""

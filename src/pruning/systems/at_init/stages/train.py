@@ -12,8 +12,8 @@ from pruning.stages.outputs import (
     write_training,
 )
 from pruning.training.checkpoint import load_masks, load_state
-from pruning.training.classification import Classification
 from pruning.training.pruned import train_pruned
+from pruning.training.task import Task
 
 
 def at_init(
@@ -76,13 +76,13 @@ def at_init(
     resume.discard()
 
 
-def _spent(task: Classification, steps: int, macs: int, epoch: float) -> dict[str, int]:
+def _spent(task: Task, steps: int, macs: int, epoch: float) -> dict[str, int]:
     """What the network has cost: the dense training up to the pruning, and its own."""
     own = spent(task, steps, macs)
     if not epoch:
         return own
     left = round(task.recipe.epochs - epoch, 6)
     steps_before = task.timeline.rewind_step(left) if left else task.timeline.total_steps
-    dense = sum(network_macs(task.build(), task.data.shape).values())
+    dense = sum(network_macs(task.build(), task.example()).values())
     before = spent(task, steps_before, dense)
     return {key: own[key] + before[key] for key in own}

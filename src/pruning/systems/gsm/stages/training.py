@@ -48,7 +48,7 @@ def gsm(
         resume=resume,
     )
     task = replace(task, recipe=how)
-    macs = sum(network_macs(task.build(), task.data.shape).values())
+    macs = sum(network_macs(task.build(), task.example()).values())
     options = how.optimizer.options
     summary = {
         **facts,
