@@ -25,14 +25,14 @@ from turns import take_turns
 from pruning.data import store
 from pruning.data.batches import Batching
 from pruning.data.prepare import prepare
-from pruning.data.splits import Splits, Validation, load
+from pruning.data.splits import Splits, load
+from pruning.data.validation import Validation
 from pruning.errors import PruningError
-from pruning.models.build import NetworkConfig
+from pruning.models.config import NetworkConfig
 from pruning.study.study import data_root
 from pruning.training.classification import Classification
 from pruning.training.loop import Run, train
-from pruning.training.optimizers import OptimizerConfig
-from pruning.training.recipe import Recipe
+from pruning.training.recipe import OptimizerConfig, Recipe
 from pruning.training.schedules import StepDecay
 
 BATCH = 128

@@ -16,7 +16,8 @@ import torch
 from torch import nn
 from turns import take_turns
 
-from pruning.models.build import NetworkConfig, build
+from pruning.models.build import build
+from pruning.models.config import NetworkConfig
 from pruning.systems.gsm.method import GSM
 
 # (network, shape, batch, density, steps in a turn, what a step may cost of SGD's)

@@ -19,7 +19,7 @@ from turns import take_turns
 from pruning.data.splits import Split, Splits
 from pruning.masks import mask as masking
 from pruning.masks.weights import prune
-from pruning.models.build import NetworkConfig
+from pruning.models.config import NetworkConfig
 from pruning.systems.at_init.rules import METHODS
 from pruning.training.classification import Classification
 from pruning.training.recipe import Recipe

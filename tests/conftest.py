@@ -11,11 +11,10 @@ from hypothesis import settings
 
 from pruning.data.batches import Batching
 from pruning.data.splits import load
-from pruning.models.build import NetworkConfig
+from pruning.models.config import NetworkConfig
 from pruning.stages.prepare_data import prepare_data
 from pruning.training.classification import Classification
-from pruning.training.optimizers import OptimizerConfig
-from pruning.training.recipe import Recipe
+from pruning.training.recipe import OptimizerConfig, Recipe
 from pruning.training.schedules import StepDecay
 
 # No test asserts a time, and hypothesis would.

@@ -14,7 +14,7 @@ from pruning.training import optimizers
 from pruning.training.callback import Callback, EpochEnd
 from pruning.training.checkpoint import save_state
 from pruning.training.loop import Run, train
-from pruning.training.optimizers import OptimizerConfig
+from pruning.training.recipe import OptimizerConfig
 from pruning.training.resume import ResumeFile
 from pruning.training.state import State, capture, load_into
 from tests.conftest import assert_same_state

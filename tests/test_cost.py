@@ -5,7 +5,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from pruning.models.build import NetworkConfig, build
+from pruning.models.build import build
+from pruning.models.config import NetworkConfig
 from pruning.models.cost import macs_by_layer, network_macs, training_macs, weight_uses
 from pruning.models.densenet import densenet
 from pruning.training.classification import one_image

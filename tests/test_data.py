@@ -18,7 +18,8 @@ from pruning.data.batches import Batching, Crops, Normalizer, TrainingStream
 from pruning.data.batching import ResizedCrop
 from pruning.data.prepare import prepare
 from pruning.data.resized_crop import draw_boxes, resized_crops
-from pruning.data.splits import Split, Validation, load, validation_indices
+from pruning.data.splits import Split, load, validation_indices
+from pruning.data.validation import Validation
 from pruning.errors import PruningError
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"

@@ -13,11 +13,13 @@ from pruning.data.prepare import prepare
 from pruning.errors import PruningError
 from pruning.library import load_data
 from pruning.masks.weights import prune
-from pruning.models.build import NetworkConfig, build
+from pruning.models.build import build
+from pruning.models.config import NetworkConfig
 from pruning.running.code_version import _inspect, code_version, modules
 from pruning.running.jobs import job
 from pruning.study.asks import Workflow
-from pruning.training.optimizers import OptimizerConfig, make
+from pruning.training.optimizers import make
+from pruning.training.recipe import OptimizerConfig
 from tests.conftest import REPOSITORY, SCHEMAS
 
 NETS = '''

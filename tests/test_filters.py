@@ -6,7 +6,8 @@ from torch import nn
 
 from pruning.errors import PruningError
 from pruning.masks.filters import cut, main_convs, prune_filters
-from pruning.models.build import NetworkConfig, build, prunable_names
+from pruning.models.build import build, prunable_names
+from pruning.models.config import NetworkConfig
 from pruning.models.resnet import Block
 from pruning.systems.rewinding.filter_fractions import FRACTIONS
 from pruning.training.state import State, capture

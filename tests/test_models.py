@@ -4,7 +4,8 @@ from torch import nn
 
 from pruning import registry
 from pruning.errors import PruningError
-from pruning.models.build import NetworkConfig, build, norm_scale_names, prunable_names
+from pruning.models.build import build, norm_scale_names, prunable_names
+from pruning.models.config import NetworkConfig
 from pruning.seeds import generator
 
 GREY28, RGB32, GREY8 = (1, 28, 28), (3, 32, 32), (1, 8, 8)

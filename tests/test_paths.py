@@ -12,7 +12,8 @@ from pruning.data.splits import Split, Splits
 from pruning.masks import mask as masking
 from pruning.masks.report import channel_sparsity, report
 from pruning.masks.weights import Pruned, prune
-from pruning.models.build import NetworkConfig, build, norm_scale_names, prunable_names
+from pruning.models.build import build, norm_scale_names, prunable_names
+from pruning.models.config import NetworkConfig
 from pruning.models.densenet import densenet
 from pruning.models.paths import on_a_path
 from pruning.seeds import generator

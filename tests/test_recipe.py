@@ -54,6 +54,9 @@ def test_recipe_of_renda2020_value_by_value():
         "crop_padding": 4,
         "flip": True,
         "normalization": "per_image",
+        "mean": [],
+        "std": [],
+        "resized_crop": None,
     }
     assert network["options"] == {"shortcut": "all_stages", "bn_momentum": 0.003, "bn_eps": 1e-5}
     assert network["initialization"] == "fan_in_truncated_normal"

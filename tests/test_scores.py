@@ -9,7 +9,8 @@ from torch import nn
 
 from pruning import registry
 from pruning.errors import PruningError
-from pruning.models.build import NetworkConfig, build, prunable_names
+from pruning.models.build import build, prunable_names
+from pruning.models.config import NetworkConfig
 from pruning.scores import ScoreContext
 from pruning.scores.grasp import grasp, grasp_abs
 from pruning.scores.magnitude import magnitude

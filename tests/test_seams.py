@@ -10,11 +10,13 @@ from pruning.analysis.cells import best_validated
 from pruning.analysis.cells import cells as cells_of
 from pruning.analysis.tidy import collect
 from pruning.data.batches import Batching, Normalizer
-from pruning.data.splits import Validation, load, validation_indices
+from pruning.data.splits import load, validation_indices
+from pruning.data.validation import Validation
 from pruning.files import write_json
 from pruning.masks import mask as masking
 from pruning.masks.weights import prune
-from pruning.models.build import NetworkConfig, build
+from pruning.models.build import build
+from pruning.models.config import NetworkConfig
 from pruning.models.resnet import Block
 from pruning.stages.context import StageContext
 from pruning.stages.outputs import resume_file

@@ -23,7 +23,7 @@ from pruning.masks.weights import (
     score_options,
     shuffle_layerwise,
 )
-from pruning.models.build import NetworkConfig
+from pruning.models.config import NetworkConfig
 from pruning.seeds import generator
 from pruning.systems.at_init.rules import METHODS, VARIANTS
 from pruning.training.classification import IMAGES_PER_CLASS, Classification

@@ -2,15 +2,21 @@ import pytest
 import yaml
 
 from pruning.analysis.published import read_cells
+from pruning.data.batching import Batching
+from pruning.data.validation import Validation
 from pruning.errors import PruningError
+from pruning.models.config import NetworkConfig
 from pruning.study.asks import Workflow
 from pruning.study.places import training_folders
 from pruning.study.study import find_study, load_study, study_names
 from pruning.systems.rewinding.section import modes
+from pruning.training.recipe import Recipe
+from pruning.training.schedules import StepDecay
 from tests.conftest import REPOSITORY, SCHEMAS
 
 STUDIES = REPOSITORY / "config" / "studies"
 SCHEMA = SCHEMAS / "study.schema.yaml"
+DIGITS = STUDIES / "digits.yaml"
 
 
 def write(tmp_path, name="s", changes=None, **more):
@@ -286,3 +292,36 @@ def test_paper_scale_studies_carry_the_published_grids(network, levels):
 def test_states_are_kept_for_times_of_methods_that_are_not_run(tmp_path):
     study = load_study(write(tmp_path, rewinding__methods=["fine_tune"]), SCHEMA)
     assert study.part("rewinding").kept_times == (18, 20)
+
+
+def test_what_a_study_leaves_out_is_said_by_the_classes_alone(tmp_path):
+    """Defaults have one home: none in the schema, all in what stages are told."""
+    short = {
+        "recipe": {"epochs": 2, "batches": {"size": 8}, "schedule": {"learning_rate": 0.1}},
+        "network": {"name": "mlp"},
+        "validation": {},
+        "rewinding": None,
+        "gsm": None,
+        "at_init": None,
+        "algorithm": None,
+        "figure": None,
+    }
+    given = {k: v for k, v in short.items() if v or k in yaml.safe_load(DIGITS.read_text())}
+    study = load_study(write(tmp_path, changes=given), SCHEMA)
+    recipe = Recipe(2, Batching(8), StepDecay(0.1))
+    assert Recipe.from_dict(study.task["recipe"]) == recipe
+    assert study.task["recipe"] == recipe.to_dict()
+    assert NetworkConfig(**study.task["network"]) == NetworkConfig("mlp")
+    assert Validation(**study.task["validation"]) == Validation()
+    schema = yaml.safe_load(SCHEMA.read_text())
+    parts = (schema["$defs"]["recipe"], *map(schema["properties"].get, ("network", "validation")))
+    told = [value for part in parts for value in _defaults(part["properties"])]
+    assert [value for value in told if value != {}] == []  # an empty section may be left out
+
+
+def _defaults(values):
+    for key, value in values.items():
+        if key == "default":
+            yield value
+        elif isinstance(value, dict):
+            yield from _defaults(value)

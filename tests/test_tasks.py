@@ -25,8 +25,7 @@ from pruning.systems.rewinding.rules import RULES
 from pruning.training.classification import Classification
 from pruning.training.dense import train_dense
 from pruning.training.evaluate import evaluate_split
-from pruning.training.optimizers import OptimizerConfig
-from pruning.training.recipe import Recipe
+from pruning.training.recipe import OptimizerConfig, Recipe
 from pruning.training.resume import ResumeFile
 from pruning.training.schedules import StepDecay
 from pruning.training.task import Metric, Task

@@ -13,7 +13,7 @@ from pruning.masks.weights import prune
 from pruning.training import optimizers
 from pruning.training.dense import train_dense
 from pruning.training.loop import Run, train
-from pruning.training.optimizers import OptimizerConfig
+from pruning.training.recipe import OptimizerConfig
 from pruning.training.resume import Progress, ResumeFile
 from tests.conftest import assert_same_state
 
@@ -235,6 +235,7 @@ from pruning.stages.context import StageContext
 import pruning.stages.prune, pruning.systems.rewinding.stages.retrain
 from pruning.stages.dense import dense
 task = dict(
+    kind="classification",
     validation=dict(source="test", fraction=0.2), exempt=[],
     network=dict(name="mlp", initialization="kaiming_normal", options=dict(widths=[8])),
     recipe=dict(epochs=1, batches=dict(size=64), schedule=dict(learning_rate=0.1), threads=1),

@@ -13,8 +13,8 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "Batching": "pruning.data.batching",
-    "NetworkConfig": "pruning.models.build",
-    "OptimizerConfig": "pruning.training.optimizers",
+    "NetworkConfig": "pruning.models.config",
+    "OptimizerConfig": "pruning.training.recipe",
     "PruningError": "pruning.errors",
     "Recipe": "pruning.training.recipe",
     "State": "pruning.training.state",

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -82,3 +83,8 @@ def digest(value: Any) -> str:
     """A short hash of a JSON-representable value, independent of key order."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def plain(value: Any) -> dict[str, Any]:
+    """A dataclass as JSON has it: mappings, lists, texts and numbers, defaults included."""
+    return json.loads(json.dumps(asdict(value)))

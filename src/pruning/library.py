@@ -8,7 +8,8 @@ import torch
 
 from pruning.data import store
 from pruning.data.prepare import prepare
-from pruning.data.splits import Splits, Validation, load
+from pruning.data.splits import Splits, load
+from pruning.data.validation import Validation
 from pruning.files import digest
 from pruning.running.code_version import code_version
 from pruning.study.study import data_root

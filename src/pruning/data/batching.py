@@ -82,7 +82,7 @@ class Batching:
         values = dict(values)
         for key in ("mean", "std"):
             values[key] = tuple(values.get(key, ()))
-        if "resized_crop" in values:
+        if values.get("resized_crop") is not None:
             limits = {key: tuple(pair) for key, pair in values["resized_crop"].items()}
             values["resized_crop"] = ResizedCrop(**limits)
         return cls(**values)

@@ -9,30 +9,8 @@ from safetensors import safe_open
 from torch import Tensor
 
 from pruning.data.store import read_header
-from pruning.errors import PruningError
+from pruning.data.validation import Validation
 from pruning.seeds import generator
-
-
-@dataclass(frozen=True)
-class Validation:
-    """Where validation images come from.
-
-    Renda et al. take 20 % of the *test* images (reference, section 4), so that no training image
-    is lost and the reported test score is on the other 80 %. ``train`` holds training images out.
-    """
-
-    source: str = "test"
-    fraction: float = 0.2
-
-    def __post_init__(self) -> None:
-        if self.source not in ("test", "train"):
-            raise PruningError(
-                f"Validation images come from 'test' or 'train', not {self.source!r}."
-            )
-        if not 0 <= self.fraction < 1:
-            raise PruningError(
-                f"The validation fraction must lie in [0, 1), it is {self.fraction}."
-            )
 
 
 @dataclass(frozen=True)

@@ -1,29 +1,13 @@
 """From a network's configuration to a module with freshly drawn weights."""
 
 import inspect
-from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import nn
 
 from pruning import registry
 from pruning.errors import PruningError
-
-
-@dataclass(frozen=True)
-class NetworkConfig:
-    """A network by name.
-
-    Attributes:
-        name: a key of :data:`pruning.registry.NETWORKS`.
-        initialization: a key of :data:`pruning.registry.INITIALIZATIONS`.
-        options: what the network's function takes besides shape and classes.
-    """
-
-    name: str
-    initialization: str = "kaiming_normal"
-    options: dict[str, Any] = field(default_factory=dict)
+from pruning.models.config import NetworkConfig
 
 
 def build(

@@ -89,7 +89,8 @@ def plan(study: Study, dataset: Mapping[str, Any]) -> Plan:
     Raises:
         PruningError: how many images there are is not known before the data set is prepared.
     """
-    from pruning.models.build import NetworkConfig, build
+    from pruning.models.build import build
+    from pruning.models.config import NetworkConfig
     from pruning.models.cost import network_macs, training_macs
     from pruning.training.classification import one_image
 

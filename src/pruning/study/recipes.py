@@ -1,17 +1,16 @@
-"""Checking a recipe as a study file has it, before anything is trained. No torch here."""
+"""A recipe of a study file, checked and completed before anything is trained. No torch here."""
 
 import math
 from collections.abc import Mapping
 from typing import Any
 
 from pruning import registry
-from pruning.data.batching import Batching
 from pruning.errors import PruningError
-from pruning.training.schedules import StepDecay
+from pruning.training.recipe import Recipe
 
 
-def check_recipe(recipe: Mapping[str, Any], where: str = "recipe") -> None:
-    """Refuse a recipe that cannot be carried out.
+def complete_recipe(recipe: Mapping[str, Any], where: str = "recipe") -> dict[str, Any]:
+    """A recipe with what it leaves out, as :class:`pruning.training.recipe.Recipe` has it.
 
     Args:
         recipe: plain values, checked against the schema before.
@@ -21,9 +20,10 @@ def check_recipe(recipe: Mapping[str, Any], where: str = "recipe") -> None:
         PruningError: an unknown optimizer, numbers that are not finite, an impossible schedule or
             way to batch.
     """
-    registry.entry("optimizer", recipe["optimizer"]["name"])
-    numbers = (recipe["epochs"], *recipe["schedule"]["milestones"])
+    numbers = (recipe["epochs"], *recipe["schedule"].get("milestones", ()))
     if not all(map(math.isfinite, numbers)):
         raise PruningError(f"{where}: epochs and milestones must be finite numbers: {numbers}.")
-    StepDecay(**recipe["schedule"])  # says what is wrong with it
-    Batching.from_dict(recipe["batches"])  # likewise
+    completed = Recipe.from_dict(recipe).to_dict()  # its parts say what is wrong with them
+    optimizer = completed["optimizer"]
+    optimizer["name"] = registry.reference("optimizer", optimizer["name"])
+    return completed

@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from pruning import registry
+from pruning.data.validation import Validation
 from pruning.errors import PruningError, unknown
-from pruning.study.recipes import check_recipe
+from pruning.files import plain
+from pruning.models.config import NetworkConfig
+from pruning.study.recipes import complete_recipe
 from pruning.study.schema import check_document, study_schema
 from pruning.systems import systems
 
@@ -143,16 +146,15 @@ def _merge(base: Any, changes: Any) -> Any:
 
 
 def _study(name: str, document: dict[str, Any]) -> Study:
-    network, recipe = document["network"], document["recipe"]
+    network = document["network"] = plain(NetworkConfig(**document["network"]))
+    document["validation"] = plain(Validation(**document["validation"]))
     document["task"] = registry.reference("task kind", document["task"])
     # Before anything is made of them: stages are told where code from outside is, not its name.
     for key, kind in (("name", "network"), ("initialization", "initialization")):
         network[key] = registry.reference(kind, network[key])
     if not NAME.fullmatch(name):
         raise PruningError("a study's file name consists of letters, digits and underscores only.")
-    check_recipe(recipe)
-    optimizer = recipe["optimizer"]
-    optimizer["name"] = registry.reference("optimizer", optimizer["name"])
+    document["recipe"] = complete_recipe(document["recipe"])
     keys = ("dataset", "validation", "network", "recipe", "exempt")
     task = {"kind": document["task"], **{key: document[key] for key in keys}}
     if name.startswith("published"):

@@ -11,8 +11,10 @@ from torch import Tensor, nn
 
 from pruning.data.batches import Normalizer, TrainingStream
 from pruning.data.scoring import ScoringBatches
-from pruning.data.splits import Split, Splits, Validation, load
-from pruning.models.build import NetworkConfig, build
+from pruning.data.splits import Split, Splits, load
+from pruning.data.validation import Validation
+from pruning.models.build import build
+from pruning.models.config import NetworkConfig
 from pruning.seeds import generator
 from pruning.training.recipe import Recipe
 from pruning.training.task import Metric, Task

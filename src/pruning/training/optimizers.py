@@ -1,7 +1,6 @@
 """Optimizers by name, from torch.optim, with weight decay by parameter kind."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -9,28 +8,9 @@ from torch import nn
 
 from pruning import registry
 from pruning.errors import PruningError
+from pruning.training.recipe import OptimizerConfig
 
 WEIGHT_DECAY_EXCLUSIONS = ("bias", "norm")
-
-
-@dataclass(frozen=True)
-class OptimizerConfig:
-    """An optimizer by name.
-
-    Attributes:
-        name: a key of :data:`pruning.registry.OPTIMIZERS`.
-        weight_decay: lambda in the penalty 0.5 * lambda * sum(w^2) (torch's convention).
-        decay_exclude: kinds of parameters without it: ``bias``, ``norm`` (batch-norm parameters,
-            its bias included).
-        options: what the optimizer takes besides (momentum, nesterov, betas, ...).
-        bias_rate: what the learning rate of biases is multiplied by, batch norm's included.
-    """
-
-    name: str = "sgd"
-    weight_decay: float = 0.0
-    decay_exclude: tuple[str, ...] = ()
-    options: dict[str, Any] = field(default_factory=dict)
-    bias_rate: float = 1.0
 
 
 def make(

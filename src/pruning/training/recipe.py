@@ -1,4 +1,7 @@
-"""How to train: everything that decides a training's numbers besides data, network and seed."""
+"""How to train: everything that decides a training's numbers besides data, network and seed.
+
+No torch here, so that a study is checked fast; the defaults of a study's recipe are these.
+"""
 
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -6,8 +9,28 @@ from typing import Any
 
 from pruning.data.batching import Batching
 from pruning.errors import PruningError
-from pruning.training.optimizers import OptimizerConfig
+from pruning.files import plain
 from pruning.training.schedules import Schedule, StepDecay
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """An optimizer by name.
+
+    Attributes:
+        name: a key of :data:`pruning.registry.OPTIMIZERS`.
+        weight_decay: lambda in the penalty 0.5 * lambda * sum(w^2) (torch's convention).
+        decay_exclude: kinds of parameters without it: ``bias``, ``norm`` (batch-norm parameters,
+            its bias included).
+        options: what the optimizer takes besides (momentum, nesterov, betas, ...).
+        bias_rate: what the learning rate of biases is multiplied by, batch norm's included.
+    """
+
+    name: str = "sgd"
+    weight_decay: float = 0.0
+    decay_exclude: tuple[str, ...] = ()
+    options: dict[str, Any] = field(default_factory=dict)
+    bias_rate: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -49,6 +72,10 @@ class Recipe:
             optimizer=OptimizerConfig(**optimizer),
             **values,
         )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values that say everything; :meth:`from_dict` takes them back."""
+        return plain(self)
 
     def timeline(self, images: int) -> "Timeline":
         """Epochs and steps for a training set of this many images."""

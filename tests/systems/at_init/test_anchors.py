@@ -20,7 +20,7 @@ from pruning.data.scoring import ScoringBatches
 from pruning.data.splits import Split, Splits
 from pruning.masks import mask as masking
 from pruning.masks.weights import prune, scored_network
-from pruning.models.build import NetworkConfig
+from pruning.models.config import NetworkConfig
 from pruning.models.paths import on_a_path
 from pruning.scores import ScoreContext
 from pruning.seeds import generator

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from pruning.data.splits import Validation, load
+from pruning.data.splits import load
+from pruning.data.validation import Validation
 from pruning.masks import mask as masking
-from pruning.models.build import NetworkConfig
+from pruning.models.config import NetworkConfig
 from pruning.systems.gsm.training import shrinkage, train_gsm
 from pruning.systems.gsm.zeroing import keep_largest, sensitivity
 from pruning.training.classification import Classification

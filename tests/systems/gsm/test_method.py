@@ -28,8 +28,7 @@ from pruning.training import optimizers
 from pruning.training.checkpoint import load_state, save_state
 from pruning.training.evaluate import evaluate_splits
 from pruning.training.loop import Run, train
-from pruning.training.optimizers import OptimizerConfig
-from pruning.training.recipe import Recipe
+from pruning.training.recipe import OptimizerConfig, Recipe
 from pruning.training.resume import ResumeFile
 from pruning.training.state import load_into
 from tests.conftest import REPOSITORY, SCHEMAS, assert_same_state

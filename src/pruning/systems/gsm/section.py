@@ -7,7 +7,7 @@ from typing import Any
 from pruning import registry
 from pruning.errors import PruningError, unknown
 from pruning.study.densities import check_densities
-from pruning.study.recipes import check_recipe
+from pruning.study.recipes import complete_recipe
 
 OPTIMIZER = "gsm"
 UNMODIFIED = "unmodified"
@@ -91,13 +91,12 @@ def read(values: Mapping[str, Any], document: Mapping[str, Any], parts: Mapping[
     densities = _densities(values)
     gsm = Gsm(
         densities=densities,
-        recipe=values["recipe"],
+        recipe=complete_recipe(values["recipe"], "gsm.recipe"),
         ablations=values["ablations"],
         ablation_levels=tuple(values.get("ablation_levels", range(1, len(densities) + 1))),
         tickets=tuple(values["tickets"]),
         sensitivity=tuple(values["sensitivity"]),
     )
-    check_recipe(gsm.recipe, "gsm.recipe")
     if UNMODIFIED in gsm.ablations:
         raise PruningError(f"gsm.ablations: the name {UNMODIFIED!r} is taken. Choose another.")
     for variant in (UNMODIFIED, *gsm.ablations):
