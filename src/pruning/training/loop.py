@@ -25,7 +25,7 @@ from pruning.training.callback import Callback, EpochEnd, Row
 from pruning.training.evaluate import evaluate_splits
 from pruning.training.resume import Progress, ResumeFile
 from pruning.training.schedules import Schedule
-from pruning.training.state import State, capture, load_into
+from pruning.training.state import State, capture, load_into, load_slots
 from pruning.training.task import Task
 
 log = logging.getLogger("pruning")
@@ -122,7 +122,7 @@ class _Trainer:
         self.module = module.to(task.device).to(memory_format=torch.channels_last).train()
         load_into(self.module, state)
         self.optimizer = optimizers.make(task.recipe.optimizer, self.module, task.exempt_kernels())
-        optimizers.load_slots(self.optimizer, self.module, _to(state.slots, task.device))
+        load_slots(self.optimizer, self.module, _to(state.slots, task.device))
         self.masks, named = state.masks, dict(self.module.named_parameters())
         self.masked = [named[name] for name in self.masks]
         # As floats in the parameter's memory layout, so that one fused kernel multiplies them all.

@@ -1,6 +1,6 @@
 """Optimizers by name, from torch.optim, with weight decay by parameter kind."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -65,33 +65,3 @@ def sgd(groups: list[dict], **options: Any) -> torch.optim.Optimizer:
 def adam(groups: list[dict], **options: Any) -> torch.optim.Optimizer:
     """Adam; one fused kernel for all tensors."""
     return torch.optim.Adam(groups, lr=0.0, fused=True, **options)
-
-
-def slots(optimizer: torch.optim.Optimizer, module: nn.Module) -> dict[str, torch.Tensor]:
-    """The optimizer's tensors as ``slot/parameter name``, copied."""
-    return {
-        f"{slot}/{name}": value.detach().clone()
-        for name, parameter in module.named_parameters()
-        for slot, value in optimizer.state.get(parameter, {}).items()
-        if isinstance(value, torch.Tensor)
-    }
-
-
-def load_slots(
-    optimizer: torch.optim.Optimizer, module: nn.Module, values: Mapping[str, torch.Tensor]
-) -> None:
-    """Put tensors from :func:`slots` back. Parameters without any start with fresh slots.
-
-    Raises:
-        PruningError: a slot of a parameter that the module does not have.
-    """
-    parameters = dict(module.named_parameters())
-    for key, value in values.items():
-        slot, _, name = key.partition("/")
-        if name not in parameters:
-            raise PruningError(f"The state has optimizer slot {key!r}, the network no such weight.")
-        parameter = parameters[name]
-        if value.shape == parameter.shape:
-            # In the parameter's memory layout: fused kernels walk both side by side.
-            value = torch.empty_like(parameter).copy_(value)
-        optimizer.state[parameter][slot] = value.detach().clone()

@@ -3,9 +3,8 @@
 import contextlib
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
-from pruning.training.callback import Row
 from pruning.training.task import Task
 
 log = logging.getLogger("pruning")
@@ -24,7 +23,7 @@ def bar(name: str, steps: int, done: int) -> Iterator[Callable[[int], None]]:
         yield lambda stop: shown.update(stop - shown.n)
 
 
-def line(task: Task, row: Row) -> str:
+def line(task: Task, row: Mapping[str, float]) -> str:
     """An epoch's row of the metrics in one line, with the score that decides."""
     metric = task.metric.name
     return (

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from pruning.errors import PruningError
 from pruning.masks import mask as masking
-from pruning.training import optimizers
 
 
 @dataclass(frozen=True)
@@ -63,8 +62,38 @@ def capture(module: nn.Module, optimizer: torch.optim.Optimizer | None = None) -
     return State(
         weights=_cpu(dict(module.named_parameters())),
         buffers=_cpu(dict(module.named_buffers())),
-        slots=_cpu(optimizers.slots(optimizer, module)) if optimizer is not None else {},
+        slots=_cpu(slots(optimizer, module)) if optimizer is not None else {},
     )
+
+
+def slots(optimizer: torch.optim.Optimizer, module: nn.Module) -> dict[str, Tensor]:
+    """The optimizer's tensors as ``slot/parameter name``, copied."""
+    return {
+        f"{slot}/{name}": value.detach().clone()
+        for name, parameter in module.named_parameters()
+        for slot, value in optimizer.state.get(parameter, {}).items()
+        if isinstance(value, Tensor)
+    }
+
+
+def load_slots(
+    optimizer: torch.optim.Optimizer, module: nn.Module, values: Mapping[str, Tensor]
+) -> None:
+    """Put tensors from :func:`slots` back. Parameters without any start with fresh slots.
+
+    Raises:
+        PruningError: a slot of a parameter that the module does not have.
+    """
+    parameters = dict(module.named_parameters())
+    for key, value in values.items():
+        slot, _, name = key.partition("/")
+        if name not in parameters:
+            raise PruningError(f"The state has optimizer slot {key!r}, the network no such weight.")
+        parameter = parameters[name]
+        if value.shape == parameter.shape:
+            # In the parameter's memory layout: fused kernels walk both side by side.
+            value = torch.empty_like(parameter).copy_(value)
+        optimizer.state[parameter][slot] = value.detach().clone()
 
 
 def _cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
