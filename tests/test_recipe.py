@@ -1,13 +1,16 @@
 """Steps and schedules against the numbers of the references."""
 
+import math
 from fractions import Fraction
 
 import pytest
+import torch
 
+from pruning.data.batching import Batching
 from pruning.errors import PruningError
 from pruning.study.study import find_study
 from pruning.training.recipe import Recipe
-from pruning.training.schedules import StepDecay
+from pruning.training.schedules import CosineDecay, StepDecay
 from tests.conftest import REPOSITORY, SCHEMAS
 
 
@@ -87,3 +90,43 @@ def test_impossible_values_are_refused():
         StepDecay(0.1, (5, 3))
     with pytest.raises(PruningError, match="positive"):
         StepDecay(0.0)
+
+
+@pytest.mark.parametrize(("per", "exact"), [("epoch", True), ("step", False)])
+def test_a_cosine_is_torchs(per, exact):
+    rate = CosineDecay(0.3, per=per).schedule(Fraction(7), 10)
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([parameter], lr=0.3)
+    theirs = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 10 if per == "epoch" else 70)
+    for step in range(70):
+        assert rate(step) == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-9, abs=1e-12)
+        optimizer.step()
+        if per == "step" or step % 7 == 6:
+            theirs.step()
+    assert rate(70) == pytest.approx(0, abs=1e-12)
+    assert rate(0) == 0.3
+
+
+def test_a_cosine_over_batches_that_straddle_epochs_changes_where_they_begin():
+    rate = CosineDecay(1.0, warmup=1).schedule(Fraction(5, 2), 4)
+    values = [rate(step) for step in range(10)]
+    shape = [(1 + math.cos(math.pi * epoch / 4)) / 2 for epoch in (0, 0, 0, 1, 1, 2, 2, 2, 3, 3)]
+    climb = [0, 0.4, 0.8, *[1] * 7]
+    assert values == pytest.approx([a * b for a, b in zip(shape, climb, strict=True)])
+
+
+def test_a_schedule_says_its_shape_and_takes_no_others_keys():
+    recipe = Recipe(2, Batching(8), CosineDecay(0.1, per="step"))
+    told = recipe.to_dict()
+    assert told["schedule"] == {
+        "shape": "cosine", "learning_rate": 0.1, "warmup": 0.0, "per": "step"
+    }  # fmt: skip
+    assert Recipe.from_dict(told) == recipe
+    for wrong, message in (
+        ({"shape": "cosine", "milestones": [1]}, "'milestones' does not go with `shape: cosine`"),
+        ({"per": "step"}, "'per' does not go with `shape: step`"),
+        ({"shape": "cosin"}, "Did you mean 'cosine'"),
+        ({"shape": "cosine", "per": "week"}, "not 'week'"),
+    ):
+        with pytest.raises(PruningError, match=message):
+            Recipe.from_dict(told | {"schedule": {"learning_rate": 0.1} | wrong})

@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "Batching": "pruning.data.batching",
+    "CosineDecay": "pruning.training.schedules",
     "NetworkConfig": "pruning.models.config",
     "OptimizerConfig": "pruning.training.recipe",
     "PruningError": "pruning.errors",

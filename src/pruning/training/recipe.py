@@ -10,7 +10,7 @@ from typing import Any
 from pruning.data.batching import Batching
 from pruning.errors import PruningError
 from pruning.files import plain
-from pruning.training.schedules import Schedule, StepDecay
+from pruning.training.schedules import CosineDecay, Schedule, StepDecay, schedule_from_dict
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Recipe:
 
     epochs: float
     batches: Batching
-    schedule: StepDecay
+    schedule: StepDecay | CosineDecay
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     steps: int | None = None
     threads: int = 1
@@ -62,13 +62,11 @@ class Recipe:
     def from_dict(cls, values: dict[str, Any]) -> "Recipe":
         """A recipe from plain values, as a study file has them."""
         values = dict(values)
-        schedule = dict(values.pop("schedule"))
-        schedule["milestones"] = tuple(schedule.get("milestones", ()))
         optimizer = dict(values.pop("optimizer", {}))
         optimizer["decay_exclude"] = tuple(optimizer.get("decay_exclude", ()))
         return cls(
             batches=Batching.from_dict(values.pop("batches")),
-            schedule=StepDecay(**schedule),
+            schedule=schedule_from_dict(values.pop("schedule")),
             optimizer=OptimizerConfig(**optimizer),
             **values,
         )
@@ -124,7 +122,7 @@ class Timeline:
 
     def schedule(self) -> Schedule:
         """The learning rate by step."""
-        return self.recipe.schedule.schedule(self.steps_per_epoch)
+        return self.recipe.schedule.schedule(self.steps_per_epoch, self.recipe.epochs)
 
     def last_learning_rate(self) -> float:
         """The rate of the original training's last step."""

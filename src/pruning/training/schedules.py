@@ -1,11 +1,13 @@
 """Learning rate as a pure function of the optimizer step."""
 
+import math
 from bisect import bisect_right
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from fractions import Fraction
+from typing import Any
 
-from pruning.errors import PruningError
+from pruning.errors import PruningError, look_up
 
 Schedule = Callable[[int], float]
 
@@ -26,10 +28,10 @@ class StepDecay:
     milestones: tuple[float, ...] = ()
     gamma: float = 0.1
     warmup: float = 0.0
+    shape: str = field(default="step", init=False)
 
     def __post_init__(self) -> None:
-        if not self.learning_rate > 0:
-            raise PruningError(f"The learning rate must be positive, it is {self.learning_rate}.")
+        _require_positive(self.learning_rate)
         if list(self.milestones) != sorted(set(self.milestones)):
             raise PruningError(
                 f"The milestones must be epochs in rising order: {list(self.milestones)}."
@@ -39,16 +41,80 @@ class StepDecay:
         """The steps at which the rate drops."""
         return [int(Fraction(str(epoch)) * steps_per_epoch) for epoch in self.milestones]
 
-    def schedule(self, steps_per_epoch: Fraction) -> Schedule:
-        """The learning rate by step."""
+    def schedule(self, steps_per_epoch: Fraction, epochs: float | None = None) -> Schedule:
+        """The learning rate by step; how long training takes decides nothing."""
         boundaries = self.boundaries(steps_per_epoch)
-        climb = float(Fraction(str(self.warmup)) * steps_per_epoch)
 
         def rate(step: int) -> float:
-            value = self.learning_rate * self.gamma ** bisect_right(boundaries, step)
-            return value * min(1.0, step / climb) if climb else value
+            return self.learning_rate * self.gamma ** bisect_right(boundaries, step)
 
-        return rate
+        return _climbing(rate, self.warmup, steps_per_epoch)
+
+
+@dataclass(frozen=True)
+class CosineDecay:
+    """Half a cosine, from the highest value to 0 at the end (Loshchilov & Hutter 2017).
+
+    Attributes:
+        learning_rate: the highest value.
+        warmup: epochs of linear climb from 0; the climb multiplies whatever the decay says.
+        per: ``epoch``: the rate changes where an epoch begins, as torch's ``CosineAnnealingLR``
+            does when it is stepped once per epoch; ``step``: in every step.
+    """
+
+    learning_rate: float
+    warmup: float = 0.0
+    per: str = "epoch"
+    shape: str = field(default="cosine", init=False)
+
+    def __post_init__(self) -> None:
+        _require_positive(self.learning_rate)
+        if self.per not in ("epoch", "step"):
+            raise PruningError(f"A cosine changes per 'epoch' or per 'step', not {self.per!r}.")
+
+    def schedule(self, steps_per_epoch: Fraction, epochs: float) -> Schedule:
+        """The learning rate by step of a training that takes so many epochs."""
+
+        def rate(step: int) -> float:
+            done = step / steps_per_epoch
+            done = done if self.per == "step" else math.floor(done)
+            return self.learning_rate * (1 + math.cos(math.pi * min(1.0, done / epochs))) / 2
+
+        return _climbing(rate, self.warmup, steps_per_epoch)
+
+
+SHAPES = {"step": StepDecay, "cosine": CosineDecay}
+
+
+def schedule_from_dict(values: Mapping[str, Any]) -> StepDecay | CosineDecay:
+    """A learning rate from plain values, as a study file has them; ``shape`` says which.
+
+    Raises:
+        PruningError: an unknown shape, or a key that goes with another.
+    """
+    values = dict(values)
+    shape = values.pop("shape", "step")
+    found = look_up("shape of a learning rate's schedule", shape, SHAPES)
+    known = {f.name for f in fields(found)}
+    for key in values:
+        if key not in known:
+            raise PruningError(
+                f"schedule: {key!r} does not go with `shape: {shape}`. Take it out, or choose "
+                "another shape."
+            )
+    if "milestones" in values:
+        values["milestones"] = tuple(values["milestones"])
+    return found(**values)
+
+
+def _require_positive(learning_rate: float) -> None:
+    if not learning_rate > 0:
+        raise PruningError(f"The learning rate must be positive, it is {learning_rate}.")
+
+
+def _climbing(rate: Schedule, warmup: float, steps_per_epoch: Fraction) -> Schedule:
+    climb = float(Fraction(str(warmup)) * steps_per_epoch)
+    return (lambda step: rate(step) * min(1.0, step / climb)) if climb else rate
 
 
 def constant(value: float) -> Schedule:

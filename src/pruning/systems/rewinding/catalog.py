@@ -157,7 +157,7 @@ FIGURES: dict[str, Figure] = {
 def _last_drop(study: Study) -> dict[str, Any]:
     """The longest retrain time, in epochs, over which the learning rate never changes."""
     recipe = study.task["recipe"]
-    milestones = recipe["schedule"]["milestones"]
+    milestones = recipe["schedule"].get("milestones", ())
     last = recipe["epochs"] - max(milestones) if milestones else recipe["epochs"]
     return {"last_drop": {study.name: last}}
 
