@@ -93,6 +93,11 @@ THRESHOLD_RULES = {
     "grasp": "pruning.masks.threshold_rules:grasp",
 }
 
+METRICS = {
+    "accuracy": "pruning.training.metric:ACCURACY",
+    "bleu": "pruning.training.metric:BLEU",
+}
+
 SYSTEMS: dict[str, str] = {}  # those of this package are in pruning.systems
 
 # Each table: what it is called, also in an extension, and what it has entries of.
@@ -105,12 +110,17 @@ _NAMED_TABLES = (
     ("INITIALIZATIONS", "initialization", INITIALIZATIONS),
     ("OPTIMIZERS", "optimizer", OPTIMIZERS),
     ("THRESHOLD_RULES", "threshold rule", THRESHOLD_RULES),
+    ("METRICS", "metric", METRICS),
     ("SYSTEMS", "system", SYSTEMS),
 )
 TABLE_NAMES = {name: kind for name, kind, _ in _NAMED_TABLES}
 _TABLES = {kind: table for _, kind, table in _NAMED_TABLES}
 
 _EXTENDED: dict[str, dict[str, str]] = {}
+
+# Tells jobs which metrics are from outside, ``name=reference`` a line: they read a metric's name in
+# a table, where everything else from outside is a parameter that says whose code it is.
+_OUTSIDE_METRICS = "PRUNING_METRICS"
 
 
 def extend(paths: Iterable[str]) -> None:
@@ -130,6 +140,8 @@ def extend(paths: Iterable[str]) -> None:
     _EXTENDED.clear()
     _EXTENDED.update(named)
     os.environ[OUTSIDE] = "\n".join(named.get("system", {}).values())
+    metrics = named.get("metric", {}).items()
+    os.environ[_OUTSIDE_METRICS] = "\n".join(f"{name}={place}" for name, place in metrics)
     systems.cache_clear()
     for system in systems() if "system" in named else ():
         for kind, entries in system.entries.items():
@@ -151,7 +163,9 @@ def _built_in(kind: str) -> dict[str, str]:
 
 
 def _table(kind: str) -> dict[str, str]:
-    return {**_EXTENDED.get(kind, {}), **_built_in(kind)}
+    told = os.environ.get(_OUTSIDE_METRICS, "").splitlines() if kind == "metric" else []
+    outside = dict(line.split("=", 1) for line in told)
+    return {**_EXTENDED.get(kind, {}), **outside, **_built_in(kind)}
 
 
 def known(kind: str) -> list[str]:

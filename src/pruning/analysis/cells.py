@@ -10,6 +10,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
+from pruning.analysis.score import only, scored, signs
 from pruning.errors import PruningError
 
 COLUMNS = (
@@ -23,6 +24,7 @@ COLUMNS = (
     "compression_ratio",
     "retrain_time",
     "training_time",
+    "metric",
     "unit",
     "n",
     "median",
@@ -36,9 +38,6 @@ COLUMNS = (
     "dense_macs",
 )
 
-# metric: (factor, unit of a change)
-SCORES = {"accuracy": (100.0, "pp"), "bleu": (1.0, "BLEU")}
-
 SAFE_ZONE = (0.25, 0.9)  # of T: where rewinding is safe (Renda et al. 2020, "rewinding safe zone")
 
 
@@ -50,30 +49,27 @@ def cells(tidy: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         The columns :data:`COLUMNS`. ``median``, ``min`` and ``max`` are changes of the test score
-        against the *mean* of the study's dense networks, in percentage points of accuracy or in
-        BLEU (``unit``); ``validation`` is the median validation score in the metric's own unit;
-        ``n_macs`` counts the replicates with a cost, ``macs`` is its median. Rows of the dense
-        networks have method "dense", level 0 and an empty variant.
+        against the *mean* of the study's dense networks, in ``unit``: that of a change of the
+        study's score, ``metric``; ``validation`` is the median validation score in the metric's own
+        unit; ``n_macs`` counts the replicates with a cost, ``macs`` is its median. Rows of the
+        dense networks have method "dense", level 0 and an empty variant.
 
     Raises:
         PruningError: a study without dense networks, or with no score that is known.
     """
-    scored = tidy[tidy["metric"].isin(SCORES)]
-    if scored.empty:
-        raise PruningError(f"The tidy table has no metric of {', '.join(SCORES)}.")
-    tables = [_one_study(str(name), group) for name, group in scored.groupby("study", sort=False)]
+    rows = scored(tidy, split=None)
+    tables = [_one_study(str(name), group) for name, group in rows.groupby("study", sort=False)]
     return pd.concat(tables, ignore_index=True)[list(COLUMNS)]
 
 
-def _one_study(name: str, scored: pd.DataFrame) -> pd.DataFrame:
-    metric = scored["metric"].iloc[0]
-    factor, unit = SCORES[metric]
-    scored = scored[scored["metric"] == metric].assign(variant=scored["variant"].fillna(""))
-    test = scored[scored["split"] == "test"].copy()
+def _one_study(name: str, rows: pd.DataFrame) -> pd.DataFrame:
+    metric = only(rows["metric"])
+    rows = rows.assign(variant=rows["variant"].fillna(""))
+    test = rows[rows["split"] == "test"].copy()
     dense = test[test["method"] == "dense"]
     if dense.empty:
         raise PruningError(f"Study {name!r} has no dense networks to compare with.")
-    test["change"] = factor * (test["value"] - dense["value"].mean())
+    test["change"] = metric.factor * (test["value"] - dense["value"].mean())
     keys = ["variant", "method", "level", "retrain_time"]
     table = test.groupby(keys, dropna=False, sort=False).agg(
         network=("network", "first"),
@@ -89,15 +85,14 @@ def _one_study(name: str, scored: pd.DataFrame) -> pd.DataFrame:
         macs_min=("macs", "min"),
         macs_max=("macs", "max"),
     )
-    validation = scored[scored["split"] == "validation"]
+    validation = rows[rows["split"] == "validation"]
     medians = validation.groupby(keys, dropna=False)["value"].median()
     table["validation"] = medians.reindex(table.index)
-    # A change is a multiple of 1/images; beyond six places there is only rounding noise, which
-    # must not decide between cells that tie.
+    # Beyond six places there is only rounding noise, which must not decide between cells that tie.
     numbers = ["median", "min", "max", "validation"]
     table[numbers] = table[numbers].round(6) + 0.0
     table["dense_macs"] = dense["macs"].median()
-    table = table.reset_index().assign(study=name, unit=unit)
+    table = table.reset_index().assign(study=name, metric=metric.name, unit=metric.change_unit)
     table["compression_ratio"] = 1 / table["density"]
     return table.sort_values(["variant", "method", "level", "retrain_time"], kind="stable")
 
@@ -110,8 +105,8 @@ def pruned(table: pd.DataFrame) -> pd.DataFrame:
 def best_validated(table: pd.DataFrame) -> pd.DataFrame:
     """Per study, mode, method and level the retrain time that validates best.
 
-    That is the one with the highest median *validation* score; ties go to the shortest time. Test
-    data select nothing. Dense networks stay.
+    That is the one with the best median *validation* score, the highest or the lowest as the metric
+    has it; ties go to the shortest time. Test data select nothing. Dense networks stay.
 
     Raises:
         PruningError: a choice has to be made, and nothing was validated.
@@ -120,11 +115,12 @@ def best_validated(table: pd.DataFrame) -> pd.DataFrame:
     blind = table[table["validation"].isna()]
     if blind.duplicated(keys).any():
         raise PruningError(
-            f"Study {blind['study'].iloc[0]!r} has several retrain times but no validation images "
+            f"Study {blind['study'].iloc[0]!r} has several retrain times but no validation score "
             "to choose one by. Give it a `validation` fraction above 0."
         )
-    ranked = table.sort_values(
-        ["validation", "retrain_time"], ascending=[False, True], kind="stable"
+    gain = table["validation"] * signs(table["metric"])
+    ranked = table.assign(gain=gain).sort_values(
+        ["gain", "retrain_time"], ascending=[False, True], kind="stable"
     )
     best = ranked.drop_duplicates(keys).index
     return table.loc[table.index.isin(best)]

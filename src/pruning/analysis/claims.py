@@ -1,7 +1,8 @@
 """Claims of papers, tested cell by cell.
 
 A claim holds a *value* of every cell it is about, like the change under learning-rate rewinding
-minus that under fine-tuning, against limits. The distance to the nearer limit is the cell's
+minus that under fine-tuning, against limits. Layouts turn scores of which the lower is the better
+round, so that a larger value is always the better one. The distance to the nearer limit is the cell's
 *margin*: zero or more is satisfied. Claims are counted over all studies of a table together; a
 claim that there is nothing to test with says so.
 
@@ -16,6 +17,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from pruning.errors import PruningError
 
 COLUMNS = (
     "claim",
@@ -59,7 +62,7 @@ class Claim:
     second: str | None = None
     least: float = 0.0
     most: float = math.inf
-    unit: str = "pp"
+    unit: str = field(kw_only=True)
     tolerance: float | None = None
     descriptive: bool = False
 
@@ -84,7 +87,7 @@ class ClaimSet:
             by side, and the columns ``dataset`` and ``unit``.
         cell: columns of the layouts that say which cell a row is.
         tolerance: what chance may do to a margin, by unit.
-        tolerance_by_dataset: the same in percentage points, where that is less.
+        tolerance_by_dataset: the same by data set and unit, where that is less.
         reading: how to read the page; ``{tolerance}`` and ``{mostly}`` are filled in.
         columns: of the page's table, see :data:`pruning.analysis.claims_page.COLUMNS`.
         appendix: more of the page, in Markdown, from this and the evidence.
@@ -96,7 +99,7 @@ class ClaimSet:
     cell: tuple[str, ...]
     tolerance: Mapping[str, float]
     reading: str
-    tolerance_by_dataset: Mapping[str, float] = field(default_factory=dict)
+    tolerance_by_dataset: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     columns: tuple[str, ...] = ("claim", "statement", "satisfied", "worst margin", "verdict")
     appendix: Callable[["ClaimSet", Any], str] | None = None
 
@@ -180,11 +183,22 @@ class ClaimSet:
         }
 
     def _tolerance(self, claim: Claim) -> float:
-        return float(self.tolerance[claim.unit] if claim.tolerance is None else claim.tolerance)
+        if claim.tolerance is not None:
+            return float(claim.tolerance)
+        if claim.unit not in self.tolerance:
+            raise PruningError(
+                f"Claim {claim.name} is in {claim.unit}, in which its claim set has no tolerance: "
+                f"only in {', '.join(self.tolerance)}. Give one, 0 if limits are tolerances."
+            )
+        return float(self.tolerance[claim.unit])
 
     def _allowance(self, claim: Claim, table: pd.DataFrame) -> pd.Series:
         tolerance = self._tolerance(claim)
-        special = table["dataset"].map(dict(self.tolerance_by_dataset)).astype(float)
+        by_dataset = {
+            dataset: by_unit.get(claim.unit, tolerance)
+            for dataset, by_unit in self.tolerance_by_dataset.items()
+        }
+        special = table["dataset"].map(by_dataset).astype(float)
         general = special.fillna(tolerance).clip(upper=tolerance)
         return np.maximum(general, claim.noise(table))
 

@@ -112,9 +112,13 @@ def misses_of(claims: ClaimSet, evidence: Any, where: Callable[[Row], str]) -> l
     ]
 
 
-def _tolerances(table: pd.DataFrame, by_dataset: Mapping[str, float]) -> str:
+def _tolerances(table: pd.DataFrame, by_dataset: Mapping[str, Mapping[str, float]]) -> str:
     """Like "0.3 pp, 0.3 BLEU (imagenet: 0.2 pp)"."""
     granted = table.loc[table["tolerance"] > 0, ["tolerance", "unit"]].drop_duplicates()
     general = ", ".join(f"{tolerance:g} {unit}" for tolerance, unit in granted.to_numpy())
-    special = ", ".join(f"{name}: {value:g} pp" for name, value in by_dataset.items())
+    special = ", ".join(
+        f"{name}: {value:g} {unit}"
+        for name, by_unit in by_dataset.items()
+        for unit, value in by_unit.items()
+    )
     return f"{general} ({special})" if special else general

@@ -20,6 +20,9 @@ def gather(
         cells: (summary, CSV) of each cell.
         columns: of the table; empty where neither the summary nor the CSV has one.
 
+    Tables of several tasks have the same columns: what is called after a task's metric, like
+    ``test_accuracy``, is called ``test_score`` here, and ``metric`` says which score it is.
+
     Raises:
         PruningError: there are no cells, or a file is missing or damaged.
     """
@@ -36,8 +39,9 @@ def gather(
             "variant": told.get("variant", ""),
             "level": told.get("level", 0),
             "density": told.get("density", 1.0),
+            "metric": told["metric"],
         }
-        table = read_table(rows, ())
+        table = read_table(rows, ()).rename(columns=lambda name: _by_role(name, cell["metric"]))
         for column in columns:
             if column in cell:
                 table[column] = cell[column]
@@ -47,3 +51,10 @@ def gather(
     if not tables:
         raise PruningError(f"Study {study!r} has no cells to gather.")
     return pd.concat([table.astype(object) for table in tables], ignore_index=True)
+
+
+def _by_role(name: str, metric: str) -> str:
+    """A column that is called after the metric, by what it is of any task."""
+    if name == metric or name.endswith(f"_{metric}"):
+        return f"{name.removesuffix(metric)}score"
+    return name

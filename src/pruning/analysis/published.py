@@ -7,11 +7,12 @@ from pathlib import Path
 import pandas as pd
 
 from pruning.analysis.cells import COLUMNS
+from pruning.analysis.score import of_units
 from pruning.analysis.tidy import read_table
 from pruning.errors import PruningError, unknown
 
 FOLDER = Path("resources/published")
-DERIVED = ("study", "compression_ratio")  # not written: they follow from the rest
+DERIVED = ("study", "compression_ratio", "metric")  # not written: they follow from the rest
 LITERATURE = ("network", "dataset", "variant", "density", "change", "spread", "unit", "source")
 
 
@@ -41,6 +42,7 @@ def read_cells(name: str, folder: Path | str = FOLDER) -> pd.DataFrame:
     table["variant"] = table["variant"].astype(object).fillna("")
     table["study"] = f"{name}_" + table["network"]
     table["compression_ratio"] = 1 / table["density"]
+    table["metric"] = of_units(table["unit"])
     return table[list(COLUMNS)]
 
 

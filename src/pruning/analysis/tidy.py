@@ -42,9 +42,10 @@ def collect(study: str, folders: Iterable[Path | str]) -> pd.DataFrame:
     the share on a path from input to output (:mod:`pruning.models.paths`), ``collapsed_layers``
     counts layers that keep nothing. ``pruned_at`` is the epoch of the dense training whose weights
     were scored, where pruning is not at its end or after a retraining. ``training_time`` is T,
-    the epochs of the dense training. ``macs`` are the multiply-accumulates of one image with masked
+    the epochs of the dense training. ``macs`` are the multiply-accumulates of one example with masked
     weights skipped; ``training_steps`` and ``training_macs`` count everything spent to get there,
-    dense training included; ``seconds`` is this stage's own training time.
+    dense training included; ``seconds`` is this stage's own training time. Of the metrics, the one
+    that the task is judged by comes first, see :mod:`pruning.analysis.score`.
 
     Raises:
         PruningError: a summary is missing or damaged.
@@ -72,8 +73,10 @@ def collect(study: str, folders: Iterable[Path | str]) -> pd.DataFrame:
             "training_macs": summary["training_macs"],
             "seconds": read_json(folder / "timing.json")["seconds"],
         }
+        first = summary.get("metric")
         for split, scores in summary["scores"].items():
-            rows += [cell | {"split": split, "metric": m, "value": v} for m, v in scores.items()]
+            names = sorted(scores, key=lambda name: name != first)
+            rows += [cell | {"split": split, "metric": m, "value": scores[m]} for m in names]
     if not rows:
         raise PruningError(f"Study {study!r} has no trainings to collect.")
     return pd.DataFrame(rows, columns=list(COLUMNS))

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from pruning.figures import style
 from pruning.figures.context import Context
 from pruning.figures.style import Style
+from pruning.training.metric import Metric
 
 COLUMNS = (
     "source",
@@ -26,7 +27,7 @@ COLUMNS = (
 )
 
 
-COLLAPSED = 0.5  # of the dense accuracy: what is below sets no end of an axis
+COLLAPSED = 0.5  # of the dense score: what is worse sets no end of an axis
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,10 +82,11 @@ def limit(
     curves: Iterable[Curve],
     dense: pd.DataFrame,
     ylim: Sequence[float] | None,
+    metric: Metric,
 ) -> None:
     """The ends of the value axis: as asked for, or around main curves and dense networks.
 
-    Points at which training collapsed leave the frame: an axis down to them would show nothing
+    Points at which training collapsed leave the frame: an axis out to them would show nothing
     else.
     """
     if ylim is None:
@@ -92,14 +94,33 @@ def limit(
         main = [curve for curve in curves if curve.main] or curves
         tables = [dense, *(curve.shown for curve in main)]
         rows = pd.concat([table for table in tables if len(table)])
-        far = COLLAPSED * dense["mean"].max() if len(dense) else rows["mean"].min()
-        near = rows[rows["mean"] >= far]
-        spread = near["std"].fillna(0)
-        low = max(far, (near["mean"] - spread).min())
-        high = (near["mean"] + spread).max()
-        margin = 0.06 * max(high - low, 0.5)
-        ylim = (low - margin, high + margin)
+        # Without dense networks nothing tells what collapsed.
+        worst = metric.sign * (metric.sign * rows["mean"]).min()
+        far = collapse(dense["mean"], metric) if len(dense) else worst
+        ylim = around(not_beyond(rows, far, metric), metric, far)
     axes.set_ylim(*ylim)
+
+
+def collapse(scores: pd.Series, metric: Metric) -> float:
+    """The score beyond which training collapsed, beside the best of these."""
+    if metric.higher_is_better:
+        return COLLAPSED * scores.max()
+    return scores.min() / COLLAPSED
+
+
+def not_beyond(rows: pd.DataFrame, far: float, metric: Metric) -> pd.DataFrame:
+    """The rows whose ``mean`` is no worse than a score."""
+    return rows[metric.sign * (rows["mean"] - far) >= 0]
+
+
+def around(rows: pd.DataFrame, metric: Metric, far: float | None = None) -> tuple[float, float]:
+    """Ends of an axis around means and their spreads, but for spreads beyond a score."""
+    spread = rows["std"].fillna(0)
+    low, high = (rows["mean"] - spread).min(), (rows["mean"] + spread).max()
+    if far is not None:
+        low, high = (max(far, low), high) if metric.higher_is_better else (low, min(far, high))
+    margin = 0.06 * max(high - low, 0.5)
+    return low - margin, high + margin
 
 
 def dense_band(axes: Axes, dense: pd.DataFrame) -> None:
@@ -109,26 +130,35 @@ def dense_band(axes: Axes, dense: pd.DataFrame) -> None:
         style.dense_band(axes, row.mean - spread, row.mean + spread, row.mean)
 
 
-def mark_below(
+def mark_outside(
     panel: Axes,
     curve: Curve,
     at: pd.Series,
-    below: Counter[str],
+    outside: Counter[str],
+    metric: Metric,
     *,
     by: str = "density",
     hollow: bool = False,
 ) -> None:
-    """Mark the points of a curve that left the frame, above those that did at the same place.
+    """Mark the points of a curve that left the frame where it is worse, beside others that did.
 
-    ``below`` counts them by place, in two digits of the column ``by``, and is brought up to date.
+    ``outside`` counts them by place, in two digits of the column ``by``, and is brought up to date.
     """
     values = curve.rows.loc[at.index, "mean"]
-    out = at.index[values < panel.get_ylim()[0]]
+    out = at.index[is_outside(panel, values, metric)]
     if out.empty:
         return
     places = [f"{place:.2g}" for place in curve.rows.loc[out, by]]
-    style.arrowheads(panel, at[out], [below[p] for p in places], curve.look, hollow=hollow)
-    below.update(places)
+    rows = [outside[place] for place in places]
+    upper = not metric.higher_is_better
+    style.arrowheads(panel, at[out], rows, curve.look, hollow=hollow, upper=upper)
+    outside.update(places)
+
+
+def is_outside(panel: Axes, values: pd.Series, metric: Metric) -> pd.Series:
+    """Which scores are beyond the worse end of a panel."""
+    low, high = panel.get_ylim()
+    return values < low if metric.higher_is_better else values > high
 
 
 def counts(rows: pd.DataFrame, dense: pd.DataFrame | None = None) -> str:

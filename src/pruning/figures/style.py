@@ -2,7 +2,7 @@
 
 import io
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -222,24 +222,36 @@ def dense_band(axes: Axes, low: float, high: float, mean: float = 0) -> None:
 
 
 def arrowheads(
-    axes: Axes, x: Any, rows: Sequence[int], look: Style, *, hollow: bool = False
+    axes: Axes,
+    x: Any,
+    rows: Sequence[int],
+    look: Style,
+    *,
+    hollow: bool = False,
+    upper: bool = False,
 ) -> None:
-    """Small arrowheads at the lower edge, for points that are below it.
+    """Small arrowheads at the lower edge, for points that are below it, or at the ``upper`` one.
 
     Such points are far from all others: an axis that held them would hide the rest. Where several
-    curves have one, they stand in ``rows`` above each other.
+    curves have one, they stand in ``rows``, counted from the edge.
     """
-    shape = {"marker": "v", "markersize": 3.2, "linestyle": "none", "markeredgewidth": 0.6}
+    shape = {
+        "marker": "^" if upper else "v",
+        "markersize": 3.2,
+        "linestyle": "none",
+        "markeredgewidth": 0.6,
+    }
+    away = [0.025 + 0.05 * row for row in rows]  # from the edge, in parts of the axis
     axes.plot(
         x,
-        [0.025 + 0.05 * row for row in rows],
+        [1 - distance for distance in away] if upper else away,
         transform=axes.get_xaxis_transform(),
         color=color(look),
         markerfacecolor="white" if hollow else color(look),
         zorder=4,
         **shape,
     )
-    axes.plot([], [], color="0.35", label="Below the axis", **shape)
+    axes.plot([], [], color="0.35", label="Above the axis" if upper else "Below the axis", **shape)
 
 
 def curve(
@@ -357,6 +369,13 @@ def panels(count: int) -> tuple[Figure, list[Axes]]:
     for spare in flat[count:]:
         spare.remove()
     return figure, flat[:count]
+
+
+def first_of_rows(axes: Sequence[Axes], shown: Sequence[Any]) -> Iterator[tuple[Axes, Any]]:
+    """Panels to label, with what they show: the left one of each row, and where that changes."""
+    for place, (panel, what) in enumerate(zip(axes, shown, strict=True)):
+        if place % COLUMNS == 0 or what != shown[place - 1]:
+            yield panel, what
 
 
 def save(figure: Figure, pdf: Path | str, png: Path | str) -> None:

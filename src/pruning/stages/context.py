@@ -41,6 +41,7 @@ class StageContext:
             "network": self.task["network"]["name"],
             "data": task.record(),
             "seed": self.seed,
+            "metric": task.metric.name,
             "training_time": task.recipe.epochs,
         }
 

@@ -16,8 +16,9 @@ from pruning.data.validation import Validation
 from pruning.models.build import build
 from pruning.models.config import NetworkConfig
 from pruning.seeds import generator
+from pruning.training.metric import ACCURACY, Metric
 from pruning.training.recipe import Recipe
-from pruning.training.task import Metric, Task
+from pruning.training.task import Task
 
 BATCH = 1000  # images at a time in evaluation
 IMAGES_PER_CLASS = 10  # to score on: Frankle et al. (2021), section 3
@@ -69,7 +70,7 @@ class Classification(ImageBatches, Task):
     exempt: tuple[str, ...] = ()
     name: str = "task"
 
-    metric: ClassVar[Metric] = Metric("accuracy", "fraction", higher_is_better=True)
+    metric: ClassVar[Metric] = ACCURACY
 
     @property
     def device(self) -> torch.device:

@@ -2,7 +2,6 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Protocol
 
@@ -11,23 +10,9 @@ from torch import Tensor, nn
 
 from pruning.models.build import prunable_names
 from pruning.seeds import derive
+from pruning.training.metric import Metric
 from pruning.training.recipe import Recipe, Timeline
 from pruning.training.state import State, capture
-
-
-@dataclass(frozen=True)
-class Metric:
-    """The score that networks of a task are compared by.
-
-    Attributes:
-        name: its key in what :meth:`Task.evaluate` gives.
-        unit: "fraction", "BLEU", ...
-        higher_is_better: whether the larger of two scores is the better one.
-    """
-
-    name: str
-    unit: str
-    higher_is_better: bool
 
 
 class Batches(Protocol):
@@ -44,7 +29,7 @@ class Task(Protocol):
         recipe: how to train.
         exempt: layer names that are never pruned.
         name: how errors and log lines call it.
-        metric: the score that decides.
+        metric: the score that decides, one of :data:`pruning.registry.METRICS`.
     """
 
     recipe: Recipe

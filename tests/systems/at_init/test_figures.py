@@ -620,11 +620,12 @@ def test_channels_of_a_whole_study(channels):
 def test_the_faults_of_a_reproduction(study, layers):
     tables = {"at_init_layers": layers}
     drawn = at_init_errors.reproduction_errors(study, context(tables=tables))
-    first, *others = (panel.title for panel in at_init_errors.PANELS)
+    names = [panel.title.format(score="accuracy") for panel in at_init_errors.PANELS]
+    first, *others = names
     shown = [axes.get_title(loc="left") for axes in drawn.figure.axes]
     assert shown == [f"A study (n=3)\n{first}", *others]
     panels = dict(list(drawn.table.groupby("panel")))
-    scales, inverted, grasp, removed, synflow = (panels[p.title] for p in at_init_errors.PANELS)
+    scales, inverted, grasp, removed, synflow = (panels[name] for name in names)
     kept = scales.set_index(["method", "variant", "density"])["mean"]
     assert kept["snip_with_norm_scales", "unmodified", 0.1] == pytest.approx(99)
     assert kept["snip_with_norm_scales", "inverted", 0.1] == pytest.approx(0.2)

@@ -51,6 +51,7 @@ def cell(study, seed, method, level, variant="unmodified"):
         "variant": variant if level else np.nan,
         "level": level,
         "density": densities[level - 1] if level else 1.0,
+        "metric": "accuracy",
     }
 
 
@@ -120,16 +121,16 @@ def curve_row(study, seed, level, kind, epoch):
     lost = {"dense": 0, "gsm": 0.001, "gsm_ticket": 0.0025, "magnitude_ticket": 0.015}[method]
     top = 0.992 - lost * max(level, 1) - (0.01 if reselect is False else 0)
     shake = 0.002 * noise(study, seed, level, kind, epoch) / epoch**0.3
-    row["test_accuracy"] = learning(top, epoch) + shake
+    row["test_score"] = learning(top, epoch) + shake
     if method == "magnitude_ticket" and level == 2:
-        row["test_accuracy"] = 0.1135
+        row["test_score"] = 0.1135
     if method != "gsm":
         return row
     density = row["density"]
     gone = {0.9: 0.1, 0.98: 0.5, 0.99: 1.0}[momentum] * epoch / EPOCHS
     for threshold, slower in ((0.001, 9), (0.0001, 5)):
         row[f"share_below_{threshold}"] = (1 - density) * (1 - np.exp(-slower * gone**2))
-    row["zeroed_test_accuracy"] = 0.1 + (row["test_accuracy"] - 0.1) * (1 - np.exp(-12 * gone))
+    row["zeroed_test_score"] = 0.1 + (row["test_score"] - 0.1) * (1 - np.exp(-12 * gone))
     return row
 
 
@@ -161,7 +162,7 @@ def sensitivity_rows(studies=tuple(NETWORKS), seeds=3):
                     lost += 0.01 * abs(noise(study, seed, layer, density))
                     yield cell(study, seed, "dense", 0) | {
                         "layer": f"{layer}.weight", "position": position,
-                        "layer_density": density, "accuracy": 0.99 - lost,
+                        "layer_density": density, "score": 0.99 - lost,
                     }  # fmt: skip
 
 
@@ -307,7 +308,7 @@ def test_compression_ratios_for_people(value, text):
 def test_tables_have_their_columns():
     assert columns("gsm") == tidy.COLUMNS
     assert columns("gsm_curves") == gsm_tables.CURVES
-    assert columns("gsm_sensitivity")[-4:] == ("layer", "position", "layer_density", "accuracy")
+    assert columns("gsm_sensitivity")[-4:] == ("layer", "position", "layer_density", "score")
     assert columns("gsm_magnitudes")[-2:] == ("smallest_kept", "largest_dropped")
     assert columns("gsm_layers") == mask_tables.LAYERS
     assert columns("gsm_channels") == mask_tables.CHANNELS
@@ -433,7 +434,7 @@ def test_momentum_of_the_highest_level_that_has_several(curves):
     left, right = drawn.figure.axes[2:]
     assert list(lines(left)) == list(lines(right)) == ["β = 0.9", "β = 0.98", "β = 0.99"]
     for axes, solid, dashed in (
-        (left, "zeroed_test_accuracy", "test_accuracy"),
+        (left, "zeroed_test_score", "test_score"),
         (right, "share_below_0.001", "share_below_0.0001"),
     ):
         for momentum in (0.9, 0.98, 0.99):
@@ -461,7 +462,7 @@ def test_momentum_of_the_highest_level_that_has_several(curves):
 def test_unmodified_goes_before_other_variants_of_its_momentum(curves):
     mine = only(curves, study="lenet")
     twin = only(mine, method="gsm", variant="unmodified").assign(variant="adjusted")
-    twin = twin.assign(test_accuracy=0.5)
+    twin = twin.assign(test_score=0.5)
     drawn = gsm_curves.momentum(pd.concat([twin, mine], ignore_index=True), context())
     assert set(only(drawn.table, momentum=0.99)["variant"]) == {"unmodified"}
 
@@ -481,7 +482,7 @@ def test_reselection_beside_a_frozen_selection(curves):
     rows = rows[rows["epoch"] == 30]
     shown = only(drawn.table, study="lenet", reselect=False, epoch=30)
     shown = only(shown, quantity="zeroed_test_accuracy").iloc[0]
-    wanted = percent(rows, "zeroed_test_accuracy")
+    wanted = percent(rows, "zeroed_test_score")
     assert (shown["mean"], shown["std"]) == pytest.approx(wanted, abs=1e-5)
     line = found["Frozen after the first step"]
     assert line.get_ydata()[list(line.get_xdata()).index(30)] == shown["mean"]
@@ -509,7 +510,7 @@ def test_tickets_beside_the_dense_training(curves):
     assert list(found) == ["Dense", "GSM ticket", "Magnitude ticket"]
     assert found["Dense"].get_linewidth() < found["GSM ticket"].get_linewidth()
     rows = only(curves, study="lenet", level=1, method="magnitude_ticket")
-    wanted = 100 * rows.groupby("epoch")["test_accuracy"].mean()
+    wanted = 100 * rows.groupby("epoch")["test_score"].mean()
     assert np.allclose(found["Magnitude ticket"].get_ydata(), wanted, atol=1e-5)
     assert 90 < first.get_ylim()[0] < wanted.iloc[-1]
     assert second.get_ylim()[0] > 90  # though one collapsed
@@ -544,7 +545,7 @@ def test_layers_beside_what_pruning_them_alone_does(layers, sensitivity):
     assert [c.has_yerr for c in left.containers] == [True, True]
     assert list(lines(right)) == [f"One layer at {d} %" for d in (1, 5, 20, 50)]
     rows = only(sensitivity, study="lenet", layer="conv1.weight", layer_density=0.01)
-    wanted = percent(rows, "accuracy")[0]
+    wanted = percent(rows, "score")[0]
     assert lines(right)["One layer at 1 %"].get_ydata()[0] == pytest.approx(wanted, abs=1e-5)
     for axes in (left, right):
         assert [t.get_text() for t in axes.get_xticklabels()] == ["conv1", "conv2", "fc1", "fc2"]
@@ -569,7 +570,7 @@ def test_rank_correlation_of_density_and_loss(sensitivity):
     alone = [
         cell("lenet", 0, "dense", 0) | {
             "layer": layer, "position": place, "layer_density": density,
-            "accuracy": 0.9 - loss if density == 0.01 else 0.9 + loss,
+            "score": 0.9 - loss if density == 0.01 else 0.9 + loss,
         }
         for density in (0.01, 0.5)
         for place, (layer, loss) in enumerate(lost.items())

@@ -15,7 +15,8 @@ from pruning.training.state import State
 
 def summary(level, validation, test=0.5):
     scores = {"validation": {"accuracy": validation}, "test": {"accuracy": test}}
-    return {"level": level, "density": 0.8**level, "seed": 3, "scores": scores}
+    return {"level": level, "density": 0.8**level, "seed": 3,
+            "metric": "accuracy", "scores": scores}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -34,7 +35,7 @@ def test_test_accuracy_decides_nothing():
 
 
 def test_without_validation_images_it_says_so():
-    with pytest.raises(PruningError, match="no validation images"):
+    with pytest.raises(PruningError, match="no validation data"):
         judge(summary(0, float("nan")), summary(1, 0.9))
 
 

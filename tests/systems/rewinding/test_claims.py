@@ -220,6 +220,7 @@ def cell(method, median, time=100, level=5, variant="iterative", **more):
         "retrain_time": time,
         "training_time": 100.0,
         "unit": "pp",
+        "metric": "bleu" if more.get("unit") == "BLEU" else "accuracy",
         "n": 3,
         "median": median,
         "validation": 0.5,

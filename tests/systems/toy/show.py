@@ -32,7 +32,11 @@ def _beside_dense(table):
 
 
 CLAIMS = ClaimSet(
-    claims=(Claim("1a", "A random ticket trains.", "tickets", "ticket", "dense", least=-95.0),),
+    claims=(
+        Claim(
+            "1a", "A random ticket trains.", "tickets", "ticket", "dense", least=-95.0, unit="pp"
+        ),
+    ),
     evidence=lambda tidy, resources=None: _accuracies(tidy),
     layouts={"tickets": _beside_dense},
     cell=("study", "dataset", "level", "density"),

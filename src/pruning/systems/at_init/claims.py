@@ -17,6 +17,7 @@ import pandas as pd
 
 from pruning.analysis import claims
 from pruning.analysis.claims import ERROR, ERRORS
+from pruning.training.metric import ACCURACY
 
 NAMES = {
     "magnitude": "magnitude pruning",
@@ -66,7 +67,7 @@ READING = (
 
 @dataclass(frozen=True)
 class Claim(claims.Claim):
-    """One claim, and which cells it is about.
+    """One claim, and which cells it is about; of accuracy unless it says another unit.
 
     Attributes:
         method: whose cells, where a layout has rows of several methods.
@@ -76,6 +77,7 @@ class Claim(claims.Claim):
         denies: whether it denies a difference, so that a study's own noise is granted.
     """
 
+    unit: str = ACCURACY.change_unit
     method: str | None = None
     high_sparsity: bool = False
     sparsest: bool = False

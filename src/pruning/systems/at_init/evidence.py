@@ -14,6 +14,7 @@ import pandas as pd
 
 from pruning.analysis.claims import ERROR, ERRORS, ClaimSet
 from pruning.analysis.claims_page import misses_of, table_of
+from pruning.analysis.score import signs, units
 from pruning.systems.at_init.claims import (
     BASELINES,
     CLAIMS,
@@ -25,6 +26,7 @@ from pruning.systems.at_init.claims import (
     TOLERANCE,
 )
 from pruning.systems.at_init.tables import VARIANTS, cells, pruned
+from pruning.training.metric import find
 
 COMPARED = (*METHODS, "random", "grasp_abs", *BASELINES)
 FEWEST_TIMES = 3  # over two, a rank correlation is 1 or -1 whatever happens
@@ -41,13 +43,18 @@ def evidence(tidy: pd.DataFrame, resources: Path | str | None = None) -> pd.Data
 
     Returns:
         :func:`pruning.systems.at_init.tables.cells` without the dense networks, with ``error``, the
-        standard error of the mean, missing where there is one replicate, and ``unit``.
+        standard error of the mean, missing where there is one replicate, and ``unit``, that of a
+        change. A ``mean`` of which the lower is the better has its sign turned round.
 
     Raises:
         PruningError: nothing was pruned at initialization.
     """
     table = pruned(cells(tidy))
-    return table.assign(error=table["std"] / np.sqrt(table["n"]), unit="pp")
+    return table.assign(
+        mean=table["mean"] * signs(table["metric"]),
+        error=table["std"] / np.sqrt(table["n"]),
+        unit=units(table["metric"]),
+    )
 
 
 # ----- the evidence, laid out: one row per cell, what is compared side by side
@@ -61,7 +68,7 @@ def _side_by_side(
     means = first["mean"].unstack(label).reindex(columns=list(values))
     errors = first["error"].unstack(label).reindex(columns=list(values)).add_suffix(ERROR)
     shared = table.drop_duplicates(list(keys)).set_index(list(keys))
-    shared = shared[["dataset", "unit", "density"]]
+    shared = shared[["dataset", "metric", "unit", "density"]]
     return means.join(errors).join(shared).reset_index()
 
 
@@ -99,7 +106,7 @@ def _pruned_later(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def _over_epochs(cells: pd.DataFrame) -> pd.DataFrame:
-    """How accuracy goes with the epoch that a method prunes at: a row per method and density."""
+    """How the score goes with the epoch that a method prunes at: a row per method and density."""
     cells = cells[(cells["variant"] == "unmodified") & cells["method"].isin(METHODS)]
     keys = ["study", "network", "dataset", "level", "method", "density"]
     rows = [(*key, RANK, _rank_correlation(group)) for key, group in cells.groupby(keys)]
@@ -107,7 +114,7 @@ def _over_epochs(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def _rank_correlation(cells: pd.DataFrame) -> float:
-    # Where every epoch gives the same accuracy there is no order to speak of.
+    # Where every epoch gives the same score there is no order to speak of.
     if cells["pruned_at"].nunique() < FEWEST_TIMES or cells["mean"].nunique() < 2:
         return math.nan
     return cells["pruned_at"].corr(cells["mean"], method="spearman")
@@ -133,7 +140,7 @@ def _appendix(claims: ClaimSet, cells: pd.DataFrame) -> str:
         "",
         "At initialization; *clearly* where the lead is more than the noise.",
         "",
-        *table_of(("study", "sparsity", "best", "accuracy", "lead"), _leaders(cells)),
+        *table_of(("study", "sparsity", "best", _score_name(cells), "lead"), _leaders(cells)),
     ]
     return "\n".join(lines) + "\n"
 
@@ -152,10 +159,17 @@ def _leaders(cells: pd.DataFrame) -> list[tuple[str, ...]]:
         lead = row[best] - row[second]
         noise = ERRORS * np.hypot(*(row[f"{method}{ERROR}"] for method in (best, second)))
         clearly = ", clearly" if lead > noise else ""  # with one replicate nothing is clear
-        told = f"{lead:+.2f} pp over {NAMES[second]}{clearly}"
-        accuracy = f"{row[best]:.2f} %"
-        rows.append((row["study"], _sparsity(row["density"]), NAMES[best], accuracy, told))
+        metric = find(row["metric"])
+        told = f"{lead:+.2f} {metric.change_unit} over {NAMES[second]}{clearly}"
+        score = f"{metric.sign * row[best]:.2f} {metric.shown_unit}"
+        rows.append((row["study"], _sparsity(row["density"]), NAMES[best], score, told))
     return rows or [("-",) * 5]
+
+
+def _score_name(cells: pd.DataFrame) -> str:
+    """What all studies are judged by, if it is the same."""
+    names = cells["metric"].unique()
+    return find(names[0]).title if len(names) == 1 else "score"
 
 
 def _sparsity(density: float) -> str:

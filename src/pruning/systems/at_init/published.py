@@ -10,6 +10,7 @@ import pandas as pd
 
 from pruning.analysis.tidy import COLUMNS
 from pruning.systems.at_init.tables import read_published
+from pruning.training.metric import ACCURACY
 
 SOURCE = "comp6258"
 EPOCHS = 80.0
@@ -35,7 +36,7 @@ def tidy_table(source: Path | str) -> pd.DataFrame:
         retrain_time=pruned.map({True: EPOCHS}),
         training_time=EPOCHS,
         split="test",
-        metric="accuracy",
-        value=(table["accuracy"] / 100).round(6),
+        metric=ACCURACY.name,
+        value=(table["accuracy"] / ACCURACY.factor).round(6),
     )
     return table.reindex(columns=list(COLUMNS))

@@ -14,6 +14,7 @@ import pandas as pd
 from pruning.analysis import replicates
 from pruning.analysis.published import FOLDER, Accuracies
 from pruning.analysis.replicates import KEYS, pruned, summed_up
+from pruning.analysis.score import scored, shown
 from pruning.errors import PruningError
 from pruning.systems.at_init import rules as at_init_rules
 
@@ -33,26 +34,27 @@ PUBLISHED = (
     "note",
 )
 ACCURACIES = Accuracies("at_init", PUBLISHED)
-_NETWORK = ("network", "dataset", "training_time")
+_NETWORK = ("network", "dataset", "training_time", "metric")
 _BINS = 100  # of width 0.01; one more holds the channels that lost everything
 
 
 def cells(tidy: pd.DataFrame) -> pd.DataFrame:
-    """Test accuracy of networks pruned at initialization, a row per cell; dense ones among them.
+    """Test score of networks pruned at initialization, a row per cell; dense ones among them.
 
     Args:
         tidy: tidy table of one or more studies; rows of other families are left out.
 
     Returns:
-        :data:`KEYS`, ``network``, ``dataset``, ``training_time``; ``mean``, ``std`` and ``n`` of
-        the accuracy in percent (``std`` missing where n is 1); ``removed``, the mean share of the
+        :data:`KEYS`, ``network``, ``dataset``, ``training_time``; ``metric``, the study's score, and
+        ``mean``, ``std`` and ``n`` of it as it is shown (``std`` missing where n is 1); ``removed``, the mean share of the
         prunable weights that is really gone. Dense networks are method "dense", variant "".
 
     Raises:
         PruningError: nothing was pruned at initialization.
     """
     rows = _scored(tidy)
-    rows = rows.assign(value=100 * rows["value"], removed=100 * (1 - rows["mask_density"]))
+    values = shown(rows["value"], rows["metric"])
+    rows = rows.assign(value=values, removed=100 * (1 - rows["mask_density"]))
     keys = [*KEYS, *_NETWORK]
     removed = rows.groupby(keys, dropna=False, sort=False)["removed"].mean()
     table = summed_up(rows, "value", keys)
@@ -170,8 +172,8 @@ def published_for(
 
 
 def _scored(tidy: pd.DataFrame) -> pd.DataFrame:
-    """Test accuracies of dense networks and of those pruned at initialization or like them."""
-    rows = tidy[(tidy["metric"] == "accuracy") & (tidy["split"] == "test")]
+    """Test scores of dense networks and of those pruned at initialization or like them."""
+    rows = scored(tidy)
     ours = rows["variant"].isin(VARIANTS) & rows["pruned_at"].notna()
     if not ours.any():
         raise PruningError(f"{_studies(tidy)}: no networks were pruned at initialization.")

@@ -17,6 +17,7 @@ import pandas as pd
 from pruning.analysis import claims
 from pruning.analysis.claims import ERROR, ERRORS
 from pruning.systems.gsm.published import same_density
+from pruning.training.metric import ACCURACY
 
 LOSSLESS = 0.1  # pp; full schedules are expected to lose less by zeroing
 AS_PUBLISHED = 0.2  # pp; how far a change by pruning may be below the published one
@@ -55,13 +56,14 @@ READING = (
 
 @dataclass(frozen=True)
 class Claim(claims.Claim):
-    """One claim, and which cells it is about.
+    """One claim, and which cells it is about; of accuracy unless it says another unit.
 
     Attributes:
         network, dataset, density: the only cells it is about; None for all.
         denies: whether it denies a difference, so that a study's own noise is granted.
     """
 
+    unit: str = ACCURACY.change_unit
     network: str | None = None
     dataset: str | None = None
     density: float | None = None

@@ -1,7 +1,7 @@
 """What the claims of Ding et al. (2019) are tested on: replicates, and published numbers.
 
 GSM starts from the dense network of its replicate, and the tickets of a replicate share their
-initial weights. Accuracies are therefore compared within replicates, and differences summed up.
+initial weights. Scores are therefore compared within replicates, and differences summed up.
 """
 
 import math
@@ -15,19 +15,22 @@ import pandas as pd
 
 from pruning.analysis.claims import ERROR, ClaimSet
 from pruning.analysis.claims_page import misses_of, table_of
+from pruning.analysis.score import signs, units
 from pruning.errors import PruningError
 from pruning.systems.gsm import published as gsm
 from pruning.systems.gsm.claims import CLAIMS, READING, TOLERANCE
+from pruning.systems.gsm.tables import AFTER, BEFORE, around_zeroing
+from pruning.training.metric import ACCURACY, find
 
-# What of a replicate is looked at, by name: method, variant and metric in the table `gsm`.
+# What of a replicate is looked at, by name: method, variant and moment in the table `gsm`.
 SCORES = {
-    "base": ("dense", "", "accuracy"),
-    "gsm": ("gsm", "unmodified", "accuracy"),
-    "gsm_before_zeroing": ("gsm", "unmodified", "accuracy_before_zeroing"),
-    "frozen": ("gsm", "frozen", "accuracy"),
-    "direct": ("magnitude_without_retraining", "unmodified", "accuracy"),
-    "gsm_ticket": ("gsm_ticket", "unmodified", "accuracy"),
-    "magnitude_ticket": ("magnitude_ticket", "unmodified", "accuracy"),
+    "base": ("dense", "", AFTER),
+    "gsm": ("gsm", "unmodified", AFTER),
+    "gsm_before_zeroing": ("gsm", "unmodified", BEFORE),
+    "frozen": ("gsm", "frozen", AFTER),
+    "direct": ("magnitude_without_retraining", "unmodified", AFTER),
+    "gsm_ticket": ("gsm_ticket", "unmodified", AFTER),
+    "magnitude_ticket": ("magnitude_ticket", "unmodified", AFTER),
 }
 
 # What claims are about: the first of these minus the second.
@@ -48,8 +51,8 @@ class Evidence:
     """What claims are tested on, and what the page shows beside it.
 
     Attributes:
-        replicates: a row per study, level and seed: ``density`` and the columns :data:`SCORES`,
-            test accuracies in percent, missing where there are none.
+        replicates: a row per study, level and seed: ``density``, ``metric`` and the columns
+            :data:`SCORES`, test scores as they are shown, missing where there are none.
         published: see :func:`pruning.systems.gsm.published.published`.
     """
 
@@ -72,22 +75,23 @@ def evidence(tidy: pd.DataFrame, resources: Path | str) -> Evidence:
 
 
 def _replicates(tidy: pd.DataFrame) -> pd.DataFrame:
-    """Accuracies of each replicate at each level side by side, in percent."""
-    rows = tidy[tidy["split"] == "test"]
-    keys = zip(rows["method"], rows["variant"].fillna(""), rows["metric"], strict=True)
+    """Scores of each replicate at each level side by side, as they are shown."""
+    rows = around_zeroing(tidy)
+    keys = zip(rows["method"], rows["variant"].fillna(""), rows["zeroing"], strict=True)
     names = {key: name for name, key in SCORES.items()}
-    rows = rows.assign(score=[names.get(key) for key in keys], value=100 * rows["value"])
+    rows = rows.assign(score=[names.get(key) for key in keys])
     rows = rows[rows["score"].notna()]
     pruned = rows[rows["score"] != "base"]
     if pruned.empty:
         raise PruningError(
-            "The table of GSM holds no test accuracy of a network that was pruned by GSM, nor of "
+            "The table of GSM holds no test score of a network that was pruned by GSM, nor of "
             "tickets. Give the table `gsm` of a study with a `gsm` section."
         )
     keys = [*CELL, "seed"]
     table = pruned.pivot_table(index=keys, columns="score", values="value", aggfunc="first")
     table = table.reindex(columns=[name for name in SCORES if name != "base"])
-    table["density"] = pruned.groupby(list(CELL))["density"].first()
+    shared = pruned.groupby(list(CELL))[["density", "metric"]].first()
+    table = table.join(shared)
     base = rows[rows["score"] == "base"].drop_duplicates(["study", "seed"])
     base = base.set_index(["study", "seed"])["value"].rename("base")
     return table.reset_index().join(base, on=["study", "seed"])
@@ -100,11 +104,13 @@ def differences(evidence: Evidence) -> pd.DataFrame:
         :data:`CELL`, ``density``, ``unit``, and for each of :data:`DIFFERENCES` and for ``growth``
         (of the tickets' difference, from the next larger density that has one) the mean over
         replicates and, in a column with :data:`pruning.analysis.claims.ERROR` appended, its
-        standard error, missing where there is one replicate. In percentage points.
+        standard error, missing where there is one replicate. In ``unit``, that of a change of the
+        study's score, and positive where the first score is the better one.
     """
-    table = evidence.replicates.assign(unit="pp")
+    table = evidence.replicates
+    table = table.assign(unit=units(table["metric"]))
     for name, (first, second) in DIFFERENCES.items():
-        table[name] = table[first] - table[second]
+        table[name] = signs(table["metric"]) * (table[first] - table[second])
     tickets = table.dropna(subset="tickets").sort_values("level")
     table["growth"] = tickets.groupby(["study", "seed"])["tickets"].diff()
     names = [*DIFFERENCES, "growth"]
@@ -118,13 +124,13 @@ def differences(evidence: Evidence) -> pd.DataFrame:
 
 
 def _appendix(claims: ClaimSet, evidence: Evidence) -> str:
-    """Which cells speak against claims, and the paper's accuracies beside a study's own."""
+    """Which cells speak against claims, and the paper's scores beside a study's own."""
     lines = [
         *misses_of(claims, evidence, lambda row: _ratio(row["density"])),
         "",
         "## Published beside ours",
         "",
-        "Test accuracies in percent; ours as mean ± standard deviation over replicates, whose "
+        f"{_told(evidence)}; ours as mean ± standard deviation over replicates, whose "
         "number is in the last column. Density is the share of the kernels that is kept, the "
         "weights of convolution and linear layers; biases and normalization parameters are neither "
         "pruned nor counted. Compression ratio is one over it; what the paper calls 6.6x is 15 %. "
@@ -171,6 +177,15 @@ _TICKET_COLUMNS = (
 )
 
 
+def _told(evidence: Evidence) -> str:
+    """What the numbers are, like "Test accuracies in percent"."""
+    names = evidence.replicates["metric"].unique()
+    if set(names) <= {ACCURACY.name}:
+        return "Test accuracies in percent"
+    told = "; ".join(find(name).axis for name in names)
+    return f"{told}; published accuracies in percent"
+
+
 def _networks(evidence: Evidence) -> list[tuple[str, ...]]:
     """A line per study and density with a network that GSM pruned."""
     rows = []
@@ -213,7 +228,12 @@ def _by_cell(evidence: Evidence, scores: list[str]) -> list[tuple[Mapping[str, A
 
 
 def _counterparts(published: pd.DataFrame, cell: Mapping[str, Any]) -> dict[str, float]:
-    """Published accuracies of a cell's network by method, of its density and of dense ones."""
+    """Published accuracies of a cell's network by method, of its density and of dense ones.
+
+    None beside other scores.
+    """
+    if cell["metric"] != ACCURACY.name:
+        return {}
     rows = published[published["network"] == cell["network"]]
     rows = rows[rows["dataset"] == cell["dataset"]]
     rows = rows[(rows["method"] == "dense") | gsm.same_density(rows["density"], cell["density"])]

@@ -33,7 +33,7 @@ def keep_largest(weights: Mapping[str, Tensor], density: float) -> masking.Masks
 class Zeroing(Callback):
     """What is written down at the end of every epoch of a training by GSM.
 
-    Accuracy and loss if the network were zeroed now, as ``zeroed_test_accuracy`` and so on, and the
+    The task's scores if the network were zeroed now, as ``zeroed_test_accuracy`` and so on, and the
     share of its prunable weights below each of :data:`SMALL`.
 
     Args:
@@ -93,7 +93,7 @@ def histogram(weights: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> lis
 
 
 def sensitivity(task: Task, state: State, densities: Sequence[float]) -> list[dict[str, Any]]:
-    """Test accuracy when one layer alone is pruned by magnitude (the paper's figure 2).
+    """Test score when one layer alone is pruned by magnitude (the paper's figure 2).
 
     Args:
         task: data and network.
@@ -102,7 +102,7 @@ def sensitivity(task: Task, state: State, densities: Sequence[float]) -> list[di
 
     Returns:
         A row per layer and density: ``layer``, its ``position`` from the input, ``layer_density``
-        and ``accuracy``, a fraction.
+        and the score, under the name of the task's metric and in its own unit.
 
     Raises:
         PruningError: a density that keeps none of a layer's weights.
@@ -114,7 +114,7 @@ def sensitivity(task: Task, state: State, densities: Sequence[float]) -> list[di
             load_into(module, state.masked(masking.select(magnitude, density)))
             scores = evaluate_split(module, task, "test")
             place = {"layer": name, "position": position, "layer_density": density}
-            rows.append(place | {"accuracy": scores["accuracy"]})
+            rows.append(place | {task.metric.name: scores[task.metric.name]})
     return rows
 
 

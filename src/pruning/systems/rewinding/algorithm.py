@@ -1,8 +1,8 @@
 """Algorithm 1 of Renda et al. (2020): when a network still matches the dense one.
 
 Train to completion; then prune 20 % of the weights with the smallest magnitude, rewind the learning
-rate and retrain for the original training time, and repeat while the accuracy holds. Validation
-accuracy decides, so that the test accuracy of what comes out is of images nothing was chosen by.
+rate and retrain for the original training time, and repeat while the score holds. The validation
+score decides, so that the test score of what comes out is of examples nothing was chosen by.
 """
 
 import math
@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from pruning.errors import PruningError
+from pruning.training.metric import find
 
 NO_VALIDATION = (
-    "Algorithm 1 stops by validation accuracy, and this study has no validation images. Give it a "
+    "Algorithm 1 stops by the validation score, and this study has no validation data. Give it a "
     "`validation` fraction above 0."
 )
 
@@ -24,17 +25,19 @@ def judge(dense: Mapping[str, Any], retrained: Mapping[str, Any]) -> dict[str, A
         dense, retrained: summaries of the two trainings.
 
     Returns:
-        Level, density, the accuracies in percent, and ``change``: of validation accuracy, in
-        percentage points.
+        Level, density, the scores as they are shown, and ``change``: how much better the validation
+        score became, in the unit of its changes (percentage points of accuracy, BLEU, ...).
 
     Raises:
-        PruningError: there are no validation images.
+        PruningError: there is no validation score.
     """
+    score = find(dense["metric"])
     row: dict[str, Any] = {"level": retrained["level"], "density": retrained["density"]}
     for split in ("validation", "test"):
         for name, summary in (("dense", dense), ("pruned", retrained)):
-            row[f"{name}_{split}"] = round(100 * summary["scores"][split]["accuracy"], 6)
-    row["change"] = round(row["pruned_validation"] - row["dense_validation"], 6)
+            row[f"{name}_{split}"] = round(score.factor * summary["scores"][split][score.name], 6)
+    change = row["pruned_validation"] - row["dense_validation"]
+    row["change"] = round(score.sign * change, 6) + 0.0
     if math.isnan(row["change"]):
         raise PruningError(NO_VALIDATION)
     return row
@@ -45,7 +48,7 @@ def matches(judged: Mapping[str, Any], tolerance: float) -> bool:
 
     Args:
         judged: from :func:`judge`.
-        tolerance: how many percentage points of validation accuracy may be lost.
+        tolerance: how much of the validation score may be lost, in the unit of its changes.
     """
     return judged["change"] >= -tolerance
 

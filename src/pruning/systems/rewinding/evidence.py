@@ -19,6 +19,7 @@ from pruning.analysis.cells import (
 )
 from pruning.analysis.claims import ClaimSet
 from pruning.analysis.published import LITERATURE, read_literature
+from pruning.analysis.score import signs
 from pruning.systems.rewinding.claims import (
     CLAIMS,
     MODES,
@@ -29,6 +30,7 @@ from pruning.systems.rewinding.claims import (
     TOLERANCE_BY_DATASET,
 )
 from pruning.systems.rewinding.rules import CORE
+from pruning.training.metric import ACCURACY
 
 METHODS = ("lr_rewind", "weight_rewind", "fine_tune", "low_lr_weight_rewind", "reinit")
 
@@ -43,7 +45,7 @@ class Evidence:
     """What claims are tested on.
 
     Attributes:
-        cells: without the dense networks.
+        cells: without the dense networks; ``median`` is positive where a score became better.
         literature: results of other papers, :data:`pruning.analysis.published.LITERATURE`.
         last_drop: by study the retrain time up to which the learning rate is at its last value.
     """
@@ -73,7 +75,9 @@ class Evidence:
         if literature is None:
             literature = pd.DataFrame(columns=list(LITERATURE))
         # Tables of several studies may come with an index that repeats.
-        return cls(pruned(cells).reset_index(drop=True), literature, last_drop or {})
+        cells = pruned(cells).reset_index(drop=True)
+        cells = cells.assign(median=cells["median"] * signs(cells["metric"]))
+        return cls(cells, literature, last_drop or {})
 
 
 # ----- the evidence, laid out: one row per cell, what is compared side by side
@@ -140,10 +144,11 @@ def _by_mode(evidence: Evidence, method: str) -> pd.DataFrame:
 def _trend(evidence: Evidence) -> pd.DataFrame:
     """How fine-tuning's result goes with the retrain time: one row per study and mode.
 
-    That is the rank correlation at each level, and of the levels the median.
+    That is the rank correlation at each level, and of the levels the median. Of networks whose
+    accuracy counts: the claims say so.
     """
     cells = evidence.cells
-    cells = cells[(cells["method"] == "fine_tune") & (cells["unit"] == "pp")]
+    cells = cells[(cells["method"] == "fine_tune") & (cells["unit"] == ACCURACY.change_unit)]
     rows = []
     keys = ["study", "network", "dataset", "variant"]
     for key, group in cells.groupby(keys):
@@ -195,7 +200,8 @@ def _against_literature(evidence: Evidence) -> pd.DataFrame:
                 change = np.interp(
                     np.log(point["density"]), np.log(line["density"]), line["median"]
                 )
-                rows.append((study, *(point[key] for key in same), change, point["change"]))
+                gain = point["change"] * signs(line["metric"]).iloc[0]
+                rows.append((study, *(point[key] for key in same), change, gain))
     return pd.DataFrame(rows, columns=["study", *same, "ours", "theirs"])
 
 

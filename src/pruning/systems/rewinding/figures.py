@@ -1,7 +1,7 @@
 """Figures of Renda et al. (2020): how to retrain what was pruned.
 
-F1 to F5 of the reference: accuracy against compression with the best validated retrain time (F1),
-the proposed algorithm (F2) and one fixed retrain time per method (F3); accuracy against retrain
+F1 to F5 of the reference: the score against compression with the best validated retrain time (F1),
+the proposed algorithm (F2) and one fixed retrain time per method (F3); the score against retrain
 time (F4); theoretical speed-ups (F5).
 """
 
@@ -13,10 +13,12 @@ from matplotlib.axes import Axes
 
 from pruning.analysis import cells as cell_tables
 from pruning.analysis.published import network_cells, read_literature
+from pruning.analysis.score import only
 from pruning.errors import PruningError
 from pruning.figures import style
 from pruning.figures.context import Context, Drawn
 from pruning.systems.rewinding.rules import CORE
+from pruning.training.metric import Metric
 
 MODES = {
     "iterative": "iterative",
@@ -44,7 +46,7 @@ COLUMNS = (
     "max",
     "n",
 )
-LEVELS_BESIDE = 5  # panels of accuracy against retrain time in a row
+LEVELS_BESIDE = 5  # panels of the score against retrain time in a row
 COST_COLUMNS = ("speedup", "speedup_min", "speedup_max", "relative_to_fine_tune")
 
 
@@ -73,7 +75,7 @@ def accuracy_vs_compression(tidy: pd.DataFrame, context: Context) -> Drawn:
         _limit(panel, here, context.option(study, "ylim"), published, points, dense)
         panel.set_title(_title(context, study, mode, here["n"].max(), dense["n"].max()))
         shown += [dense, here, published, points]
-    _label_scores(axes, [_panel_cells(table, *key)["unit"].iloc[0] for key in keys])
+    _label_scores(axes, [only(_panel_cells(table, *key)["metric"]) for key in keys])
     style.legend(figure, axes)
     return Drawn(figure, _written(shown))
 
@@ -108,9 +110,9 @@ def accuracy_vs_retrain_time(tidy: pd.DataFrame, context: Context) -> Drawn:
             shown += [here, published]
         for spare in axes[len(levels) :]:
             spare.remove()
-        labels.append((axes[0], levels[0]["unit"].iloc[0]))
-    for panel, unit in labels:
-        panel.set_ylabel(_score_label(unit))
+        labels.append((axes[0], only(levels[0]["metric"])))
+    for panel, metric in labels:
+        panel.set_ylabel(metric.change_axis)
     style.legend(figure, [panel for axes in grid for panel in axes])
     return Drawn(figure, _written(shown))
 
@@ -318,28 +320,26 @@ def _limit(
 ) -> None:
     """The ends of the score axis: as asked for, or around the main methods.
 
-    What is far below them (rewinding to an untrained network at the last rate) leaves the frame.
+    What is far worse (rewinding to an untrained network at the last rate) leaves the frame.
     """
     if ylim is None:
         main = here[here["method"].isin(CORE)]
         main = main if len(main) else here
         tables = [main, *(table for table in others if len(table))]
-        low = min(0.0, *(table["min"].min() for table in tables))
-        high = max(0.0, *(table["max"].max() for table in [here, *tables[1:]]))
+        all_of_them = [here, *tables[1:]]
+        better = only(here["metric"]).higher_is_better
+        below, above = (tables, all_of_them) if better else (all_of_them, tables)
+        low = min(0.0, *(table["min"].min() for table in below))
+        high = max(0.0, *(table["max"].max() for table in above))
         margin = 0.06 * max(high - low, 0.5)
         ylim = (low - margin, high + margin)
     axes.set_ylim(*ylim)
 
 
-def _label_scores(axes: Sequence[Axes], units: Sequence[str]) -> None:
-    """The unit at the left of each row, and where it differs from its neighbour's."""
-    for place, (panel, unit) in enumerate(zip(axes, units, strict=True)):
-        if place % style.COLUMNS == 0 or unit != units[place - 1]:
-            panel.set_ylabel(_score_label(unit))
-
-
-def _score_label(unit: str) -> str:
-    return "Accuracy change (pp)" if unit == "pp" else f"{unit} change"
+def _label_scores(axes: Sequence[Axes], metrics: Sequence[Metric]) -> None:
+    """The score at the left of each row, and where it differs from its neighbour's."""
+    for panel, metric in style.first_of_rows(axes, metrics):
+        panel.set_ylabel(metric.change_axis)
 
 
 def _title(

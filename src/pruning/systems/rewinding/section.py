@@ -74,7 +74,7 @@ class Algorithm:
         definition: that mode, with prunings for at least as far as the algorithm may go.
         max_levels: how far it may go.
         retrain_time: T in epochs.
-        tolerance: fall of validation accuracy in percentage points that ends it.
+        tolerance: fall of the validation score that ends it, in the unit of its changes.
     """
 
     mode: str

@@ -1,6 +1,6 @@
-"""Figures of Frankle et al. (2021): accuracy of networks pruned at initialization.
+"""Figures of Frankle et al. (2021): scores of networks pruned at initialization.
 
-F2 to F4 and F6 of the reference: accuracy against sparsity (F2), ablations of the masks (F3), two
+F2 to F4 and F6 of the reference: the score against sparsity (F2), ablations of the masks (F3), two
 improved methods (F4), pruning later in training (F6); and how many of the kept weights take part.
 Each begins from the tidy table; figures of masks are in
 :mod:`pruning.systems.at_init.figures.masks`.
@@ -14,12 +14,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from pruning.analysis.score import only
 from pruning.errors import PruningError
 from pruning.figures import replicates, style
 from pruning.figures.context import Context, Drawn
 from pruning.figures.replicates import Curve
 from pruning.figures.style import Style
 from pruning.systems.at_init import tables as at_init
+from pruning.training.metric import ACCURACY, Metric
 
 ABLATED = ("magnitude", "snip", "grasp", "synflow")  # these first, then others that were
 IMPROVED = {  # panel: method and variant of the original and of what may improve it
@@ -29,14 +31,13 @@ IMPROVED = {  # panel: method and variant of the original and of what may improv
 BACKGROUND = ("magnitude", "random")  # thin, behind the improved methods
 SOURCES = {"comp6258": "COMP6258 reproduction", "synflow_repository": "SynFlow repository"}
 BESIDE = 4  # methods in a row of ablations
-ACCURACY = "Test accuracy (%)"
 
 # What is shown of magnitude pruning against time; of other methods the first.
 OVER_TIME = ("unmodified", "shuffled", "reinitialized")
 
 
 def accuracy_vs_sparsity(tidy: pd.DataFrame, context: Context) -> Drawn:
-    """Accuracy of every method against sparsity, a panel per study (F2).
+    """Test score of every method against sparsity, a panel per study (F2).
 
     A point is the mean over replicates, its bar one standard deviation to each side. Methods that
     prune after training are what the others are measured against. Random pruning may leave the
@@ -50,20 +51,22 @@ def accuracy_vs_sparsity(tidy: pd.DataFrame, context: Context) -> Drawn:
     names = replicates.studies(unmodified, context)
     figure, axes = style.panels(len(names))
     shown = []
+    _label_rows(axes, names, unmodified)
     for panel, study in zip(axes, names, strict=True):
         here = unmodified[unmodified["study"] == study]
+        metric = only(here["metric"])
         curves = [
             Curve(look(here, method, methods), rows, main=method != "random")
             for method, rows in _by_method(here, methods)
         ]
-        dense = _dense(table, study)
-        below = _against_sparsity(panel, curves, dense, context.option(study, "at_init_ylim"))
+        dense, metric = _dense(table, study), only(here["metric"])
+        ylim = context.option(study, "at_init_ylim")
+        outside = _against_sparsity(panel, curves, dense, ylim, metric)
         published = pd.concat([_published(rows, context) for _, rows in _by_method(here, methods)])
         looks = {method: look(here, method, methods) for method in published["method"].unique()}
-        _lay_over(panel, published, below, "method", looks)
+        _lay_over(panel, published, outside, metric, "method", looks)
         panel.set_title(f"{context.title(study)} ({replicates.counts(here, dense)})")
         shown += [dense, here, published]
-    _label_rows(axes, style.COLUMNS)
     style.legend(figure, axes, dashes=True)
     return Drawn(figure, replicates.written(shown))
 
@@ -82,7 +85,7 @@ def ablations(tidy: pd.DataFrame, context: Context) -> Drawn:
     shown = []
     for axes, (study, methods) in zip(grid, rows, strict=True):
         here = table[table["study"] == study]
-        dense = _dense(table, study)
+        dense, metric = _dense(table, study), only(here["metric"])
         ylim = context.option(study, "at_init_ylim")
         # Methods of a study are to be compared, so their axes are the same.
         limits = [c for m in _ablated_in(here, context) for c in _variants_of(here, m)]
@@ -91,13 +94,13 @@ def ablations(tidy: pd.DataFrame, context: Context) -> Drawn:
             background = _background(here, ("random",), but=method)
             published = _published(mine, context)
             curves = [*_variants(mine), *background]
-            below = _against_sparsity(panel, curves, dense, ylim, limits)
-            _lay_over(panel, published, below)
+            outside = _against_sparsity(panel, curves, dense, ylim, metric, limits)
+            _lay_over(panel, published, outside, metric)
             name = look(mine, method, [method]).label
             panel.set_title(f"{context.title(study)}\n{name} ({replicates.counts(mine, dense)})")
             shown += [dense, published, *(curve.shown for curve in curves)]
         _remove(axes[len(methods) :])
-        axes[0].set_ylabel(ACCURACY)
+        axes[0].set_ylabel(metric.axis)
     style.legend(figure, _flat(grid))
     return Drawn(figure, replicates.written(shown, ("network", "dataset")))
 
@@ -124,21 +127,22 @@ def improved(tidy: pd.DataFrame, context: Context) -> Drawn:
     shown = []
     for axes, (study, names) in zip(grid, panels.items(), strict=True):
         here, dense = table[table["study"] == study], _dense(table, study)
+        metric = only(here["metric"])
         for panel, name in zip(axes, names, strict=False):
             curves = [*_improvement(here, IMPROVED[name]), *_background(here, BACKGROUND)]
-            _against_sparsity(panel, curves, dense, context.option(study, "at_init_ylim"))
+            _against_sparsity(panel, curves, dense, context.option(study, "at_init_ylim"), metric)
             main = pd.concat([curve.rows for curve in curves if not curve.thin])
             text = f"{name} ({replicates.counts(main, dense)})"
             panel.set_title(style.title(context.title(study), text))
             shown += [dense, *(curve.shown for curve in curves)]
         _remove(axes[len(names) :])
-        axes[0].set_ylabel(ACCURACY)
+        axes[0].set_ylabel(metric.axis)
     style.legend(figure, _flat(grid), dashes=True)
     return Drawn(figure, replicates.written(shown))
 
 
 def when(tidy: pd.DataFrame, context: Context) -> Drawn:
-    """Accuracy against the epoch whose weights were pruned (F6).
+    """Test score against the epoch whose weights were pruned (F6).
 
     A panel per study and level that has several such times. Methods that prune trained networks
     are levels to compare with. Of magnitude pruning the shuffled and the reinitialized masks are
@@ -149,6 +153,7 @@ def when(tidy: pd.DataFrame, context: Context) -> Drawn:
     methods = _methods(at_init.pruned(table))
     figure, axes = style.panels(len(keys))
     shown = []
+    _label_rows(axes, [study for study, _ in keys], table)
     for panel, (study, level) in zip(axes, keys, strict=True):
         here = table[(table["study"] == study) & (table["level"] == level)]
         dense = _dense(table, study)
@@ -158,13 +163,13 @@ def when(tidy: pd.DataFrame, context: Context) -> Drawn:
             Curve(look(here, method, methods), rows, thin=True)
             for method, rows in _by_method(trained, methods)
         ]
-        _against_time(panel, curves, levels, dense, context.option(study, "at_init_ylim"))
+        ylim = context.option(study, "at_init_ylim")
+        _against_time(panel, curves, levels, dense, ylim, only(here["metric"]))
         drawn = pd.concat([curve.rows for curve in [*curves, *levels]])
         sparsity = style.percent_removed(here["density"].iloc[0])
         what = f"{sparsity} % ({replicates.counts(drawn, dense)})"
         panel.set_title(style.title(context.title(study), what))
         shown += [dense, *(curve.shown for curve in [*curves, *levels])]
-    _label_rows(axes, style.COLUMNS)
     style.legend(figure, axes, dashes=True)
     return Drawn(figure, replicates.written(shown))
 
@@ -338,7 +343,7 @@ def _published(mine: pd.DataFrame, context: Context) -> pd.DataFrame:
     """Published accuracies of a panel's method, within its range of densities."""
     study = mine["study"].iloc[0]
     reference = context.option(study, "at_init_published")
-    if reference is None:
+    if reference is None or only(mine["metric"]) != ACCURACY:
         return mine.iloc[:0]
     network, dataset = mine[["network", "dataset"]].iloc[0]
     table = at_init.published_for(reference, network, dataset, context.resources)
@@ -359,20 +364,21 @@ def _against_sparsity(
     curves: Sequence[Curve],
     dense: pd.DataFrame,
     ylim: Sequence[float] | None,
+    metric: Metric,
     limits: Sequence[Curve] | None = None,
 ) -> Counter[str]:
     """Curves over the dense networks; ``limits`` are the curves that the ends are set by.
 
-    What left the frame comes back, see :func:`pruning.figures.replicates.mark_below`.
+    What left the frame comes back, see :func:`pruning.figures.replicates.mark_outside`.
     """
     replicates.dense_band(panel, dense)
     positions = replicates.draw(panel, curves, "density")
     style.sparsity_axis(panel, [d for curve in curves for d in curve.rows["density"]])
-    replicates.limit(panel, curves if limits is None else limits, dense, ylim)
-    below: Counter[str] = Counter()
+    replicates.limit(panel, curves if limits is None else limits, dense, ylim, metric)
+    outside: Counter[str] = Counter()
     for curve, at in zip(curves, positions, strict=True):
-        replicates.mark_below(panel, curve, at, below)
-    return below
+        replicates.mark_outside(panel, curve, at, outside, metric)
+    return outside
 
 
 def _against_time(
@@ -381,6 +387,7 @@ def _against_time(
     levels: Sequence[Curve],
     dense: pd.DataFrame,
     ylim: Sequence[float] | None,
+    metric: Metric,
 ) -> None:
     """Curves over the dense networks and over the levels of what prunes trained ones."""
     replicates.dense_band(panel, dense)
@@ -392,23 +399,24 @@ def _against_time(
     panel.set_xlim(-0.04 * last, 1.04 * last)
     panel.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     panel.set_xlabel("Pruned after (epochs)")
-    replicates.limit(panel, [*curves, *levels], dense, ylim)
-    below: Counter[str] = Counter()
+    replicates.limit(panel, [*curves, *levels], dense, ylim, metric)
+    outside: Counter[str] = Counter()
     for curve, at in zip(curves, positions, strict=True):
-        replicates.mark_below(panel, curve, at, below, by="pruned_at")
+        replicates.mark_outside(panel, curve, at, outside, metric, by="pruned_at")
 
 
 def _lay_over(
     panel: Axes,
     published: pd.DataFrame,
-    below: Counter[str],
+    outside: Counter[str],
+    metric: Metric,
     by: str = "variant",
     looks: Mapping[str, Style] = style.VARIANTS,
 ) -> None:
     """Published accuracies: thin, dashed, in the colour of their variant, or of what ``by`` says.
 
-    ``below`` is what of the study's own has left the frame, see
-    :func:`pruning.figures.replicates.mark_below`.
+    ``outside`` is what of the study's own has left the frame, see
+    :func:`pruning.figures.replicates.mark_outside`.
     """
     if published.empty:
         return
@@ -422,7 +430,8 @@ def _lay_over(
         rows = rows.sort_values("density")
         found = looks[name]
         panel.plot(rows["density"], rows["mean"], color=style.color(found), **line)
-        replicates.mark_below(panel, Curve(found, rows), rows["density"], below, hollow=True)
+        curve = Curve(found, rows)
+        replicates.mark_outside(panel, curve, rows["density"], outside, metric, hollow=True)
 
 
 def _level_line(panel: Axes, curve: Curve) -> None:
@@ -446,9 +455,11 @@ def _open_where_collapsed(panel: Axes, curve: Curve, at: pd.Series) -> None:
     panel.plot([], [], marker="o", color="0.35", label="A layer is empty", **shape)
 
 
-def _label_rows(axes: Sequence[Axes], beside: int) -> None:
-    for panel in axes[::beside]:
-        panel.set_ylabel(ACCURACY)
+def _label_rows(axes: Sequence[Axes], studies: Sequence[str], table: pd.DataFrame) -> None:
+    """The score of each study, at the left of a row and where it changes."""
+    metrics = [only(table.loc[table["study"] == study, "metric"]) for study in studies]
+    for panel, metric in style.first_of_rows(axes, metrics):
+        panel.set_ylabel(metric.axis)
 
 
 def _remove(axes: Iterable[Axes]) -> None:

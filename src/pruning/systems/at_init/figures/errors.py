@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 from matplotlib.axes import Axes
 
+from pruning.analysis.score import only
 from pruning.errors import PruningError
 from pruning.figures import replicates, style
 from pruning.figures.context import Context, Drawn
@@ -17,9 +18,11 @@ from pruning.figures.replicates import Curve
 from pruning.systems.at_init import tables as at_init
 from pruning.systems.at_init.rules import is_faulty
 from pruning.systems.at_init.tables import NORM_SCALES, WITHOUT_MASKS
+from pruning.training.metric import Metric
 
 FAULTY = (0, (4, 1.5))  # the line of what has a fault
 CLASSES = 10
+RANKED = ("kernels ranked", "norm scales ranked too")
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,21 +30,23 @@ class _Numbers:
     """What is known of one study.
 
     Attributes:
-        cells: accuracies of pruned networks.
-        dense: accuracies of dense networks.
+        cells: scores of pruned networks.
+        dense: scores of dense networks.
         scales: shares of norm scales that are kept.
-        chance: the accuracy of guessing, in percent.
+        metric: of the scores.
+        classes: how many there are.
     """
 
     cells: pd.DataFrame
     dense: pd.DataFrame
     scales: pd.DataFrame
-    chance: float
+    metric: Metric
+    classes: int
 
 
 @dataclass(frozen=True)
 class _Panel:
-    """One column of the figure: its title, the rows it shows, and how it draws them."""
+    """One column of the figure: its title, where the score is called ``{score}``, its rows, drawing."""
 
     title: str
     rows: Callable[[_Numbers], pd.DataFrame]
@@ -51,9 +56,9 @@ class _Panel:
 def reproduction_errors(tidy: pd.DataFrame, context: Context) -> Drawn:
     """The faults of a reproduction and what comes of them, a row per study.
 
-    Norm scales that are kept where they are ranked with the kernels; accuracy with and without
-    that fault, of inverted masks and of GraSP; SynFlow with and without masks. Dashed, with open
-    markers: with the fault. A study's ``classes`` gives the accuracy of guessing.
+    Norm scales that are kept where they are ranked with the kernels; scores with and without that
+    fault, of inverted masks and of GraSP; SynFlow with and without masks. Dashed, with open
+    markers: with the fault. A study's ``classes`` gives the score of guessing.
     Draws from the table ``at_init_layers`` too.
     """
     cells = at_init.at_first(at_init.cells(tidy))
@@ -80,9 +85,10 @@ def reproduction_errors(tidy: pd.DataFrame, context: Context) -> Drawn:
                 axis.remove()
                 continue
             panel.draw(axis, rows, numbers)
-            axis.set_title(f"{name}{panel.title}", loc="left")
+            title = panel.title.format(score=numbers.metric.title)
+            axis.set_title(f"{name}{title}", loc="left")
             name = ""  # said once a row: there is no room over every panel
-            shown.append(rows.assign(panel=panel.title))
+            shown.append(rows.assign(panel=title))
     _name_methods(grid[0], at_init.pruned(pd.concat(shown)))
     style.legend(figure, [axis for axes in grid for axis in axes])
     return Drawn(figure, replicates.written(shown, ("panel",)))
@@ -92,13 +98,13 @@ def reproduction_errors(tidy: pd.DataFrame, context: Context) -> Drawn:
 
 
 def _of_study(study: str, cells: pd.DataFrame, scales: pd.DataFrame, context: Context) -> _Numbers:
-    classes = context.option(study, "classes", CLASSES)
     mine = cells[cells["study"] == study]
     return _Numbers(
         cells=at_init.pruned(mine),
         dense=mine[mine["method"] == "dense"],
         scales=scales[scales["study"] == study],
-        chance=100 / classes,
+        metric=only(mine["metric"]),
+        classes=context.option(study, "classes", CLASSES),
     )
 
 
@@ -158,35 +164,45 @@ def _draw_scales(axis: Axes, rows: pd.DataFrame, numbers: _Numbers) -> None:
     style.explain(axis, {f"ranked, {variant}": line for variant, line in lines.items()})
 
 
-def _draw_accuracy(
-    axis: Axes, rows: pd.DataFrame, names: tuple[str, str], chance: float | None = None
+def _draw_scores(
+    axis: Axes,
+    rows: pd.DataFrame,
+    numbers: _Numbers,
+    names: tuple[str, str],
+    *,
+    guessing: bool = False,
 ) -> None:
-    """Accuracies with and without a fault; ``names`` say which line is which."""
+    """Scores with and without a fault; ``names`` say which line is which.
+
+    With ``guessing``, on an axis of all scores there can be, where that of guessing is known.
+    """
+    metric = numbers.metric
     pruned = at_init.pruned(rows)
     dense = rows[rows["method"] == "dense"]
     curves = _curves(pruned)
     replicates.dense_band(axis, dense)
     replicates.draw(axis, curves, "density")
     style.sparsity_axis(axis, pruned["density"].tolist())
-    if chance is None:
-        replicates.limit(axis, curves, dense, None)
+    if guessing and metric.chance is not None and metric.bounds is not None:
+        look = {"color": "0.3", "linewidth": 0.9, "linestyle": ":", "zorder": 1}
+        axis.axhline(metric.factor * metric.chance(numbers.classes), label="Guessing", **look)
+        axis.set_ylim(*(metric.factor * bound for bound in metric.bounds))
     else:
-        axis.axhline(chance, color="0.3", linewidth=0.9, linestyle=":", label="Guessing", zorder=1)
-        axis.set_ylim(0, 100)
-    axis.set_ylabel("Test accuracy (%)")
+        replicates.limit(axis, curves, dense, None, metric)
+    axis.set_ylabel(metric.axis)
     style.explain(axis, dict(zip(names, ("-", FAULTY), strict=True)))
 
 
 def _draw_inverted(axis: Axes, rows: pd.DataFrame, numbers: _Numbers) -> None:
-    _draw_accuracy(axis, rows, ("kernels ranked", "norm scales ranked too"), numbers.chance)
+    _draw_scores(axis, rows, numbers, RANKED, guessing=True)
 
 
 def _draw_grasp(axis: Axes, rows: pd.DataFrame, numbers: _Numbers) -> None:
-    _draw_accuracy(axis, rows, ("kernels ranked", "norm scales ranked too"))
+    _draw_scores(axis, rows, numbers, RANKED)
 
 
 def _draw_synflow(axis: Axes, rows: pd.DataFrame, numbers: _Numbers) -> None:
-    _draw_accuracy(axis, rows, ("with masks", "without masks"))
+    _draw_scores(axis, rows, numbers, ("with masks", "without masks"))
 
 
 def _draw_removed(axis: Axes, rows: pd.DataFrame, numbers: _Numbers) -> None:
@@ -240,5 +256,5 @@ PANELS: Sequence[_Panel] = (
     _Panel("(b) inverted masks", _inverted, _draw_inverted),
     _Panel("(c) GraSP, unmodified", _grasp, _draw_grasp),
     _Panel("(d) SynFlow, weights removed", _synflow_removed, _draw_removed),
-    _Panel("(e) SynFlow, accuracy", _synflow, _draw_synflow),
+    _Panel("(e) SynFlow, {score}", _synflow, _draw_synflow),
 )

@@ -1,4 +1,4 @@
-"""Figures of Ding et al. (2019), global sparse momentum SGD: passive decay, and accuracies.
+"""Figures of Ding et al. (2019), global sparse momentum SGD: passive decay, and test scores.
 
 :mod:`pruning.systems.gsm.figures.curves` has what happens during training,
 :mod:`pruning.systems.gsm.figures.weights` what becomes of layers and weights.
@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from pruning.analysis import replicates as summaries
+from pruning.analysis.score import only
 from pruning.errors import PruningError
 from pruning.figures import replicates, style
 from pruning.figures.context import Context, Drawn
@@ -21,25 +22,25 @@ from pruning.figures.replicates import Curve
 from pruning.figures.style import Style
 from pruning.systems.gsm import passive_decay as decay
 from pruning.systems.gsm.published import published_for, same_density
+from pruning.systems.gsm.tables import AFTER, BEFORE, around_zeroing
+from pruning.training.metric import ACCURACY, Metric
 
-KEYS = ("study", "network", "dataset", "method", "variant", "level", "density")
+KEYS = ("study", "network", "dataset", "method", "variant", "level", "density", "metric")
 SOURCES = {"gsm2019": "Ding et al. 2019"}
-ACCURACY = "Test accuracy (%)"
 POINTS = 400  # of a trajectory that are drawn
 SMALL = (1e-3, 1e-4)  # what counts as small when weights are counted
 BESIDE = 0.12  # distance of two methods, in parts of that of two compression ratios
 FEW = 2  # points, between which a line would say nothing
 # Open markers are networks before zeroing, so these are of another kind.
 PUBLISHED_LOOK = {"linestyle": "none", "marker": "_", "markersize": 9, "markeredgewidth": 1.1}
-# Which accuracies stand beside each other: method, and before or after zeroing where that matters.
+# Which scores stand beside each other: method, and before or after zeroing where that matters.
 SERIES = (
-    ("gsm", "before"),
-    ("gsm", "after"),
-    ("magnitude_without_retraining", "after"),
+    ("gsm", BEFORE),
+    ("gsm", AFTER),
+    ("magnitude_without_retraining", AFTER),
     ("gsm_ticket", ""),
     ("magnitude_ticket", ""),
 )
-METRICS = {"accuracy": "after", "accuracy_before_zeroing": "before"}
 
 
 def passive_decay(tidy: pd.DataFrame, context: Context) -> Drawn:
@@ -72,14 +73,14 @@ def passive_decay(tidy: pd.DataFrame, context: Context) -> Drawn:
 
 
 def accuracy(tidy: pd.DataFrame, context: Context) -> Drawn:
-    """Test accuracy by compression ratio, a panel per study (Tables 1, 2 and 4).
+    """Test score by compression ratio, a panel per study (Tables 1, 2 and 4).
 
     A point is the mean over replicates, its bar one standard deviation to each side. Methods stand
     beside each other at each ratio; GSM before zeroing is open. A study's ``gsm_ylim`` sets the
-    ends of its axis; what is below is marked at the lower edge. Its ``gsm_published`` names a
+    ends of its axis; what is worse is marked at that edge. Its ``gsm_published`` names a
     source in ``gsm.csv`` whose accuracies lie over the study's as short bars.
     """
-    table = _accuracies(tidy)
+    table = _scores(tidy)
     pruned = summaries.pruned(table)
     if pruned.empty:
         raise nothing(context, "no networks were pruned by GSM or magnitude.")
@@ -92,21 +93,26 @@ def accuracy(tidy: pd.DataFrame, context: Context) -> Drawn:
         here = pruned[pruned["study"] == study]
         dense = table[(table["study"] == study) & (table["method"] == "dense")]
         published = _published(pd.concat([dense, here]), context)
-        curves = _curves(here, published, series)
+        curves, metric = _curves(here, published, series), only(here["metric"])
         replicates.dense_band(panel, dense)
         _ratio_axis(panel, here["density"])
-        replicates.limit(
-            panel, [c for pair in curves for c in pair], dense, context.option(study, "gsm_ylim")
-        )
+        both = [curve for pair in curves for curve in pair]
+        replicates.limit(panel, both, dense, context.option(study, "gsm_ylim"), metric)
         for curve, theirs in curves:
-            _draw_beside(panel, curve, theirs)
+            _draw_beside(panel, curve, theirs, metric)
         _name_published(panel, published)
         panel.set_title(f"{context.title(study)} ({replicates.counts(here, dense)})")
         shown += [dense, here, published]
-    for panel in axes[:: style.COLUMNS]:
-        panel.set_ylabel(ACCURACY)
+    label_rows(axes, [pruned[pruned["study"] == study] for study in names])
     style.legend(figure, axes, dashes=True)
     return Drawn(figure, written(shown, ("network", "dataset", "zeroing")))
+
+
+def label_rows(axes: Sequence[Axes], shown: Sequence[pd.DataFrame]) -> None:
+    """The score of what each panel shows, at the left of a row and where it changes."""
+    metrics = [only(rows["metric"]) for rows in shown]
+    for panel, metric in style.first_of_rows(axes, metrics):
+        panel.set_ylabel(metric.axis)
 
 
 def momentum_styles(momenta: Iterable[float]) -> dict[float, Style]:
@@ -164,15 +170,11 @@ def _trajectories(
     return pd.concat(tables, ignore_index=True)
 
 
-def _accuracies(tidy: pd.DataFrame) -> pd.DataFrame:
-    """Mean, deviation and number of test accuracies in percent, of each series and dense."""
-    rows = tidy[(tidy["split"] == "test") & tidy["metric"].isin(METRICS)]
+def _scores(tidy: pd.DataFrame) -> pd.DataFrame:
+    """Mean, deviation and number of test scores as they are shown, of each series and dense."""
+    rows = around_zeroing(tidy)
     rows = rows[(rows["method"] == "dense") | (rows["variant"] == "unmodified")]
-    rows = rows.assign(
-        zeroing=rows["metric"].map(METRICS),
-        variant=rows["variant"].astype(object).fillna(""),
-        value=100 * rows["value"],
-    )
+    rows = rows.assign(variant=rows["variant"].astype(object).fillna(""))
     zeroed = {method for method, zeroing in SERIES if zeroing}
     rows.loc[~rows["method"].isin(zeroed), "zeroing"] = ""
     table = summaries.summed_up(rows, "value", [*KEYS, "zeroing"])
@@ -185,10 +187,10 @@ def _published(here: pd.DataFrame, context: Context) -> pd.DataFrame:
     """Published accuracies of the methods and at the densities that a study has."""
     study, network, dataset = here[["study", "network", "dataset"]].iloc[0]
     source = context.option(study, "gsm_published")
-    if source is None:
+    if source is None or only(here["metric"]) != ACCURACY:
         return here.iloc[:0]
     table = published_for(source, network, dataset, context.resources)
-    ours = here.loc[here["zeroing"] != "before", [*KEYS, "zeroing"]]
+    ours = here.loc[here["zeroing"] != BEFORE, [*KEYS, "zeroing"]]
     pairs = ours.merge(
         table[["source", "method", "density", "accuracy"]], on="method", suffixes=("", "_theirs")
     )
@@ -206,7 +208,7 @@ def _curves(
     gap = _least_gap(here["density"])
     for place, (method, zeroing) in enumerate(series):
         look = style.method_style(method, [method])
-        if zeroing == "before":
+        if zeroing == BEFORE:
             look = replace(look, label=f"{look.label}, before zeroing", line=(0, (1, 1.2)))
         shift = np.exp(-(place - (len(series) - 1) / 2) * BESIDE * gap)
         ours, theirs = (
@@ -219,7 +221,7 @@ def _curves(
         main = method != "magnitude_without_retraining"
         pairs.append(
             (
-                Curve(look, ours, main=main and len(ours) > 0, open=zeroing == "before"),
+                Curve(look, ours, main=main and len(ours) > 0, open=zeroing == BEFORE),
                 Curve(look, theirs, main=main and len(theirs) > 0),
             )
         )
@@ -243,8 +245,8 @@ def _ratio_axis(panel: Axes, densities: pd.Series) -> None:
     panel.grid(axis="x", visible=False)
 
 
-def _draw_beside(panel: Axes, ours: Curve, theirs: Curve) -> None:
-    below: Counter[str] = Counter()
+def _draw_beside(panel: Axes, ours: Curve, theirs: Curve, metric: Metric) -> None:
+    outside: Counter[str] = Counter()
     if len(ours.rows):
         rows = ours.rows
         bars = None if rows["std"].isna().all() else rows["std"]
@@ -253,11 +255,11 @@ def _draw_beside(panel: Axes, ours: Curve, theirs: Curve) -> None:
             edge = style.color(ours.look)
             more |= {"markerfacecolor": "white", "markeredgecolor": edge, "markeredgewidth": 0.8}
         style.curve(panel, rows["x"], rows["mean"], ours.look, bars, **more)
-        replicates.mark_below(panel, ours, rows["x"], below)
+        replicates.mark_outside(panel, ours, rows["x"], outside, metric)
     if len(theirs.rows):
         rows = theirs.rows
         panel.plot(rows["x"], rows["mean"], color=style.color(theirs.look), **PUBLISHED_LOOK)
-        replicates.mark_below(panel, theirs, rows["x"], below, hollow=True)
+        replicates.mark_outside(panel, theirs, rows["x"], outside, metric, hollow=True)
 
 
 def _name_published(panel: Axes, published: pd.DataFrame) -> None:

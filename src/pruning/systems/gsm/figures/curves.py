@@ -13,21 +13,23 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from pruning.analysis import replicates as summaries
+from pruning.analysis.score import only
+from pruning.analysis.score import shown as as_shown
 from pruning.figures import replicates, style
 from pruning.figures.context import Context, Drawn
 from pruning.figures.style import Style
 from pruning.systems.gsm.figures.accuracy import (
-    ACCURACY,
     at_ratio,
     by_level,
+    label_rows,
     momentum_styles,
     nothing,
     written,
 )
 
-KEYS = ("study", "method", "variant", "level", "density", "momentum", "reselect")
+KEYS = ("study", "method", "variant", "level", "density", "metric", "momentum", "reselect")
 # Columns that are shown together, and the line and the name of each.
-BEFORE, AFTER = "test_accuracy", "zeroed_test_accuracy"
+BEFORE, AFTER = "test_score", "zeroed_test_score"
 ZEROING = {BEFORE: (0, (3, 1.2)), AFTER: "-"}
 SMALL = {"share_below_0.001": "-", "share_below_0.0001": (0, (3, 1.2))}
 NAMES = {
@@ -47,9 +49,9 @@ MARKERS = 6  # on a line
 
 
 def momentum(curves: pd.DataFrame, context: Context) -> Drawn:
-    """Accuracy and small weights by epoch and momentum, a row per study (Fig. 3).
+    """Test score and small weights by epoch and momentum, a row per study (Fig. 3).
 
-    Of the highest level that has several momenta. Left: test accuracy before and after zeroing.
+    Of the highest level that has several momenta. Left: test score before and after zeroing.
     Right: the share of weights below two thresholds, beside the share that is to be removed. Where
     several variants have the same momentum, the first is shown, the unmodified one before others.
     """
@@ -65,29 +67,29 @@ def momentum(curves: pd.DataFrame, context: Context) -> Drawn:
     looks = momentum_styles(pd.concat(chosen.values())["momentum"])
     shown = []
     for (left, right), mine in zip(grid, chosen.values(), strict=True):
-        accuracies, shares = _summed(mine, ZEROING), _summed(mine, SMALL)
+        scores, shares = _summed(mine, ZEROING), _summed(mine, SMALL)
         for place, (value, look) in enumerate(looks.items()):
-            for panel, table, lines in ((left, accuracies, ZEROING), (right, shares, SMALL)):
+            for panel, table, lines in ((left, scores, ZEROING), (right, shares, SMALL)):
                 _lines(panel, table[table["momentum"] == value], look, lines, place)
-        _limit(left, accuracies)
-        left.set_ylabel(ACCURACY)
+        _limit(left, scores)
+        left.set_ylabel(only(mine["metric"]).axis)
         _explain(left, ZEROING)
         density = mine["density"].iloc[0]
         style.reference_line(right, 100 * (1 - density), "To be removed")
         right.set_ylim(-3, 103)
         right.set_ylabel("Small weights (%)")
         _explain(right, SMALL)
-        title = at_ratio(accuracies, context)
+        title = at_ratio(scores, context)
         for panel in (left, right):
             panel.set_title(title)
         _epoch_axis([left, right])
-        shown += [accuracies, shares]
+        shown += [scores, shares]
     style.legend(figure, [panel for axes in grid for panel in axes])
     return Drawn(figure, _written(shown))
 
 
 def reselection(curves: pd.DataFrame, context: Context) -> Drawn:
-    """Accuracy by epoch with weights selected anew in each step, and without (Fig. 4).
+    """Test score by epoch with weights selected anew in each step, and without (Fig. 4).
 
     A panel per study and level that has both; before and after zeroing. Of several variants with a
     frozen selection the one whose momentum is nearest the unmodified one's is shown.
@@ -113,18 +115,17 @@ def reselection(curves: pd.DataFrame, context: Context) -> Drawn:
         panel.set_title(at_ratio(table, context))
         shown.append(table)
     _epoch_axis(axes)
-    for panel in axes[:: style.COLUMNS]:
-        panel.set_ylabel(ACCURACY)
+    label_rows(axes, panels)
     style.legend(figure, axes)
     return Drawn(figure, _written(shown))
 
 
 def tickets(curves: pd.DataFrame, context: Context) -> Drawn:
-    """Test accuracy by epoch of winning tickets, a panel per study and level (Table 4).
+    """Test score by epoch of winning tickets, a panel per study and level (Table 4).
 
     The training of the dense networks is thin. A study's ``gsm_ylim`` sets the ends of the axis;
-    otherwise the second half of training does, of all that did not collapse. What ends below is
-    marked at the lower edge.
+    otherwise the second half of training does, of all that did not collapse. What ends worse is
+    marked at that edge.
     """
     trained = curves[curves["method"].isin(TICKETS) & (curves["variant"] == "unmodified")]
     panels = by_level(trained, context)
@@ -142,12 +143,11 @@ def tickets(curves: pd.DataFrame, context: Context) -> Drawn:
             look = style.method_style(method, [method])
             _lines(panel, table[table["method"] == method], look, {BEFORE: "-"}, place)
         _limit(panel, pd.concat([dense, table]), context.option(study, "gsm_ylim"), collapse=True)
-        _mark_below(panel, table)
+        _mark_outside(panel, table)
         panel.set_title(at_ratio(table, context))
         shown += [dense.assign(std=float("nan")), table]
     _epoch_axis(axes)
-    for panel in axes[:: style.COLUMNS]:
-        panel.set_ylabel(ACCURACY)
+    label_rows(axes, panels)
     style.legend(figure, axes)
     return Drawn(figure, _written(shown))
 
@@ -181,21 +181,30 @@ def _nearest(frozen: pd.DataFrame, ours: pd.DataFrame) -> pd.DataFrame:
 
 
 def _summed(rows: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    """Mean, deviation and number of these columns by epoch, in percent; ``quantity`` says which."""
+    """Mean, deviation and number of these columns by epoch; ``quantity`` says which.
+
+    Scores as they are shown, shares in percent.
+    """
     tables = []
     for column in columns:
         known = rows.dropna(subset=column)
-        values = known.assign(value=100 * known[column])
-        tables.append(
-            summaries.summed_up(values, "value", [*KEYS, "epoch"]).assign(quantity=column)
-        )
+        score = column in ZEROING
+        value = as_shown(known[column], known["metric"]) if score else 100 * known[column]
+        table = summaries.summed_up(known.assign(value=value), "value", [*KEYS, "epoch"])
+        tables.append(table.assign(quantity=column))
     return pd.concat(tables, ignore_index=True).assign(
         variant=lambda t: t["variant"].astype(object).fillna("")
     )
 
 
 def _written(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    return written(tables, ("momentum", "reselect", "quantity", "epoch"))
+    """The numbers of a figure; ``quantity`` names the score, like ``test_accuracy``."""
+    named = []
+    for table in tables:
+        scores = table["quantity"].isin(ZEROING)
+        names = table["quantity"].str.removesuffix("score") + table["metric"]
+        named.append(table.assign(quantity=table["quantity"].mask(scores, names)))
+    return written(named, ("momentum", "reselect", "quantity", "epoch"))
 
 
 # -- drawing ------------------------------------------------------------------------------------
@@ -235,26 +244,26 @@ def _limit(
 ) -> None:
     """The ends of the value axis, as asked for or by the later part of training.
 
-    With ``collapse``, lines that end far below the best leave the frame.
+    With ``collapse``, lines that end far from the best leave the frame.
     """
     if ylim is None:
         late = table[table["epoch"] >= LATE * table["epoch"].max()]
+        metric = only(late["metric"])
         if collapse:
-            late = late[late["mean"] >= replicates.COLLAPSED * late["mean"].max()]
-        spread = late["std"].fillna(0)
-        low, high = (late["mean"] - spread).min(), (late["mean"] + spread).max()
-        margin = 0.06 * max(high - low, 0.5)
-        ylim = (low - margin, high + margin)
+            far = replicates.collapse(late["mean"], metric)
+            late = replicates.not_beyond(late, far, metric)
+        ylim = replicates.around(late, metric)
     panel.set_ylim(*ylim)
 
 
-def _mark_below(panel: Axes, table: pd.DataFrame) -> None:
-    """Arrowheads where lines that end below the axis do so."""
-    row = 0
+def _mark_outside(panel: Axes, table: pd.DataFrame) -> None:
+    """Arrowheads where lines that end beyond the worse end of the axis do so."""
+    row, metric = 0, only(table["metric"])
     for method in TICKETS:
         last = table[table["method"] == method].sort_values("epoch").tail(1)
-        if len(last) and last["mean"].iloc[0] < panel.get_ylim()[0]:
-            style.arrowheads(panel, last["epoch"], [row], style.method_style(method, [method]))
+        if replicates.is_outside(panel, last["mean"], metric).any():
+            look, upper = style.method_style(method, [method]), not metric.higher_is_better
+            style.arrowheads(panel, last["epoch"], [row], look, upper=upper)
             row += 1
 
 

@@ -8,16 +8,19 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from pruning.analysis import replicates as summaries
+from pruning.analysis.score import only, signs
+from pruning.analysis.score import shown as as_shown
 from pruning.figures import replicates, style
 from pruning.figures.context import Context, Drawn
 from pruning.figures.shares import name_layers, share_axes, share_lines
 from pruning.figures.style import Style
-from pruning.systems.gsm.figures.accuracy import ACCURACY, at_ratio, by_level, nothing, written
+from pruning.systems.gsm.figures.accuracy import at_ratio, by_level, nothing, written
 from pruning.systems.gsm.section import UNMODIFIED
 from pruning.systems.gsm.styles import STYLES
 
 METHODS = ("gsm", "magnitude_without_retraining")
 CELL = ("study", "method", "variant", "level", "density")
+ALONE = "_pruned_alone"  # after the metric, what the CSV calls scores of dense networks
 LOOKS = {  # before zeroing there is nothing of magnitude pruning yet
     "gsm": STYLES["gsm"],
     "magnitude_without_retraining": Style("Dense", 1, "s", (0, (3, 1.2))),
@@ -31,9 +34,9 @@ ROOM = 0.3  # of a histogram's height, for what is written above it
 def layers(table: pd.DataFrame, context: Context) -> Drawn:
     """What each layer keeps beside what pruning it alone does, a row per study and level (Fig. 2).
 
-    Left: density of each layer under the masks of GSM and of magnitude. Right: test accuracy of the
+    Left: density of each layer under the masks of GSM and of magnitude. Right: test score of the
     dense network when one layer alone is pruned by magnitude; above it the rank correlation over
-    layers of GSM's density with the accuracy that is lost at the smallest such density. Bars are
+    layers of GSM's density with what is lost at the smallest such density. Bars are
     one standard deviation to each side. Draws from the table ``gsm_sensitivity`` too.
     """
     shares = summaries.layer_shares(
@@ -93,9 +96,10 @@ def magnitudes(table: pd.DataFrame, context: Context) -> Drawn:
 
 
 def _alone(sensitivity: pd.DataFrame) -> pd.DataFrame:
-    rows = sensitivity.assign(value=100 * sensitivity["accuracy"], variant="")
-    keys = [*CELL, "layer_density", "position", "layer"]
-    return summaries.summed_up(rows, "value", keys).assign(quantity="accuracy_pruned_alone")
+    value = as_shown(sensitivity["score"], sensitivity["metric"])
+    keys = [*CELL, "metric", "layer_density", "position", "layer"]
+    table = summaries.summed_up(sensitivity.assign(value=value, variant=""), "value", keys)
+    return table.assign(quantity=table["metric"] + ALONE)
 
 
 def _rank_correlation(rows: pd.DataFrame, alone: pd.DataFrame) -> pd.DataFrame:
@@ -105,7 +109,8 @@ def _rank_correlation(rows: pd.DataFrame, alone: pd.DataFrame) -> pd.DataFrame:
     pairs = ours.merge(smallest, on="layer", suffixes=("", "_alone"))
     if len(pairs) < CORRELATED:
         return pairs.iloc[:0]
-    found = pairs["mean"].corr(-pairs["mean_alone"], method="spearman")
+    lost = -signs(pairs["metric"]) * pairs["mean_alone"]
+    found = pairs["mean"].corr(lost, method="spearman")
     if math.isnan(found):  # one of the two is the same everywhere
         return pairs.iloc[:0]
     cell = ours.iloc[[0]][[*CELL, "n"]]
@@ -150,7 +155,7 @@ def _draw_alone(panel: Axes, alone: pd.DataFrame, looks: dict[float, Style]) -> 
             continue
         bars = rows["std"] if rows["std"].notna().any() else None
         style.curve(panel, rows["position"], rows["mean"], look, bars)
-    panel.set_ylabel(ACCURACY)
+    panel.set_ylabel(only(alone["metric"]).axis)
 
 
 def _alone_title(alone: pd.DataFrame, correlation: pd.DataFrame) -> str:
