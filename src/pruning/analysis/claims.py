@@ -1,10 +1,10 @@
 """Claims of papers, tested cell by cell.
 
 A claim holds a *value* of every cell it is about, like the change under learning-rate rewinding
-minus that under fine-tuning, against limits. Layouts turn scores of which the lower is the better
-round, so that a larger value is always the better one. The distance to the nearer limit is the cell's
-*margin*: zero or more is satisfied. Claims are counted over all studies of a table together; a
-claim that there is nothing to test with says so.
+minus that under fine-tuning, against limits. Where the lower score is the better one, layouts turn
+the sign round, so that a larger value is always the better one. The distance to the nearer limit is
+the cell's *margin*: zero or more is satisfied. Claims are counted over all studies of a table
+together; a claim that there is nothing to test with says so.
 
 What a paper claims is a table of its own (``claims`` in its wing), and so is how its cells are laid
 out (``evidence``).

@@ -41,7 +41,7 @@ def gather(
             "density": told.get("density", 1.0),
             "metric": told["metric"],
         }
-        table = read_table(rows, ()).rename(columns=lambda name: _by_role(name, cell["metric"]))
+        table = _by_role(read_table(rows, ()), told["metric"])
         for column in columns:
             if column in cell:
                 table[column] = cell[column]
@@ -53,8 +53,7 @@ def gather(
     return pd.concat([table.astype(object) for table in tables], ignore_index=True)
 
 
-def _by_role(name: str, metric: str) -> str:
-    """A column that is called after the metric, by what it is of any task."""
-    if name == metric or name.endswith(f"_{metric}"):
-        return f"{name.removesuffix(metric)}score"
-    return name
+def _by_role(table: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """With columns that are called after the metric named by what they are of any task."""
+    named = [name for name in table if name == metric or name.endswith(f"_{metric}")]
+    return table.rename(columns={name: f"{name.removesuffix(metric)}score" for name in named})

@@ -42,10 +42,10 @@ def collect(study: str, folders: Iterable[Path | str]) -> pd.DataFrame:
     the share on a path from input to output (:mod:`pruning.models.paths`), ``collapsed_layers``
     counts layers that keep nothing. ``pruned_at`` is the epoch of the dense training whose weights
     were scored, where pruning is not at its end or after a retraining. ``training_time`` is T,
-    the epochs of the dense training. ``macs`` are the multiply-accumulates of one example with masked
-    weights skipped; ``training_steps`` and ``training_macs`` count everything spent to get there,
-    dense training included; ``seconds`` is this stage's own training time. Of the metrics, the one
-    that the task is judged by comes first, see :mod:`pruning.analysis.score`.
+    the epochs of the dense training. ``macs`` are the multiply-accumulates of one example with
+    masked weights skipped; ``training_steps`` and ``training_macs`` count everything spent to get
+    there, dense training included; ``seconds`` is this stage's own training time. Of the metrics,
+    the one that the task is judged by comes first, see :mod:`pruning.analysis.score`.
 
     Raises:
         PruningError: a summary is missing or damaged.

@@ -45,9 +45,10 @@ def cells(tidy: pd.DataFrame) -> pd.DataFrame:
         tidy: tidy table of one or more studies; rows of other families are left out.
 
     Returns:
-        :data:`KEYS`, ``network``, ``dataset``, ``training_time``; ``metric``, the study's score, and
-        ``mean``, ``std`` and ``n`` of it as it is shown (``std`` missing where n is 1); ``removed``, the mean share of the
-        prunable weights that is really gone. Dense networks are method "dense", variant "".
+        :data:`KEYS`, ``network``, ``dataset``, ``training_time``; ``metric``, the study's score,
+        and ``mean``, ``std`` and ``n`` of it as it is shown (``std`` missing where n is 1);
+        ``removed``, the mean share of the prunable weights that is really gone. Dense networks are
+        method "dense", variant "".
 
     Raises:
         PruningError: nothing was pruned at initialization.

@@ -46,7 +46,7 @@ class _Numbers:
 
 @dataclass(frozen=True)
 class _Panel:
-    """One column of the figure: its title, where the score is called ``{score}``, its rows, drawing."""
+    """One column of the figure: its title, the score as ``{score}``, its rows, how to draw them."""
 
     title: str
     rows: Callable[[_Numbers], pd.DataFrame]
