@@ -30,6 +30,7 @@ def versions(package):
             "pruning.masks.weights:prune_weights",
             "pruning.scores.magnitude:magnitude",
         ),
+        "report": ("pruning.stages.report",),
         "retrain": ("pruning.systems.rewinding.stages.retrain", "pruning.models.small:small_cnn"),
         "figure": ("pruning.systems.rewinding.figures", "pruning.systems.rewinding.styles"),
     }
@@ -86,6 +87,13 @@ def test_what_comes_after_dense_training_leaves_it_alone(package):
     assert changed(package, edit_retraining) == {"retrain"}
     edit_selection = ("masks/weights.py", "-score for", "score for")
     assert changed(package, edit_selection) == {"prune"}
+
+
+def test_what_is_said_of_masks_cuts_and_trains_nothing_again(package):
+    assert changed(package, ("masks/report.py", "BINS = 100", "BINS = 10")) == {"report"}
+    assert changed(package, ("models/paths.py", "avg_pool2d(args[0]", "max_pool2d(args[0]")) == {
+        "report"
+    }
 
 
 def test_entries_of_one_module_are_different_versions():

@@ -110,13 +110,18 @@ def test_collect_reads_summaries(tmp_path):
             },
         )
         write_json(tmp_path / name / "timing.json", {"seconds": 2.5})
-    tidy = collect("s", [tmp_path / "dense", tmp_path / "cell"])
+    write_json(tmp_path / "report.json", {"effective_density": 0.2, "collapsed_layers": 1})
+    tidy = collect("s", [(tmp_path / "dense", None), (tmp_path / "cell", tmp_path / "report.json")])
     assert tuple(tidy.columns) == COLUMNS
     assert tidy["method"].tolist() == ["dense", "dense", "lr_rewind", "lr_rewind"]
     assert tidy["value"].tolist() == [0.5, 1.0, 0.5, 1.0]
     assert tidy["density"].tolist() == [1.0, 1.0, 0.25, 0.25]
+    assert tidy["effective_density"].tolist() == [1.0, 1.0, 0.2, 0.2]
+    assert tidy["collapsed_layers"].tolist() == [0, 0, 1, 1]
     with pytest.raises(PruningError, match=r"summary\.json does not exist"):
-        collect("s", [tmp_path / "nothing"])
+        collect("s", [(tmp_path / "nothing", None)])
+    with pytest.raises(PruningError, match=r"other\.json does not exist"):
+        collect("s", [(tmp_path / "cell", tmp_path / "other.json")])
 
 
 @pytest.fixture

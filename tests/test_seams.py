@@ -136,14 +136,14 @@ def test_a_collected_row_field_by_field(tmp_path):
             level=2,
             density=0.25,
             mask_density=0.3,
-            effective_density=0.2,
-            collapsed_layers=1,
             pruned_at=4.5,
             retrain_time=3.0,
         ),
     )
     write_json(tmp_path / "timing.json", {"seconds": 2.5})
-    row = collect("s", [tmp_path]).iloc[0].to_dict()
+    report = tmp_path / "report.json"
+    write_json(report, {"effective_density": 0.2, "collapsed_layers": 1})
+    row = collect("s", [(tmp_path, report)]).iloc[0].to_dict()
     assert row == {
         "study": "s", "network": "mlp", "dataset": "digits", "seed": 4, "method": "lr_rewind",
         "variant": "one_shot", "level": 2, "density": 0.25, "mask_density": 0.3,

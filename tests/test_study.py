@@ -7,7 +7,7 @@ from pruning.data.validation import Validation
 from pruning.errors import PruningError
 from pruning.models.config import NetworkConfig
 from pruning.study.asks import Workflow
-from pruning.study.places import training_folders
+from pruning.study.places import trainings
 from pruning.study.study import find_study, load_study, study_names
 from pruning.systems.rewinding.section import modes
 from pruning.training.recipe import Recipe
@@ -42,7 +42,7 @@ def test_every_shipped_study_is_valid(name):
     config["study_folder"] = str(STUDIES)
     study = Workflow(config, SCHEMAS).study(name)
     assert study.name == name
-    assert list(training_folders(study))[len(study.seeds) :]
+    assert list(trainings(study))[len(study.seeds) :]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ from pruning.errors import PruningError, TrainingDiverged
 from pruning.library import evaluate
 from pruning.masks import mask as masking
 from pruning.masks.report import report
-from pruning.masks.weights import Pruned, prune, scored_network
+from pruning.masks.weights import prune, scored_network
+from pruning.models.cost import network_macs
 from pruning.scores import ScoreContext
 from pruning.scores.snip import snip
 from pruning.seeds import derive, generator
@@ -196,8 +197,11 @@ def test_a_regression_is_scored_pruned_and_reported_by_the_same_code(task, score
     state = task.initial_state(0)
     masks = prune(task, state, 0.4, score=score, sample={"batches": 3})
     assert sum(int(mask.sum()) for mask in masks.values()) == masking.kept_count(0.4, 80)
-    told = report(task, Pruned(masks, masks, 0.4))
-    assert (told["prunable"], told["macs"]) == (80, told["kept"])  # each weight is used once
+    told = report(task, masks)
+    kept = masking.counts(masks)[0]
+    assert (told["prunable"], told["kept"]) == (80, kept)
+    macs = network_macs(task.build(), task.example(), masks)
+    assert sum(macs.values()) == kept  # each weight is used once
 
 
 def test_snip_of_a_regression_is_the_mean_over_examples_of_unequal_batches(task):
@@ -238,7 +242,7 @@ def test_a_kind_of_task_with_a_piece_missing_cannot_be_made():
     [
         *("training/loop", "training/evaluate", "training/task"),
         *("scores/context", "scores/gradients", "scores/snip", "masks/weights", "masks/report"),
-        *("models/cost", "models/paths", "stages/context", "stages/prune"),
+        *("models/cost", "models/paths", "stages/context", "stages/prune", "stages/report"),
     ],
 )
 def test_shared_code_names_nothing_of_one_kind_of_task(module):

@@ -82,7 +82,7 @@ class Project:
     def files(self, *ignored):
         """Bytes of everything under results and plots that repeats from run to run."""
         tables = {f"{name}.csv" for name in tidy_tables()}  # have seconds
-        unlike = {"timing.json", "state.json", "mask.json", *tables, *ignored}
+        unlike = {"timing.json", "state.json", "mask.json", "report.json", *tables, *ignored}
         return {
             str(path.relative_to(self.root)): path.read_bytes()
             for folder in ("results", "plots")

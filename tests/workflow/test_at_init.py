@@ -140,12 +140,13 @@ def test_the_initial_state_does_not_wait_for_the_dense_training(finished):
     ("old", "new", "jobs"),
     [
         ("methods: [magnitude, snip,", "methods: [magnitude, grasp, snip,",
-         {"prune": 2, "at_init": 2}),
+         {"prune": 2, "report": 2, "at_init": 2}),
         ("rewind_epoch: 1\n", "rewind_epoch: 2\n",
          {"rewind_state": 1, "at_init": 2}),
         ("densities: [0.5, 0.1]", "densities: [0.5, 0.1, 0.05]",
-         {"prune": MASKS // 2, "at_init": CELLS // 2}),
-        ("iterations: {synflow: 5}", "iterations: {synflow: 6}", {"prune": 2, "at_init": 2}),
+         {"prune": MASKS // 2, "report": MASKS // 2, "at_init": CELLS // 2}),
+        ("iterations: {synflow: 5}", "iterations: {synflow: 6}",
+         {"prune": 2, "report": 2, "at_init": 2}),
         ("images_per_class", "images_per_class", {}),
     ],
 )  # fmt: skip
@@ -161,7 +162,12 @@ def test_deleting_a_mask_cuts_it_again_and_trains_what_had_it(finished):
     before = finished.files()
     (folder(finished, "magnitude") / "mask.safetensors").unlink()
     found = finished.plan(target=TABLE)
-    assert found == {"prune": 1, "at_init": 2, "collect": 1}  # unmodified and reinitialized
+    assert found == {
+        "prune": 1,
+        "report": 1,
+        "at_init": 2,
+        "collect": 1,
+    }  # unmodified and reinitialized
     finished.snakemake("plots_small")
     assert finished.files() == before
 
@@ -187,9 +193,9 @@ def test_targets_that_cannot_be_made_say_why(finished_once, target, message):
 def test_layer_collapse_is_said_in_the_log(finished):
     finished.edit("config/studies/small.yaml", "densities: [0.5, 0.1]", "densities: [0.5, 0.002]")
     chain = "at_init/magnitude/inverted/e0/level2"
-    finished.snakemake(f"results/small/seed0/{chain}/mask.safetensors")
+    finished.snakemake(f"results/small/seed0/{chain}/report.json")
     log = (finished.root / f"logs/small/seed0/{chain}/prune.log").read_text()
-    told = json.loads((folder(finished, "magnitude", "inverted") / "mask.json").read_text())
+    told = json.loads((folder(finished, "magnitude", "inverted") / "report.json").read_text())
     assert told["collapsed_layers"] == len(told["collapsed"]) > 0
     assert "layer collapse: nothing is left of" in log
     assert told["collapsed"][0] in log

@@ -59,7 +59,7 @@ def test_a_study_of_ones_own_code_trains_and_follows_its_edits(project):
     project.edit("mine/layers.py", "2 * width", "2 * width  # why")
     assert project.plan(target=TARGET) == {}
     project.edit("mine/scoring.py", "power=2", "power=4")
-    after = {"collect": 1, "figure": 1, "prune": 1, "retrain": 1}
+    after = {"collect": 1, "figure": 1, "prune": 1, "report": 1, "retrain": 1}
     assert project.plan(target=TARGET) == after
     project.edit("mine/layers.py", "2 * width", "3 * width")
     assert project.plan(target=TARGET) == after | {"dense": 1}

@@ -14,8 +14,8 @@ import yaml
 
 from tests.workflow.conftest import kill_group
 
-ALL = {"collect": 1, "dense": 1, "figure": 1, "prune": 4, "retrain": 4,
-       "rewind_state": 1}  # fmt: skip
+ALL = {"collect": 1, "dense": 1, "figure": 1, "prune": 4, "report": 4,
+       "retrain": 4, "rewind_state": 1}  # fmt: skip
 LEVEL1 = "results/tiny/seed0/iterative/lr_rewind/t2/level1"
 
 
@@ -34,7 +34,14 @@ def test_a_plan_a_run_and_a_second_run(finished_once, project):
     metadata = json.loads((finished_once.root / LEVEL1 / "state.json").read_text())
     assert set(metadata["parents"]) == {"data", "mask", "final"}
     mask = json.loads((finished_once.root / LEVEL1 / "mask.json").read_text())
-    assert (mask["kept"], mask["prunable"]) == (592, 1184)
+    assert (mask["kept"], mask["prunable"], mask["mask_density"]) == (592, 1184, 0.5)
+    assert not {"effective_density", "kept_by_layer", "channel_sparsity"} & mask.keys()
+    summary = json.loads((finished_once.root / LEVEL1 / "summary.json").read_text())
+    assert (summary["density"], summary["kept"], summary["macs"]) == (0.5, 592, 592)
+    assert not {"effective_density", "collapsed_layers"} & summary.keys()
+    report = json.loads((finished_once.root / LEVEL1 / "report.json").read_text())
+    row = tidy[(tidy["method"] == "lr_rewind") & (tidy["level"] == 1)].iloc[0]
+    assert row["effective_density"] == report["effective_density"] <= 0.5
     assert not list((finished_once.root / "results").rglob("*.resume"))
 
 
@@ -50,11 +57,25 @@ def test_editing_a_figure_redraws_and_retrains_nothing(finished):
     assert finished.plan() == {"figure": 1}
 
 
+def test_editing_the_report_on_masks_reruns_it_and_trains_nothing(finished):
+    before = finished.files("rewind_vs_finetune.csv")
+    tidy = finished.root / "results/tiny/rewinding.csv"
+    finished.edit("src/pruning/masks/report.py", "BINS = 100", "BINS = 10")
+    assert finished.plan() == {"report": 4, "collect": 1, "figure": 1}
+    table = tidy.read_bytes()
+    finished.snakemake("plots/tiny/rewind_vs_finetune.pdf")
+    report = json.loads((finished.root / LEVEL1 / "report.json").read_text())
+    assert len(report["channel_sparsity"]) == 11
+    assert tidy.read_bytes() == table  # which has nothing of channels
+    assert finished.files("rewind_vs_finetune.csv") == before
+    assert finished.plan() == {}
+
+
 def test_a_comment_reruns_nothing_and_an_algorithm_its_stages(finished):
     finished.edit("src/pruning/training/loop.py", "loss.backward()", "loss.backward()  # why")
     assert finished.plan() == {}
     finished.edit("src/pruning/scores/magnitude.py", "weight.abs()", "weight.square()")
-    after = {"collect": 1, "prune": 4, "retrain": 4, "figure": 1}
+    after = {"collect": 1, "prune": 4, "report": 4, "retrain": 4, "figure": 1}
     assert finished.plan() == after
     finished.edit("src/pruning/training/loop.py", "loss.backward()", "(2 * loss).backward()")
     assert finished.plan() == ALL
@@ -79,14 +100,14 @@ def test_a_retrain_time_that_joins_while_the_dense_training_is_interrupted(proje
     [
         ("learning_rate: 0.1", "learning_rate: 0.2", ALL),
         ("fraction: 0.5", "fraction: 0.4",
-         {"collect": 1, "prune": 4, "retrain": 4, "figure": 1}),
-        ("levels: 2", "levels: 3", {"collect": 1, "prune": 2, "retrain": 2,
+         {"collect": 1, "prune": 4, "report": 4, "retrain": 4, "figure": 1}),
+        ("levels: 2", "levels: 3", {"collect": 1, "prune": 2, "report": 2, "retrain": 2,
                                     "figure": 1}),
         ("seeds: [0]", "seeds: [0, 1]", ALL),
         ("[lr_rewind, weight_rewind]", "[lr_rewind, weight_rewind, fine_tune]",
-         {"collect": 1, "prune": 2, "retrain": 2, "figure": 1}),
+         {"collect": 1, "prune": 2, "report": 2, "retrain": 2, "figure": 1}),
         ("retrain_times: [2]", "retrain_times: [2, 1]",
-         {"collect": 1, "prune": 4, "retrain": 4, "rewind_state": 1,
+         {"collect": 1, "prune": 4, "report": 4, "retrain": 4, "rewind_state": 1,
           "figure": 1}),
         ("title: Tiny", "title: Small", {"figure": 1}),
         ("epochs: 3\n  batches: {size: 64}", "batches: {size: 64}\n  epochs: 3", {}),
@@ -116,7 +137,7 @@ def test_a_retrain_time_that_joins_later_repeats_the_dense_training_bit_for_bit(
 
 def test_forcing_a_rule_reruns_it_and_its_descendants(finished):
     assert finished.plan("--forcerun", "retrain") == {
-        "collect": 1, "prune": 2, "retrain": 4, "figure": 1}  # fmt: skip
+        "collect": 1, "prune": 2, "report": 2, "retrain": 4, "figure": 1}  # fmt: skip
     assert finished.plan("--forcerun", "collect") == {
         "collect": 1, "figure": 1}  # fmt: skip
 
@@ -124,7 +145,7 @@ def test_forcing_a_rule_reruns_it_and_its_descendants(finished):
 def test_deleting_an_output_reruns_its_stage_and_its_descendants(finished):
     before = finished.files()
     (finished.root / LEVEL1 / "state.safetensors").unlink()
-    expected = {"collect": 1, "prune": 1, "retrain": 2, "figure": 1}
+    expected = {"collect": 1, "prune": 1, "report": 1, "retrain": 2, "figure": 1}
     assert finished.plan() == expected
     finished.snakemake("plots/tiny/rewind_vs_finetune.pdf")
     assert finished.files() == before
@@ -143,10 +164,11 @@ LAST = {"collect": 1, "retrain": 1} | DRAWN
         ("results/tiny/rewinding.csv", {"collect": 1} | DRAWN),
         (f"{LEVEL1[:-1]}2/metrics.csv", LAST),
         (f"{LEVEL1[:-1]}2/state.json", LAST),
-        (f"{LEVEL1[:-1]}2/mask.safetensors", LAST | {"prune": 1}),
-        (f"{LEVEL1[:-1]}2/mask.json", LAST | {"prune": 1}),
+        (f"{LEVEL1[:-1]}2/report.json", {"collect": 1, "report": 1} | DRAWN),
+        (f"{LEVEL1[:-1]}2/mask.safetensors", LAST | {"prune": 1, "report": 1}),
+        (f"{LEVEL1[:-1]}2/mask.json", LAST | {"prune": 1, "report": 1}),
         ("results/tiny/seed0/rewind_states/t2.safetensors",
-         {"collect": 1, "prune": 1, "retrain": 2, "rewind_state": 1} | DRAWN),
+         {"collect": 1, "prune": 1, "report": 1, "retrain": 2, "rewind_state": 1} | DRAWN),
         ("results/tiny/seed0/dense/rewind", ALL),
         ("results/data/digits.safetensors", ALL | {"prepare_data": 1}),
     ],

@@ -4,7 +4,7 @@ run(
     snakemake,
     "pruning.stages.collect:collect",
     study=snakemake.wildcards.study,
-    summaries=[file for file in snakemake.input if file.endswith("summary.json")],
+    trainings=snakemake.params.stage["trainings"],
     output=snakemake.output[0],
     repairs=snakemake.params.stage["repairs"],
 )

@@ -4,7 +4,7 @@ run(
     snakemake,
     "pruning.stages.collect_masks:collect_masks",
     study=snakemake.wildcards.study,
-    masks=snakemake.input,
+    reports=snakemake.input,
     layers=snakemake.output.layers,
     channels=snakemake.output.channels,
     repairs=snakemake.params.stage["repairs"],

@@ -15,7 +15,7 @@ CHANNELS = (*CELL, "sparsity", "channels")
 
 
 def mask_tables(study: str, files: Iterable[Path | str]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Both tables from the readable files of the masks of a family.
+    """Both tables from the reports of the masks of a family.
 
     A row of the first is a layer of a mask: how many weights it has (``prunable``), how many are
     ``kept`` and how many of those on a path from input to output (``effective``); ``kind`` is
@@ -36,7 +36,7 @@ def mask_tables(study: str, files: Iterable[Path | str]) -> tuple[pd.DataFrame, 
                     **cell,
                     "layer": name,
                     "position": position,
-                    "kind": "kernel" if name in told["macs_by_layer"] else "norm_scale",
+                    "kind": told["kind_by_layer"][name],
                     "prunable": told["prunable_by_layer"][name],
                     "kept": kept,
                     "effective": told["effective_by_layer"][name],

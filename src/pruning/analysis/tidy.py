@@ -31,10 +31,11 @@ COLUMNS = (
     "training_macs",
     "seconds",
 )
+_NOTHING_MASKED = {"effective_density": 1.0, "collapsed_layers": 0}
 
 
-def collect(study: str, folders: Iterable[Path | str]) -> pd.DataFrame:
-    """The tidy table of a study from its trainings' summaries.
+def collect(study: str, trainings: Iterable[tuple[Path | str, Path | str | None]]) -> pd.DataFrame:
+    """The tidy table of a study from its trainings' summaries and the reports of their masks.
 
     Dense trainings are ``method`` "dense", level 0, density 1. ``density`` is as the method counts
     it and figures show it, ``mask_density`` the kept share of the prunable weights: they differ
@@ -47,12 +48,19 @@ def collect(study: str, folders: Iterable[Path | str]) -> pd.DataFrame:
     there, dense training included; ``seconds`` is this stage's own training time. Of the metrics,
     the one that the task is judged by comes first, see :mod:`pruning.analysis.score`.
 
+    Args:
+        study: its name.
+        trainings: folder of each, and the report of the mask it is under; None for a network that
+            was not pruned.
+
     Raises:
-        PruningError: a summary is missing or damaged.
+        PruningError: a summary or report is missing or damaged.
     """
     rows = []
-    for folder in map(Path, folders):
+    for folder, report in trainings:
+        folder = Path(folder)
         summary = read_json(folder / "summary.json")
+        masks = _NOTHING_MASKED if report is None else read_json(report)
         cell = {
             "study": study,
             "network": summary["network"],
@@ -63,8 +71,8 @@ def collect(study: str, folders: Iterable[Path | str]) -> pd.DataFrame:
             "level": summary.get("level", 0),
             "density": summary.get("density", 1.0),
             "mask_density": summary.get("mask_density", 1.0),
-            "effective_density": summary.get("effective_density", 1.0),
-            "collapsed_layers": summary.get("collapsed_layers", 0),
+            "effective_density": masks["effective_density"],
+            "collapsed_layers": masks["collapsed_layers"],
             "pruned_at": summary.get("pruned_at"),
             "retrain_time": summary.get("retrain_time"),
             "training_time": summary["training_time"],

@@ -1,4 +1,4 @@
-"""Stage: summaries -> a tidy table of a study."""
+"""Stage: summaries and reports -> a tidy table of a study."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -7,12 +7,14 @@ from pruning.analysis.tidy import collect as collect_table
 from pruning.analysis.tidy import write_table
 
 
-def collect(study: str, summaries: Iterable[Path | str], output: Path | str) -> None:
+def collect(
+    study: str, trainings: Iterable[tuple[Path | str, Path | str | None]], output: Path | str
+) -> None:
     """Write the tidy table.
 
     Args:
         study: its name.
-        summaries: ``summary.json`` files; ``timing.json`` lies beside each.
+        trainings: folder of each, and the report of its mask where it has one.
         output: the CSV to write.
     """
-    write_table(collect_table(study, [Path(path).parent for path in summaries]), output)
+    write_table(collect_table(study, trainings), output)

@@ -1,4 +1,4 @@
-"""Stage: readable files of masks -> tables of layers and of output channels."""
+"""Stage: reports of masks -> tables of layers and of output channels."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,15 +8,15 @@ from pruning.analysis.tidy import write_table
 
 
 def collect_masks(
-    study: str, masks: Iterable[Path | str], layers: Path | str, channels: Path | str
+    study: str, reports: Iterable[Path | str], layers: Path | str, channels: Path | str
 ) -> None:
     """Write both tables.
 
     Args:
         study: its name.
-        masks: the JSON files beside masks.
+        reports: the ``report.json`` beside each mask.
         layers, channels: the CSV files to write.
     """
-    by_layer, by_channel = mask_tables(study, masks)
+    by_layer, by_channel = mask_tables(study, reports)
     write_table(by_layer, layers)
     write_table(by_channel, channels)

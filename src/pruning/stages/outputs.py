@@ -15,15 +15,8 @@ from pruning.training.loop import Trained
 from pruning.training.resume import ResumeFile
 from pruning.training.task import Task
 
-# What a summary repeats of its mask's readable file.
-MASK_FACTS = (
-    "density",
-    "mask_density",
-    "effective_density",
-    "collapsed_layers",
-    "kept",
-    "macs",
-)
+# What a summary repeats of the readable file that the pruning left beside its mask.
+MASK_FACTS = ("density", "mask_density", "kept", "macs")
 
 
 def resume_file(

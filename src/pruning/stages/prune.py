@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from pruning import registry
-from pruning.masks.report import report
-from pruning.masks.weights import score_options
+from pruning.masks import mask as masking
+from pruning.masks.weights import Pruned, score_options
+from pruning.models.cost import network_macs
 from pruning.stages.context import StageContext
 from pruning.training.checkpoint import load_state, save_masks, write_metadata
+from pruning.training.task import Task
 
 log = logging.getLogger("pruning")
 
@@ -23,7 +25,11 @@ def prune(
     chain: str,
     pruning: dict[str, Any],
 ) -> None:
-    """Write the masks of one level, and a JSON file beside them.
+    """Write the masks of one level, and a JSON file beside them of what trainings ask.
+
+    It has ``density`` as the method counts it, how many weights are ``kept`` of all ``prunable``
+    ones and ``mask_density``, their share; ``macs`` of one example; ``score_options``. What else
+    masks say of a network is in the report, see :mod:`pruning.stages.report`.
 
     Args:
         context: study, seed, task.
@@ -41,20 +47,38 @@ def prune(
     state_before = load_state(state)
     pruned = pruner(task, state_before, seed=context.seed, purpose=(chain, level), **options)
     config = context.config(stage="prune", level=level, chain=chain, pruning=pruning)
-    found = report(task, pruned)
-    if found["collapsed"]:
-        log.warning(
-            "%s: layer collapse: nothing is left of %s", task.name, ", ".join(found["collapsed"])
-        )
+    _warn_of_collapse(task, pruned)
     save_masks(pruned.masks, output)
     write_metadata(
         output.with_suffix(".json"),
         config=config,
         parents={"state": state},
         **context.facts(task),
-        **found,
+        **_left(task, pruned),
         # Which batch-norm mode, temperature, ... decided it, also where nothing was said.
         score_options=score_options(pruning["score"], pruning.get("score_options", {}))
         if "score" in pruning
         else {},
     )
+
+
+def _left(task: Task, pruned: Pruned) -> dict[str, Any]:
+    kept, total = masking.counts(_kernels(task, pruned))
+    return {
+        "kept": kept,
+        "prunable": total,
+        "density": pruned.density,
+        "mask_density": kept / total,
+        "macs": sum(network_macs(task.build(), task.example(), pruned.remaining).values()),
+    }
+
+
+def _warn_of_collapse(task: Task, pruned: Pruned) -> None:
+    collapsed = masking.empty(_kernels(task, pruned))
+    if collapsed:
+        log.warning("%s: layer collapse: nothing is left of %s", task.name, ", ".join(collapsed))
+
+
+def _kernels(task: Task, pruned: Pruned) -> masking.Masks:
+    """Masks of the prunable weights: a method may rank more, which no density counts."""
+    return {name: pruned.masks[name] for name in task.prunable() if name in pruned.masks}

@@ -174,6 +174,11 @@ class Workflow:
         chain = self.chain(wildcards.study, wildcards.chain)
         return chain.pruned(wildcards.seed, int(wildcards.level))
 
+    @for_rules
+    def report_params(self, wildcards: Any) -> dict[str, Any]:
+        """Which mask a report is about."""
+        return {"chain": wildcards.chain, "level": int(wildcards.level)}
+
     def _pruning(self, wildcards: Any) -> Mapping[str, Any]:
         prunings = self.chain(wildcards.study, wildcards.chain).prunings
         return self.of_level(wildcards.study, wildcards.chain, prunings, wildcards.level)
@@ -251,7 +256,7 @@ class Workflow:
 
     @for_rules
     def prune_group(self, wildcards: Any) -> str:
-        """As :meth:`group`, for cutting masks.
+        """As :meth:`group`, for cutting masks and for the reports of them.
 
         In a long study a level's mask goes with the training that waits for it, as queueing may
         take hours and cutting a mask takes seconds. Others are grouped by what they are cut from.
@@ -276,23 +281,25 @@ class Workflow:
 
     @for_rules
     def collect_input(self, wildcards: Any) -> list[str]:
-        """Every file behind a tidy table; the summaries are read, all are watched."""
+        """Every file behind a tidy table; summaries and reports are read, all are watched."""
         study = self.study(wildcards.study)
         return [self.data_file(wildcards), *places.training_files(study, wildcards.table)]
 
     @for_rules
     def collect_params(self, wildcards: Any) -> dict[str, Any]:
-        """Code version, and the count of repairs."""
+        """The trainings, code version, and the count of repairs."""
         watched = tuple(self.collect_input(wildcards))
+        study = self.study(wildcards.study)
         return {
+            "trainings": [list(pair) for pair in places.collected(study, wildcards.table)],
             "code_version": code_version("pruning.stages.collect"),
             "repairs": self.repairs(places.table(wildcards.study, wildcards.table), watched),
         }
 
     @for_rules
     def collect_masks_input(self, wildcards: Any) -> list[str]:
-        """The readable files of all masks of a system."""
-        return places.masks_metadata(self.study(wildcards.study), wildcards.family)
+        """The reports of all masks of a system."""
+        return places.mask_reports(self.study(wildcards.study), wildcards.family)
 
     @for_rules
     def collect_masks_params(self, wildcards: Any) -> dict[str, Any]:

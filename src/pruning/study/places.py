@@ -5,7 +5,7 @@
     data/<dataset>.safetensors
     <study>/seed<k>/dense/{state.safetensors,state.json,metrics.csv,summary.json,timing.json,rewind/}
     <study>/seed<k>/rewind_states/t<time>.safetensors
-    <study>/seed<k>/<chain>/level<n>/mask.safetensors
+    <study>/seed<k>/<chain>/level<n>/{mask.safetensors,mask.json,report.json}
     <study>/{tidy.csv,<system>.csv,<system>_layers.csv,<system>_channels.csv,...}
     published/<paper>/tidy.csv
 
@@ -20,6 +20,7 @@ from typing import Any
 from pruning.errors import unknown
 from pruning.study.study import Study
 from pruning.systems import find_system, joined, systems
+from pruning.systems.system import Training
 
 RESULTS = "results"
 TRAINING_FILES = (
@@ -57,8 +58,13 @@ def mask(study: str, seed: int | str, chain: str, level: int | str) -> str:
 
 
 def mask_metadata(mask: str) -> str:
-    """The readable file beside a mask."""
+    """The readable file beside a mask: what its pruning decided."""
     return mask.replace(".safetensors", ".json")
+
+
+def mask_report(mask: str) -> str:
+    """The other readable file beside a mask: what it leaves of the network."""
+    return mask.replace("mask.safetensors", "report.json")
 
 
 @dataclass(frozen=True)
@@ -94,10 +100,10 @@ def tidy_tables() -> list[str]:
     return [*(system.name for system in systems()), TIDY]
 
 
-def training_folders(study: Study, table: str = TIDY) -> Iterator[str]:
+def trainings(study: Study, table: str = TIDY) -> Iterator[Training]:
     """Every training in a tidy table of a study, dense ones first."""
     for seed in study.seeds:
-        yield dense_folder(study.name, seed)
+        yield Training(dense_folder(study.name, seed))
     for system in systems():
         if table in (TIDY, system.name):
             yield from system.trainings(study)
@@ -105,13 +111,28 @@ def training_folders(study: Study, table: str = TIDY) -> Iterator[str]:
 
 def training_files(study: Study, table: str = TIDY) -> list[str]:
     """Every file that the trainings in a tidy table, and their prunings, are to leave."""
-    folders = training_folders(study, table)
-    files = [f"{folder}/{file}" for folder in folders for file in TRAINING_FILES]
-    files += [f"{dense_folder(study.name, seed)}/rewind" for seed in study.seeds]
+    files = [f"{dense_folder(study.name, seed)}/rewind" for seed in study.seeds]
+    for training in trainings(study, table):
+        files += [f"{training.folder}/{file}" for file in TRAINING_FILES]
+        if training.mask is not None:
+            files += mask_files(training.mask)
     for system in systems():
         if table in (TIDY, system.name):
             files += system.files(study)
     return list(dict.fromkeys(files))
+
+
+def mask_files(mask: str) -> tuple[str, str, str]:
+    """A mask, and both readable files beside it."""
+    return mask, mask_metadata(mask), mask_report(mask)
+
+
+def collected(study: Study, table: str) -> list[tuple[str, str | None]]:
+    """(folder, report of the mask) of every training in a tidy table."""
+    return [
+        (training.folder, None if training.mask is None else mask_report(training.mask))
+        for training in trainings(study, table)
+    ]
 
 
 def masked() -> list[str]:
@@ -119,11 +140,11 @@ def masked() -> list[str]:
     return [system.name for system in systems() if system.masks is not None]
 
 
-def masks_metadata(study: Study, name: str) -> list[str]:
-    """The readable file of every mask that a system's tables of layers and channels are about."""
+def mask_reports(study: Study, name: str) -> list[str]:
+    """The report of every mask that a system's tables of layers and channels are about."""
     cells = list(dict.fromkeys(find_system(name).masks(study)))
     return [
-        mask_metadata(mask(study.name, seed, chain, level))
+        mask_report(mask(study.name, seed, chain, level))
         for seed in study.seeds
         for chain, level in cells
     ]

@@ -119,6 +119,7 @@ def jobs(study: Study) -> dict[str, int]:
         "dense": len(study.seeds),
         "rewind_state": sum("/rewind_states/" in file for file in files),
         "prune": sum(file.endswith("/mask.safetensors") for file in files),
+        "report": sum(file.endswith("/report.json") for file in files),
     }
     for system in systems():
         counts |= system.jobs(study)

@@ -113,6 +113,19 @@ class Work:
         return Work(self.steps + other.steps, self.images + other.images)
 
 
+@dataclass(frozen=True)
+class Training:
+    """A training, of which the tidy table has rows.
+
+    Attributes:
+        folder: where it lies.
+        mask: the file of the mask it is under; None where nothing is pruned.
+    """
+
+    folder: str
+    mask: str | None = None
+
+
 def _nothing(*_: Any) -> tuple[()]:
     return ()
 
@@ -133,8 +146,8 @@ class System:
         check_figure: refuses options of a study's ``figure`` section, given with all its parts.
         dense_times: epochs before the end whose dense states a study needs.
         chains: of prunings, by the name that paths have.
-        trainings: folder of every training in the tidy table, without the dense ones.
-        files: every other file that its trainings and prunings are to leave.
+        trainings: every training in the tidy table, without the dense ones.
+        files: what else its stages are to leave, besides what every training and its mask leave.
         masks: (chain, level) of every mask that its tables of layers and channels are about; None
             where it has no such tables.
         gathered: further tables, by name.
@@ -161,7 +174,7 @@ class System:
     check_figure: Callable[[Mapping[str, Any], Mapping[str, Any]], Any] = _nothing
     dense_times: Callable[["Study"], Iterable[float]] = _nothing
     chains: Callable[["Study"], Mapping[str, "Chain"]] = _no_names
-    trainings: Callable[["Study"], Iterable[str]] = _nothing
+    trainings: Callable[["Study"], Iterable[Training]] = _nothing
     files: Callable[["Study"], Iterable[str]] = _nothing
     masks: Callable[["Study"], Iterable[tuple[str, int]]] | None = None
     gathered: Mapping[str, Gathered] = field(default_factory=dict)

@@ -6,8 +6,8 @@ from pathlib import Path
 from pruning.errors import PruningError
 from pruning.study.asks import for_rules
 from pruning.study.densities import check_densities
-from pruning.study.places import Chain, mask, mask_metadata, rewind_state, seed_folder
-from pruning.systems.system import Claims, Figure, Section, System, Work
+from pruning.study.places import Chain, mask, rewind_state, seed_folder
+from pruning.systems.system import Claims, Figure, Section, System, Training, Work
 
 SYSTEMS = {"toy": "SYSTEM"}
 HERE = relpath(dirname(__file__))
@@ -44,15 +44,14 @@ def _chains(study):
 
 def _trainings(study):
     for seed in study.seeds:
-        yield from (f"{seed_folder(study.name, seed)}/toy/level{k}" for k in _levels(study))
+        for level in _levels(study):
+            folder = f"{seed_folder(study.name, seed)}/toy/level{level}"
+            yield Training(folder, mask(study.name, seed, "toy", level))
 
 
 def _files(study):
     for seed in study.seeds if _has_toy(study) else ():
         yield _initial(study, seed)
-        for level in _levels(study):
-            cut = mask(study.name, seed, "toy", level)
-            yield from (cut, mask_metadata(cut))
 
 
 def _jobs(study):

@@ -2,7 +2,7 @@
 
 ::
 
-    <study>/seed<k>/at_init/<method>/<variant>/e<epoch>/level<n>/{mask.safetensors,state...}
+    <study>/seed<k>/at_init/<method>/<variant>/e<epoch>/level<n>/{mask...,state...}
 """
 
 from collections.abc import Callable, Iterator
@@ -11,13 +11,13 @@ from pruning.study.places import (
     Chain,
     dense_folder,
     mask,
-    mask_metadata,
     rewind_state,
     seed_folder,
 )
 from pruning.study.study import Study
 from pruning.systems.at_init.rules import mask_variant
 from pruning.systems.at_init.section import Cell
+from pruning.systems.system import Training
 
 
 def chain_of(cell: Cell) -> str:
@@ -58,19 +58,18 @@ def _pruned(study: Study, epoch: float) -> Callable[[int | str, int], str]:
     return lambda seed, _: state_at(study, seed, epoch)
 
 
-def trainings(study: Study) -> Iterator[str]:
-    """The folder of every training."""
-    for seed in study.seeds:
-        for cell in study.part("at_init").cells if "at_init" in study.parts else ():
-            yield folder(study.name, seed, cell)
-
-
-def files(study: Study) -> Iterator[str]:
-    """Masks, and the dense states that are scored or trained."""
+def trainings(study: Study) -> Iterator[Training]:
+    """Every training."""
     for seed in study.seeds:
         for cell in study.part("at_init").cells if "at_init" in study.parts else ():
             masks = mask(study.name, seed, chain_of(cell), cell.level)
-            yield from (masks, mask_metadata(masks))
+            yield Training(folder(study.name, seed, cell), masks)
+
+
+def files(study: Study) -> Iterator[str]:
+    """The dense states that are scored or trained."""
+    for seed in study.seeds:
+        for cell in study.part("at_init").cells if "at_init" in study.parts else ():
             for epoch in (cell.epoch, study.part("at_init").trained_epoch(cell)):
                 yield state_at(study, seed, epoch)
 

@@ -14,12 +14,12 @@ from pruning.study.places import (
     Chain,
     dense_folder,
     mask,
-    mask_metadata,
     rewind_state,
     seed_folder,
 )
 from pruning.study.study import Study
-from pruning.systems.gsm.section import MAGNITUDE
+from pruning.systems.gsm.section import MAGNITUDE, TICKETS
+from pruning.systems.system import Training
 
 
 def chain_of(method: str, variant: str) -> str:
@@ -62,16 +62,19 @@ def _zeroed(study: Study, method: str, variant: str) -> Callable[[int | str, int
     )
 
 
-def trainings(study: Study) -> Iterator[str]:
-    """The folder of every zeroed network and every winning ticket."""
+def trainings(study: Study) -> Iterator[Training]:
+    """Every zeroed network, and every winning ticket under the mask of one."""
     for seed in study.seeds:
         part = study.parts.get("gsm")
         for cells in (part.zeroed(), part.ticket_cells()) if part else ():
-            yield from (folder(study.name, seed, *cell) for cell in cells)
+            for method, variant, level in cells:
+                chain = chain_of(TICKETS.get(method, method), variant)
+                place = folder(study.name, seed, method, variant, level)
+                yield Training(place, mask(study.name, seed, chain, level))
 
 
 def files(study: Study) -> Iterator[str]:
-    """Trainings by GSM, masks, and the initial state that tickets are trained from."""
+    """Trainings by GSM, and the initial state that tickets are trained from."""
     if "gsm" not in study.parts:
         return
     part = study.part("gsm")
@@ -80,9 +83,6 @@ def files(study: Study) -> Iterator[str]:
             place = folder(study.name, seed, "training", *cell)
             # Its summary is of no row: the zeroed network's is.
             yield from (f"{place}/{file}" for file in TRAINING_FILES if file != "summary.json")
-        for method, variant, level in part.zeroed():
-            masks = mask(study.name, seed, chain_of(method, variant), level)
-            yield from (masks, mask_metadata(masks))
         if part.tickets:
             yield rewind_state(study.name, seed, study.task["recipe"]["epochs"])
 

@@ -15,7 +15,6 @@ from pruning.study.places import (
     Chain,
     dense_folder,
     mask,
-    mask_metadata,
     rewind_state,
     seed_folder,
     spell,
@@ -23,6 +22,7 @@ from pruning.study.places import (
 from pruning.study.study import Study
 from pruning.systems.rewinding.rules import rule
 from pruning.systems.rewinding.section import modes
+from pruning.systems.system import Training
 
 
 def retrain_folder(
@@ -63,21 +63,20 @@ def _pruned(study: Study, chain: str) -> Callable[[int | str, int], str]:
     return lambda seed, level: f"{pruned_folder(study.name, seed, chain, level)}/state.safetensors"
 
 
-def trainings(study: Study) -> Iterator[str]:
-    """The folder of every retraining of the grid."""
+def trainings(study: Study) -> Iterator[Training]:
+    """Every retraining of the grid."""
     for seed in study.seeds:
-        for cell in study.part("rewinding").cells() if "rewinding" in study.parts else ():
-            yield retrain_folder(study.name, seed, *cell)
+        for *place, level in study.part("rewinding").cells() if "rewinding" in study.parts else ():
+            masks = mask(study.name, seed, cell_chain(study, *place), level)
+            yield Training(retrain_folder(study.name, seed, *place, level), masks)
 
 
 def files(study: Study) -> Iterator[str]:
-    """Masks, and the rewind states that methods take tensors from."""
+    """The rewind states that methods take tensors from."""
     if "rewinding" not in study.parts:
         return
     for seed in study.seeds:
-        for mode, method, time, level in study.part("rewinding").cells():
-            masks = mask(study.name, seed, cell_chain(study, mode, method, time), level)
-            yield from (masks, mask_metadata(masks))
+        for _, method, time, _ in study.part("rewinding").cells():
             if rule(method).needs_rewind_state:
                 yield rewind_state(study.name, seed, time)
 
