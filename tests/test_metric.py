@@ -12,13 +12,13 @@ from pruning.analysis.cells import best_validated, cells, pruned
 from pruning.analysis.claims import Claim, ClaimSet
 from pruning.analysis.claims_page import claims_page
 from pruning.analysis.gathering import gather
-from pruning.analysis.score import scored, scores_of
+from pruning.analysis.score import find, scored, scores_of
 from pruning.analysis.tidy import collect
 from pruning.errors import PruningError
 from pruning.figures import replicates, style
 from pruning.files import write_json, write_text
 from pruning.systems.rewinding.algorithm import judge, matches
-from pruning.training.metric import ACCURACY, BLEU, Metric, find
+from pruning.training.metric import ACCURACY, BLEU, Metric
 from tests.other_scores import PERPLEXITY, told
 from tests.test_figures import table
 

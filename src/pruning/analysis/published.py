@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from pruning.analysis import FOLDER
 from pruning.analysis.cells import COLUMNS
 from pruning.analysis.score import of_units
 from pruning.analysis.tidy import read_table
 from pruning.errors import PruningError, unknown
 
-FOLDER = Path("resources/published")
 DERIVED = ("study", "compression_ratio", "metric")  # not written: they follow from the rest
 LITERATURE = ("network", "dataset", "variant", "density", "change", "spread", "unit", "source")
 

@@ -11,9 +11,22 @@ import pandas as pd
 
 from pruning import registry
 from pruning.errors import PruningError
-from pruning.training.metric import Metric, find
+from pruning.training.metric import Metric
 
 TEST = "test"
+
+
+def find(name: str) -> Metric:
+    """A metric by its name in :data:`pruning.registry.METRICS` or in those from outside.
+
+    Raises:
+        PruningError: there is none of this name, or what has it is no metric.
+    """
+    place = registry.entry("metric", name)
+    found = registry.load(place)
+    if not isinstance(found, Metric):
+        raise PruningError(f"{place} is no Metric; see pruning.training.metric.")
+    return found
 
 
 def scores_of(tidy: pd.DataFrame) -> dict[str, str]:

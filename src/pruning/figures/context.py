@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from pruning.analysis.published import FOLDER
+from pruning.analysis import FOLDER
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from pruning import registry
+from pruning.analysis import FOLDER
 from pruning.analysis.claims_page import write_claims
-from pruning.analysis.published import FOLDER
 from pruning.analysis.tidy import read_table
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from pruning import registry
-from pruning.analysis.published import FOLDER
+from pruning.analysis import FOLDER
 from pruning.analysis.tables import columns
 from pruning.analysis.tidy import read_table, write_table
 from pruning.errors import PruningError

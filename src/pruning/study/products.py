@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from pruning.analysis import FOLDER
 from pruning.analysis.claims_catalog import claims_of
 from pruning.analysis.claims_catalog import entry as claims_entry
 from pruning.errors import PruningError
@@ -14,8 +15,6 @@ from pruning.study.asks import Workflow, for_rules, ordered
 from pruning.study.papers import check_reference, paper
 from pruning.study.study import Study
 from pruning.systems import joined, systems
-
-PUBLISHED = "resources/published"
 
 
 class Products:
@@ -88,7 +87,7 @@ class Products:
             if key in option
         }
         files = {f"{name}.csv" for name in names} | set(figure.published)
-        return [f"{PUBLISHED}/{file}" for file in sorted(files)]
+        return [f"{FOLDER}/{file}" for file in sorted(files)]
 
     def _enabled_with(self, figure: str) -> list[Study]:
         needs = entry(figure).needs
@@ -136,7 +135,7 @@ class Products:
             "draw": drawn.draw,
             "options": ordered(options),
             "repairs": self.workflow.repairs(first, (*others, *_flat(tables))),
-            "resources": PUBLISHED,
+            "resources": FOLDER,
             "settings": ordered(drawn.settings),
             "tables": tables,
             "titles": list(map(list, titles.items())),
@@ -165,7 +164,7 @@ class Products:
     @for_rules
     def claims_published(self, wildcards: Any) -> list[str]:
         """Files of published numbers that claims take."""
-        return [f"{PUBLISHED}/{file}" for file in claims_entry(wildcards.claims).published]
+        return [f"{FOLDER}/{file}" for file in claims_entry(wildcards.claims).published]
 
     @for_rules
     def paper_claims(self, wildcards: Any) -> dict[str, Any]:
@@ -194,7 +193,7 @@ class Products:
             "code_version": code_version("pruning.stages.claims", page.claims),
             "options": ordered(options),
             "repairs": self.workflow.repairs(first, (*others, *watched)),
-            "resources": PUBLISHED,
+            "resources": FOLDER,
             "title": title,
         }
 

@@ -7,9 +7,6 @@ Imports no torch: tables, claims and figures read it too. Which scores there are
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pruning import registry
-from pruning.errors import PruningError
-
 
 @dataclass(frozen=True)
 class Metric:
@@ -68,19 +65,6 @@ class Metric:
     def _with_unit(self, text: str, unit: str) -> str:
         """With the unit in brackets, unless it is none or the score's own name."""
         return text if unit in ("", self.title, self.name) else f"{text} ({unit})"
-
-
-def find(name: str) -> Metric:
-    """A metric by its name in :data:`pruning.registry.METRICS` or in those from outside.
-
-    Raises:
-        PruningError: there is none of this name, or what has it is no metric.
-    """
-    place = registry.entry("metric", name)
-    found = registry.load(place)
-    if not isinstance(found, Metric):
-        raise PruningError(f"{place} is no Metric; see pruning.training.metric.")
-    return found
 
 
 def _evenly(classes: int) -> float:

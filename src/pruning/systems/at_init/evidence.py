@@ -14,7 +14,7 @@ import pandas as pd
 
 from pruning.analysis.claims import ERROR, ERRORS, ClaimSet
 from pruning.analysis.claims_page import misses_of, table_of
-from pruning.analysis.score import signs, units
+from pruning.analysis.score import find, signs, units
 from pruning.systems.at_init.claims import (
     BASELINES,
     CLAIMS,
@@ -26,7 +26,6 @@ from pruning.systems.at_init.claims import (
     TOLERANCE,
 )
 from pruning.systems.at_init.tables import VARIANTS, cells, pruned
-from pruning.training.metric import find
 
 COMPARED = (*METHODS, "random", "grasp_abs", *BASELINES)
 FEWEST_TIMES = 3  # over two, a rank correlation is 1 or -1 whatever happens

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pruning.analysis import replicates
-from pruning.analysis.published import FOLDER, Accuracies
+from pruning.analysis import FOLDER, replicates
+from pruning.analysis.published import Accuracies
 from pruning.analysis.replicates import KEYS, pruned, summed_up
 from pruning.analysis.score import scored, shown
 from pruning.errors import PruningError

@@ -15,12 +15,12 @@ import pandas as pd
 
 from pruning.analysis.claims import ERROR, ClaimSet
 from pruning.analysis.claims_page import misses_of, table_of
-from pruning.analysis.score import signs, units
+from pruning.analysis.score import find, signs, units
 from pruning.errors import PruningError
 from pruning.systems.gsm import published as gsm
 from pruning.systems.gsm.claims import CLAIMS, READING, TOLERANCE
 from pruning.systems.gsm.tables import AFTER, BEFORE, around_zeroing
-from pruning.training.metric import ACCURACY, find
+from pruning.training.metric import ACCURACY
 
 # What of a replicate is looked at, by name: method, variant and moment in the table `gsm`.
 SCORES = {

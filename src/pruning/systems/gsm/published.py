@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from pruning.analysis.published import FOLDER, Accuracies
+from pruning.analysis import FOLDER
+from pruning.analysis.published import Accuracies
 
 # ``table`` is the number of the paper's table, ``accuracy`` top-1 in percent.
 PUBLISHED = (

@@ -9,8 +9,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from pruning.analysis.score import find
 from pruning.errors import PruningError
-from pruning.training.metric import find
 
 NO_VALIDATION = (
     "Algorithm 1 stops by the validation score, and this study has no validation data. Give it a "
