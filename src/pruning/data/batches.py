@@ -36,7 +36,7 @@ class Normalizer:
     def __init__(
         self, kind: str, data: Splits, mean: Sequence[float] = (), std: Sequence[float] = ()
     ) -> None:
-        height, width, channels = data.train.images.shape[1:]
+        height, width, channels = data.train.shape
         self.kind, self.shape = kind, (height, width, channels)
         if kind == "given":
             _check_channels(data.name, channels, mean, std)
@@ -47,8 +47,8 @@ class Normalizer:
             mean, std = torch.zeros_like(mean), torch.full_like(std, 255.0)
         std = torch.where(std > 0, std, torch.ones_like(std))  # a constant channel
         # Spelled out per pixel: broadcasting over three channels alone does not vectorise.
-        self.factor = (1 / std).repeat(height * width).to(data.train.images.device)
-        self.shift = (-mean / std).repeat(height * width).to(data.train.images.device)
+        self.factor = (1 / std).repeat(height * width).to(data.train.device)
+        self.shift = (-mean / std).repeat(height * width).to(data.train.device)
 
     def __call__(self, images: Tensor) -> Tensor:
         """Normalise a batch; the class says how."""

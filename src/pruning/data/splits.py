@@ -1,7 +1,9 @@
 """The training, validation and test images of a task, whole on the device."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
 
 import torch
@@ -23,6 +25,51 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(H, W, C) of one image."""
+        return tuple(self.images.shape[1:])
+
+    @property
+    def device(self) -> torch.device:
+        """Where the images are."""
+        return self.images.device
+
+
+class StoredSplit:
+    """A :class:`Split` that is read when its images or labels are first looked at.
+
+    Masks are often cut from weights alone, and need not wait for gigabytes of images.
+
+    Args:
+        count: how many images there are.
+        shape: (H, W, C) of one.
+        device: where they will be.
+        read: reads them.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        shape: tuple[int, int, int],
+        device: torch.device,
+        read: Callable[[], Split],
+    ) -> None:
+        self.count, self.shape, self.device, self.read = count, shape, device, read
+
+    def __len__(self) -> int:
+        return self.count
+
+    @cached_property
+    def images(self) -> Tensor:
+        """As of :class:`Split`."""
+        return self.read().images
+
+    @cached_property
+    def labels(self) -> Tensor:
+        """As of :class:`Split`."""
+        return self.read().labels
+
 
 @dataclass(frozen=True)
 class Splits:
@@ -36,9 +83,9 @@ class Splits:
 
     name: str
     classes: tuple[str, ...]
-    train: Split
-    validation: Split
-    test: Split
+    train: Split | StoredSplit
+    validation: Split | StoredSplit
+    test: Split | StoredSplit
     mean: tuple[float, ...]
     std: tuple[float, ...]
     record: dict
@@ -46,7 +93,7 @@ class Splits:
     @property
     def shape(self) -> tuple[int, int, int]:
         """(C, H, W) of one image."""
-        height, width, channels = self.train.images.shape[1:]
+        height, width, channels = self.train.shape
         return channels, height, width
 
 
@@ -60,7 +107,7 @@ def validation_indices(name: str, count: int, validation: Validation) -> tuple[T
 def load(
     path: Path | str, validation: Validation | None = None, device: str | torch.device = "cpu"
 ) -> Splits:
-    """Read a prepared data set and split it.
+    """Split a prepared data set; the images are read when they are first looked at.
 
     Args:
         path: the file that the data stage wrote.
@@ -70,25 +117,31 @@ def load(
     Raises:
         PruningError: the file is missing, damaged or foreign.
     """
-    validation = validation or Validation()
+    validation, device = validation or Validation(), torch.device(device)
     header = read_header(path)
-    with safe_open(path, framework="pt") as file:
-        parts = {
-            split: (file.get_tensor(f"{split}_images"), file.get_tensor(f"{split}_labels"))
-            for split in ("train", "test")
-        }
-    images, labels = parts[validation.source]
-    rest, held_out = validation_indices(header["name"], len(labels), validation)
-    parts["validation"] = images[held_out], labels[held_out]
-    if len(held_out):
-        parts[validation.source] = images[rest], labels[rest]
-    splits = {k: Split(i.to(device), y.to(device)) for k, (i, y) in parts.items()}
+    counts, shape = _sizes(path)
+    rest, held_out = validation_indices(header["name"], counts[validation.source], validation)
+    counts |= {"validation": len(held_out), validation.source: len(rest)}
+
+    @cache
+    def read() -> dict[str, Split]:
+        parts = _read(path)
+        whole = parts[validation.source]
+        parts["validation"] = Split(whole.images[held_out], whole.labels[held_out])
+        if len(held_out):
+            parts[validation.source] = Split(whole.images[rest], whole.labels[rest])
+        return {name: Split(s.images.to(device), s.labels.to(device)) for name, s in parts.items()}
+
+    splits = {
+        name: StoredSplit(counts[name], shape, device, lambda name=name: read()[name])
+        for name in ("train", "validation", "test")
+    }
     record = {
         "dataset": header["name"],
         "source": header["source"],
         "validation_from": validation.source,
         "validation_fraction": validation.fraction,
-        "images": {k: len(splits[k]) for k in ("train", "validation", "test")},
+        "images": {name: len(split) for name, split in splits.items()},
         "validation_indices_sha256": hashlib.sha256(held_out.numpy().tobytes()).hexdigest(),
     }
     return Splits(
@@ -99,3 +152,19 @@ def load(
         record=record,
         **splits,
     )
+
+
+def _sizes(path: Path | str) -> tuple[dict[str, int], tuple[int, int, int]]:
+    """How many training and test images there are, and (H, W, C) of one."""
+    with safe_open(path, framework="pt") as file:
+        sizes = {s: file.get_slice(f"{s}_images").get_shape() for s in ("train", "test")}
+    return {split: size[0] for split, size in sizes.items()}, tuple(sizes["train"][1:])
+
+
+def _read(path: Path | str) -> dict[str, Split]:
+    """All training and test images."""
+    with safe_open(path, framework="pt") as file:
+        return {
+            split: Split(file.get_tensor(f"{split}_images"), file.get_tensor(f"{split}_labels"))
+            for split in ("train", "test")
+        }

@@ -75,7 +75,7 @@ class Classification(ImageBatches, Task):
     @property
     def device(self) -> torch.device:
         """Where it trains: where its images are."""
-        return self.data.train.images.device
+        return self.data.train.device
 
     @cached_property
     def normalize(self) -> Normalizer:
