@@ -14,6 +14,7 @@ from pruning.data.scoring import ScoringBatches, first_of_each_class
 from pruning.data.splits import Split
 from pruning.errors import PruningError
 from pruning.masks import mask as masking
+from pruning.masks.shuffled import shuffle_layerwise, shuffle_masks
 from pruning.masks.threshold_rules import select_like
 from pruning.masks.weights import (
     Selection,
@@ -21,7 +22,6 @@ from pruning.masks.weights import (
     prune,
     prune_weights,
     score_options,
-    shuffle_layerwise,
 )
 from pruning.models.config import NetworkConfig
 from pruning.seeds import generator
@@ -283,10 +283,10 @@ def test_every_arrangement_within_a_tensor_is_equally_likely():
     assert float(((counts - 400) ** 2 / 400).sum()) < 27.9
 
 
-def test_the_shuffle_comes_after_the_last_round(task, state):
+def test_a_shuffle_permutes_the_masks_of_another_pruning(task, state):
     options = {"density": 0.1, "score": "synflow", "iterations": 5, "seed": 2, "purpose": ("p",)}
     plain = prune_weights(task, state, **options)
-    shuffled = prune_weights(task, state, shuffle=True, **options)
+    shuffled = shuffle_masks(task, plain.masks, density=0.1, seed=2, purpose=("p",))
     assert torch.equal(flat(shuffled.masks), flat(shuffle_layerwise(plain.masks, 2, "p")))
     assert shuffled.remaining is shuffled.masks
     assert shuffled.density == plain.density == 0.1

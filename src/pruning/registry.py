@@ -67,6 +67,7 @@ SCORES = {
 PRUNERS = {
     "weights": "pruning.masks.weights:prune_weights",
     "filters": "pruning.masks.filters:prune_filters",
+    "shuffled": "pruning.masks.shuffled:shuffle_masks",
 }
 
 INITIALIZATIONS = {

@@ -6,21 +6,25 @@ import pandas as pd
 import pytest
 import torch
 
+from pruning.masks.shuffled import shuffle_layerwise
 from pruning.training.checkpoint import load_masks, load_state
 from tests.workflow.test_rewinding_paper import planned
 
 SECTION = """
 at_init:
-  methods: [magnitude, snip, synflow, lottery_ticket, snip_with_norm_scales, synflow_without_masks]
+  methods: [magnitude, snip, synflow, lottery_ticket, snip_with_norm_scales, synflow_without_masks,
+            random]
   variants_by_method:
     magnitude: [unmodified, shuffled, reinitialized, inverted]
+    random: [shuffled]
   densities: [0.5, 0.1]
   iterations: {synflow: 5}
   rewind_epoch: 1
   later: {epochs: [1], level: 2, methods: [snip]}
 """
-CELLS = 2 * (4 + 5) + 1
-MASKS = 2 * (3 + 5) + 1  # reinitialized networks have the masks of the unmodified variant
+CELLS = 2 * (4 + 5 + 1) + 1
+TRAINED = 2 * (3 + 5 + 1) + 1  # masks: reinitialized networks have those of the unmodified variant
+MASKS = TRAINED + 2  # of random masks only the shuffled ones are trained
 TABLE = "results/small/at_init.csv"
 
 
@@ -106,10 +110,19 @@ def test_variants_share_what_they_do_not_change(finished_once):
         assert masks["shuffled"][name].sum() == mask.sum()
         assert torch.equal(states["reinitialized"].masks[name], mask)
         assert not (states["unmodified"].weights[name][~mask] != 0).any()
+    place = ("at_init/magnitude/shuffled/e0", 2)
+    shuffled = shuffle_layerwise(masks["unmodified"], 0, *place)
+    assert all(torch.equal(mask, masks["shuffled"][name]) for name, mask in shuffled.items())
     assert any((masks["shuffled"][n] != m).any() for n, m in masks["unmodified"].items())
     kept = sum(int((masks["inverted"][n] & m).sum()) for n, m in masks["unmodified"].items())
     assert kept == 0  # at a density of 0.1 the two ends do not meet
     assert len(list(finished_once.root.glob("results/small/**/mask.json"))) == MASKS
+    assert len(list(finished_once.root.glob("results/small/**/report.json"))) == TRAINED
+    only = folder(finished_once, "random")
+    assert [path.name for path in sorted(only.iterdir())] == ["mask.json", "mask.safetensors"]
+    shuffled = folder(finished_once, "random", "shuffled") / "mask.json"
+    parents = json.loads(shuffled.read_text())["parents"]
+    assert finished_once.root / parents["masks"]["path"] == only / "mask.safetensors"
 
 
 def test_the_faults_are_there_where_they_were_asked_for(finished_once):
@@ -144,7 +157,7 @@ def test_the_initial_state_does_not_wait_for_the_dense_training(finished):
         ("rewind_epoch: 1\n", "rewind_epoch: 2\n",
          {"rewind_state": 1, "at_init": 2}),
         ("densities: [0.5, 0.1]", "densities: [0.5, 0.1, 0.05]",
-         {"prune": MASKS // 2, "report": MASKS // 2, "at_init": CELLS // 2}),
+         {"prune": MASKS // 2, "report": TRAINED // 2, "at_init": CELLS // 2}),
         ("iterations: {synflow: 5}", "iterations: {synflow: 6}",
          {"prune": 2, "report": 2, "at_init": 2}),
         ("images_per_class", "images_per_class", {}),
@@ -162,12 +175,8 @@ def test_deleting_a_mask_cuts_it_again_and_trains_what_had_it(finished):
     before = finished.files()
     (folder(finished, "magnitude") / "mask.safetensors").unlink()
     found = finished.plan(target=TABLE)
-    assert found == {
-        "prune": 1,
-        "report": 1,
-        "at_init": 2,
-        "collect": 1,
-    }  # unmodified and reinitialized
+    # Masks: unmodified and shuffled; networks: these, and reinitialized ones.
+    assert found == {"prune": 2, "report": 2, "at_init": 3, "collect": 1}
     finished.snakemake("plots_small")
     assert finished.files() == before
 

@@ -1,7 +1,6 @@
 rule prune:
     input:
-        data=plan.data_file,
-        state=plan.pruned_state,
+        unpack(plan.prune_input),
     output:
         mask="results/{study}/seed{seed}/{chain}/level{level}/mask.safetensors",
         metadata="results/{study}/seed{seed}/{chain}/level{level}/mask.json",

@@ -5,7 +5,8 @@ compute(
     "pruning.stages.prune:prune",
     wanted="cpu",  # its rule asks for no GPU
     data=snakemake.input.data,
-    state=snakemake.input.state,
+    state=snakemake.input.get("state"),
+    masks=snakemake.input.get("masks"),
     output=snakemake.output.mask,
     **snakemake.params.level,
 )

@@ -120,7 +120,6 @@ def prune_weights(
     *,
     density: float,
     score: str,
-    shuffle: bool = False,
     seed: int = 0,
     purpose: tuple[str | int, ...] = (),
     **options: Any,
@@ -129,7 +128,6 @@ def prune_weights(
 
     Args:
         task, state, density, score, seed, purpose: of :func:`prune`.
-        shuffle: permute the final masks within each tensor.
         options: attributes of :class:`Selection`.
 
     Raises:
@@ -137,17 +135,7 @@ def prune_weights(
     """
     masks = prune(task, state, density, score=score, seed=seed, purpose=purpose, **options)
     masks = masks or masks_so_far(state, task.prunable())
-    if shuffle:
-        masks = shuffle_layerwise(masks, seed, *purpose)
     return Pruned(masks, masks, density)
-
-
-def shuffle_layerwise(masks: Mapping[str, Tensor], seed: int, *purpose: str | int) -> masking.Masks:
-    """Permute each mask's entries; how many every tensor keeps stays (Frankle et al. 2021)."""
-    return {
-        name: masking.permuted(mask, generator(seed, *purpose, "shuffle", name))
-        for name, mask in masks.items()
-    }
 
 
 def scored_network(

@@ -1,4 +1,4 @@
-"""Stage: state -> scores -> mask."""
+"""Stage: state, or other masks -> mask."""
 
 import logging
 from pathlib import Path
@@ -9,7 +9,7 @@ from pruning.masks import mask as masking
 from pruning.masks.weights import Pruned, score_options
 from pruning.models.cost import network_macs
 from pruning.stages.context import StageContext
-from pruning.training.checkpoint import load_state, save_masks, write_metadata
+from pruning.training.checkpoint import load_masks, load_state, save_masks, write_metadata
 from pruning.training.task import Task
 
 log = logging.getLogger("pruning")
@@ -18,9 +18,10 @@ log = logging.getLogger("pruning")
 def prune(
     context: StageContext,
     data: Path | str,
-    state: Path | str,
+    state: Path | str | None,
     output: Path | str,
     *,
+    masks: Path | str | None = None,
     level: int,
     chain: str,
     pruning: dict[str, Any],
@@ -34,8 +35,9 @@ def prune(
     Args:
         context: study, seed, task.
         data: the prepared data set.
-        state: what is pruned.
+        state: what is pruned; None where the pruner looks at masks alone.
         output: the mask file to write.
+        masks: those masks.
         level: number of prunings so far, this one included.
         chain: the sequence of prunings this belongs to; with the seed it decides random scores.
         pruning: ``kind``, a key of :data:`pruning.registry.PRUNERS`, and its options.
@@ -44,15 +46,15 @@ def prune(
     task = context.load_task(data, f"pruning {chain} level {level}")
     options = dict(pruning)
     pruner = registry.find("pruner", options.pop("kind"))
-    state_before = load_state(state)
-    pruned = pruner(task, state_before, seed=context.seed, purpose=(chain, level), **options)
+    before = load_masks(masks) if state is None else load_state(state)
+    pruned = pruner(task, before, seed=context.seed, purpose=(chain, level), **options)
     config = context.config(stage="prune", level=level, chain=chain, pruning=pruning)
     _warn_of_collapse(task, pruned)
     save_masks(pruned.masks, output)
     write_metadata(
         output.with_suffix(".json"),
         config=config,
-        parents={"state": state},
+        parents={"masks": masks} if state is None else {"state": state},
         **context.facts(task),
         **_left(task, pruned),
         # Which batch-norm mode, temperature, ... decided it, also where nothing was said.

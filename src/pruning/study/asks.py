@@ -168,11 +168,12 @@ class Workflow:
         }
 
     @for_rules
-    def pruned_state(self, wildcards: Any) -> str:
-        """The state that a level prunes."""
+    def prune_input(self, wildcards: Any) -> dict[str, str]:
+        """Data, and the state or the masks that a level prunes."""
         self._pruning(wildcards)
         chain = self.chain(wildcards.study, wildcards.chain)
-        return chain.pruned(wildcards.seed, int(wildcards.level))
+        pruned = chain.pruned(wildcards.seed, int(wildcards.level))
+        return {"data": self.data_file(wildcards), chain.prunes: pruned}
 
     @for_rules
     def report_params(self, wildcards: Any) -> dict[str, Any]:

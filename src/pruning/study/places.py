@@ -15,7 +15,7 @@ What else a system leaves is said in the ``places`` of its wing.
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pruning.errors import unknown
 from pruning.study.study import Study
@@ -73,12 +73,14 @@ class Chain:
 
     Attributes:
         prunings: parameters of the prune stage at level 1, 2, ...
-        pruned: the state file that a level of a replicate prunes, by (seed, level).
+        pruned: the file that a level of a replicate prunes, by (seed, level).
+        prunes: what that file holds: a ``state``, or ``masks`` where nothing else is looked at.
         one_training: whether a level's mask is of a single training, which waits for it.
     """
 
     prunings: tuple[Mapping[str, Any], ...]
     pruned: Callable[[int | str, int], str]
+    prunes: Literal["state", "masks"] = "state"
     one_training: bool = False
 
 

@@ -6,16 +6,18 @@
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from pruning.study.places import (
     Chain,
     dense_folder,
     mask,
+    mask_metadata,
     rewind_state,
     seed_folder,
 )
 from pruning.study.study import Study
-from pruning.systems.at_init.rules import mask_variant
+from pruning.systems.at_init.rules import mask_variant, shuffled_variant, variant
 from pruning.systems.at_init.section import Cell
 from pruning.systems.system import Training
 
@@ -46,15 +48,32 @@ def chains(study: Study) -> dict[str, Chain]:
     """Every chain of prunings, by the name that paths have."""
     found = {}
     if "at_init" in study.parts:
-        part = study.part("at_init")
-        levels = range(1, len(part.densities) + 1)
-        for cell in part.cells:
-            prunings = (part.pruning(cell.method, cell.variant, k) for k in levels)
-            found[chain_of(cell)] = Chain(tuple(prunings), _pruned(study, cell.epoch))
+        for cell in study.part("at_init").cells:
+            for cut in (cell, *_permuted(cell)):
+                found[chain_of(cut)] = _chain(study, cut)
     return found
 
 
-def _pruned(study: Study, epoch: float) -> Callable[[int | str, int], str]:
+def _chain(study: Study, cell: Cell) -> Chain:
+    part = study.part("at_init")
+    levels = range(1, len(part.densities) + 1)
+    prunings = tuple(part.pruning(cell.method, cell.variant, level) for level in levels)
+    for other in _permuted(cell):
+        return Chain(prunings, _masks(study, chain_of(other)), prunes="masks")
+    return Chain(prunings, _state(study, cell.epoch))
+
+
+def _permuted(cell: Cell) -> Iterator[Cell]:
+    """The cell whose masks are permuted, where a cell's are."""
+    if variant(cell.variant).shuffle:
+        yield replace(cell, variant=shuffled_variant(cell.variant))
+
+
+def _masks(study: Study, chain: str) -> Callable[[int | str, int], str]:
+    return lambda seed, level: mask(study.name, seed, chain, level)
+
+
+def _state(study: Study, epoch: float) -> Callable[[int | str, int], str]:
     return lambda seed, _: state_at(study, seed, epoch)
 
 
@@ -67,11 +86,14 @@ def trainings(study: Study) -> Iterator[Training]:
 
 
 def files(study: Study) -> Iterator[str]:
-    """The dense states that are scored or trained."""
+    """The dense states that are scored or trained, and masks that are permuted."""
     for seed in study.seeds:
         for cell in study.part("at_init").cells if "at_init" in study.parts else ():
             for epoch in (cell.epoch, study.part("at_init").trained_epoch(cell)):
                 yield state_at(study, seed, epoch)
+            for other in _permuted(cell):
+                masks = mask(study.name, seed, chain_of(other), cell.level)
+                yield from (masks, mask_metadata(masks))
 
 
 def masks(study: Study) -> Iterator[tuple[str, int]]:

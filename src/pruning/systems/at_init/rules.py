@@ -53,7 +53,8 @@ class Variant:
 
     Attributes:
         keep: which end of the ranking is kept, in every iteration.
-        shuffle: whether the final masks are permuted within each tensor.
+        shuffle: whether the masks are permuted within each tensor: those of the variant that is the
+            same but for that.
         weights: ``kept``, or ``fresh``: a new draw of the whole network.
     """
 
@@ -118,10 +119,18 @@ def is_faulty(name: str) -> bool:
 def mask_variant(name: str) -> str:
     """The variant whose masks a variant trains: one that only changes weights has no own masks."""
     row = variant(name)
-    for other, candidate in VARIANTS.items():
-        if (candidate.keep, candidate.shuffle) == (row.keep, row.shuffle):
-            return other
-    return name
+    return _cut_by(row.keep, row.shuffle)
+
+
+def shuffled_variant(name: str) -> str:
+    """The variant whose masks a shuffled variant permutes."""
+    return _cut_by(variant(name).keep, shuffle=False)
+
+
+def _cut_by(keep: str, shuffle: bool) -> str:
+    return next(
+        name for name, row in VARIANTS.items() if (row.keep, row.shuffle) == (keep, shuffle)
+    )
 
 
 def to_dict(row: Method | Variant) -> dict[str, Any]:

@@ -52,16 +52,18 @@ class AtInit:
     def pruning(self, method_name: str, variant_name: str, level: int) -> dict[str, Any]:
         """Parameters of the prune stage."""
         row, ablation = method(method_name), variant(variant_name)
+        density = self.densities[level - 1]
+        if ablation.shuffle:
+            return {"kind": "shuffled", "density": density}
         told = {
             "kind": "weights",
-            "density": self.densities[level - 1],
+            "density": density,
             "score": row.score,
             "scope": row.scope,
             "iterations": self.iterations.get(method_name, row.iterations),
             "keep": ablation.keep,
             "ranked": row.ranked,
             "score_options": {**row.score_options, **self.score_options.get(method_name, {})},
-            "shuffle": ablation.shuffle,
         }
         # Only where it decides anything, so that a change repeats nothing else.
         sample = {"images_per_class": self.images_per_class}

@@ -55,7 +55,9 @@ def chains(study: Study) -> dict[str, Chain]:
         for method, times in mode.times.items():
             for time in times:
                 chain = cell_chain(study, name, method, time)
-                found[chain] = Chain(mode.prunings, _pruned(study, chain), mode.chained)
+                found[chain] = Chain(
+                    mode.prunings, _pruned(study, chain), one_training=mode.chained
+                )
     return found
 
 
