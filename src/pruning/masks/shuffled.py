@@ -7,11 +7,11 @@ from torch import Tensor
 from pruning.masks import mask as masking
 from pruning.masks.weights import Pruned
 from pruning.seeds import generator
-from pruning.training.classification import Classification
+from pruning.training.task import Task
 
 
 def shuffle_masks(
-    task: Classification,
+    task: Task,
     masks: Mapping[str, Tensor],
     *,
     density: float,

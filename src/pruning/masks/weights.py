@@ -13,7 +13,6 @@ from pruning.masks import mask as masking
 from pruning.masks.threshold_rules import FRACTION_OF_WHAT_IS_LEFT, select_like
 from pruning.models.build import norm_scale_names
 from pruning.scores import ScoreContext
-from pruning.seeds import generator
 from pruning.training.arithmetic import arithmetic
 from pruning.training.state import State, load_into
 from pruning.training.task import Task

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from pruning.errors import PruningError
 from pruning.training.loop import Run, Trained, train
 from pruning.training.resume import ResumeFile
 from pruning.training.state import State
@@ -45,11 +44,7 @@ def train_pruned(
     """
     source = task.initial_state(seed, *stream) if state is None else state
     step = {"whole": 0, "rest": source.step}[schedule]
-    total = task.timeline.total_steps
-    if step >= total:
-        raise PruningError(
-            f"{task.name}: the schedule ends at step {total}, and the weights are of step {step}."
-        )
+    steps = task.timeline.steps_from(step)
     start = State(source.weights, source.buffers, step=step).masked(masks)
-    run = Run(total - step, task.timeline.schedule(), seed, stream)
+    run = Run(steps, task.timeline.schedule(), seed, stream)
     return train(task, start, run, resume=resume)

@@ -120,6 +120,21 @@ class Timeline:
             return 0
         return max(0, int(self.total_steps - self._epochs(retrain_time)))
 
+    def steps_from(self, step: int = 0) -> int:
+        """Optimizer steps of a training that begins at a step and goes to the end of the schedule.
+
+        Plans and trainings both ask here.
+
+        Raises:
+            PruningError: no step is left.
+        """
+        if step >= self.total_steps:
+            raise PruningError(
+                f"Nothing is left to train: the schedule ends at step {self.total_steps}, and the "
+                f"weights are of step {step}."
+            )
+        return self.total_steps - step
+
     def schedule(self) -> Schedule:
         """The learning rate by step."""
         return self.recipe.schedule.schedule(self.steps_per_epoch, self.recipe.epochs)

@@ -62,7 +62,7 @@ def _work(study, images):
     from pruning.training.recipe import Recipe
 
     timeline = Recipe.from_dict(study.task["recipe"]).timeline(images)
-    steps = _jobs(study)["toy"] * timeline.total_steps
+    steps = _jobs(study)["toy"] * timeline.steps_from()
     return {"toy": Work(steps, steps * images / timeline.steps_per_epoch)}
 
 

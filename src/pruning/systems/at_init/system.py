@@ -33,8 +33,8 @@ def _work(study: Study, images: int) -> dict[str, Work]:
         return {}
     part = study.part("at_init")
     timeline = Recipe.from_dict(study.task["recipe"]).timeline(images)
-    skipped = (timeline.rewind_step(part.epochs(cell)) for cell in part.cells)
-    steps = len(study.seeds) * sum(timeline.total_steps - skip for skip in skipped)
+    first_steps = (timeline.rewind_step(part.epochs(cell)) for cell in part.cells)
+    steps = len(study.seeds) * sum(map(timeline.steps_from, first_steps))
     return {"at_init": Work.of(timeline, steps, images)}
 
 

@@ -43,7 +43,7 @@ def _work(study: Study, images: int) -> dict[str, Work]:
     tickets = seeds * len(list(part.ticket_cells()))
     return {
         "gsm": sum((Work.of(t, seeds * t.total_steps, images) for t in own), Work(0, 0)),
-        "ticket": Work.of(ticket, tickets * ticket.total_steps, images),
+        "ticket": Work.of(ticket, tickets * ticket.steps_from(), images),
     }
 
 

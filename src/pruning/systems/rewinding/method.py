@@ -59,8 +59,8 @@ def retraining_steps(rule: Rule, timeline: Timeline, retrain_time: float) -> int
     Raises:
         PruningError: retrain time outside (0, T].
     """
-    rewound = timeline.total_steps - timeline.rewind_step(retrain_time)
-    return rewound + (timeline.total_steps if rule.step == "fresh" else 0)
+    rewound = timeline.steps_from(timeline.rewind_step(retrain_time))
+    return rewound + (timeline.steps_from() if rule.step == "fresh" else 0)
 
 
 def retrain(

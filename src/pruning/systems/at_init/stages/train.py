@@ -2,18 +2,8 @@
 
 from pathlib import Path
 
-from pruning.models.cost import network_macs
 from pruning.stages.context import StageContext
-from pruning.stages.outputs import (
-    final_scores,
-    mask_facts,
-    resume_file,
-    spent,
-    write_training,
-)
-from pruning.training.checkpoint import load_masks, load_state
-from pruning.training.pruned import train_pruned
-from pruning.training.task import Task
+from pruning.stages.under_mask import train_under_mask
 
 
 def at_init(
@@ -43,46 +33,14 @@ def at_init(
         schedule: ``whole`` or ``rest``, see :func:`pruning.training.pruned.train_pruned`.
         epochs: how long that takes, for the summary.
     """
-    output = Path(output)
-    cell = ("at_init", method, variant, f"e{epoch:g}", f"level{level}")
-    task = context.load_task(data, "/".join(cell))
-    parents = {"data": data, "mask": mask}
-    if state is not None:
-        parents["state"] = state
-    config = context.config(stage="at_init", cell=list(cell), schedule=schedule)
-    resume = resume_file(output, config, parents)
-    trained = train_pruned(
-        task,
-        load_masks(mask),
-        None if state is None else load_state(state),
-        schedule=schedule,
-        seed=context.seed,
-        stream=cell,
-        resume=resume,
-    )
-    pruned = mask_facts(mask)
-    summary = {
-        **context.facts(task),
+    cell = {
         "method": method,
         "variant": variant,
         "level": level,
-        **pruned,
         "pruned_at": epoch,
         "retrain_time": epochs,
-        **_spent(task, trained.steps, pruned["macs"], epoch),
-        "scores": final_scores(trained),
     }
-    write_training(trained, output, config=config, parents=parents, summary=summary)
-    resume.discard()
-
-
-def _spent(task: Task, steps: int, macs: int, epoch: float) -> dict[str, int]:
-    """What the network has cost: the dense training up to the pruning, and its own."""
-    own = spent(task, steps, macs)
-    if not epoch:
-        return own
-    left = round(task.recipe.epochs - epoch, 6)
-    steps_before = task.timeline.rewind_step(left) if left else task.timeline.total_steps
-    dense = sum(network_macs(task.build(), task.example()).values())
-    before = spent(task, steps_before, dense)
-    return {key: own[key] + before[key] for key in own}
+    stream = ("at_init", method, variant, f"e{epoch:g}", f"level{level}")
+    train_under_mask(
+        context, data, mask, state, output, stream=stream, cell=cell, schedule=schedule
+    )

@@ -3,9 +3,7 @@
 from pathlib import Path
 
 from pruning.stages.context import StageContext
-from pruning.stages.outputs import final_scores, mask_facts, resume_file, spent, write_training
-from pruning.training.checkpoint import load_masks, load_state
-from pruning.training.pruned import train_pruned
+from pruning.stages.under_mask import train_under_mask
 
 
 def ticket(
@@ -33,30 +31,13 @@ def ticket(
         method, variant, level: name the cell; with the seed they decide its data order.
         epochs: of the training, for the summary.
     """
-    output = Path(output)
-    cell = (method, variant, f"level{level}")
-    task = context.load_task(data, "/".join(cell))
-    parents = {"data": data, "mask": mask, "state": state}
-    config = context.config(stage="ticket", cell=list(cell))
-    resume = resume_file(output, config, parents)
-    trained = train_pruned(
-        task,
-        load_masks(mask),
-        load_state(state),
-        seed=context.seed,
-        stream=cell,
-        resume=resume,
+    train_under_mask(
+        context,
+        data,
+        mask,
+        state,
+        output,
+        stream=(method, variant, f"level{level}"),
+        cell={"method": method, "variant": variant, "level": level, "retrain_time": epochs},
+        parent_summary=pruned_summary,
     )
-    pruned = mask_facts(mask)
-    summary = {
-        **context.facts(task),
-        "method": method,
-        "variant": variant,
-        "level": level,
-        **pruned,
-        "retrain_time": epochs,
-        **spent(task, trained.steps, pruned["macs"], pruned_summary),
-        "scores": final_scores(trained),
-    }
-    write_training(trained, output, config=config, parents=parents, summary=summary)
-    resume.discard()

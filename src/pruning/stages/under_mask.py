@@ -1,0 +1,87 @@
+"""Train a network under a mask and write what that left: what many stages of wings are."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pruning.models.cost import network_macs
+from pruning.stages.context import StageContext
+from pruning.stages.outputs import (
+    final_scores,
+    mask_facts,
+    resume_file,
+    spent,
+    write_training,
+)
+from pruning.training.checkpoint import load_masks, load_state
+from pruning.training.pruned import train_pruned
+from pruning.training.task import Task
+
+
+def train_under_mask(
+    context: StageContext,
+    data: Path | str,
+    mask: Path | str,
+    state: Path | str | None,
+    output: Path | str,
+    *,
+    stream: tuple[str, ...],
+    cell: Mapping[str, Any],
+    schedule: str = "whole",
+    parent_summary: Path | str | None = None,
+) -> None:
+    """Train under a mask; write state, metrics and summary into a folder.
+
+    Args:
+        context: study, seed, task.
+        data: the prepared data set.
+        mask: the masks; what their pruning decided lies beside them.
+        state: where weights come from; None draws them anew.
+        output: folder to write.
+        stream: names the training; with the seed it decides its random draws.
+        cell: what the summary says of it: ``method``, ``level``, and as far as they apply
+            ``variant``, ``retrain_time`` and ``pruned_at``. The latter is the epoch of the dense
+            training whose weights were pruned; what the dense training has cost up to there is part
+            of what the network has cost.
+        schedule: ``whole`` or ``rest``, see :func:`pruning.training.pruned.train_pruned`.
+        parent_summary: of the training that was pruned, for costs, where it is not the dense one.
+
+    Raises:
+        PruningError: a file is missing or damaged, masks do not fit, or no step is left to train.
+    """
+    output = Path(output)
+    task = context.load_task(data, "/".join(stream))
+    parents = {"data": data, "mask": mask}
+    if state is not None:
+        parents["state"] = state
+    config = context.config(stage="under_mask", cell=list(stream), schedule=schedule)
+    resume = resume_file(output, config, parents)
+    trained = train_pruned(
+        task,
+        load_masks(mask),
+        None if state is None else load_state(state),
+        schedule=schedule,
+        seed=context.seed,
+        stream=stream,
+        resume=resume,
+    )
+    pruned = mask_facts(mask)
+    own = spent(task, trained.steps, pruned["macs"], parent_summary)
+    before = _dense_until(task, cell.get("pruned_at", 0))
+    summary = {
+        **context.facts(task),
+        **cell,
+        **pruned,
+        **{key: own[key] + before[key] for key in own},
+        "scores": final_scores(trained),
+    }
+    write_training(trained, output, config=config, parents=parents, summary=summary)
+    resume.discard()
+
+
+def _dense_until(task: Task, epoch: float) -> dict[str, int]:
+    """What the dense training has cost after so many epochs."""
+    left = round(task.recipe.epochs - epoch, 6)
+    steps = task.timeline.rewind_step(left) if left else task.timeline.total_steps
+    dense = sum(network_macs(task.build(), task.example()).values())
+    return spent(task, steps, dense)
