@@ -103,7 +103,7 @@ def summary(folder, metric, scores, **more):
 
 def test_collecting_puts_the_score_of_the_task_first(tmp_path):
     summary(tmp_path, "perplexity", {"accuracy": 0.5, "loss": 1.0, "perplexity": 2.7})
-    tidy = collect("s", [tmp_path])
+    tidy = collect("s", [(tmp_path, None)])
     assert tidy["metric"].tolist() == ["perplexity", "accuracy", "loss"]
     assert tidy["value"].tolist() == [2.7, 0.5, 1.0]
     assert scores_of(tidy) == {"s": "perplexity"}

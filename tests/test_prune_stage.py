@@ -22,6 +22,7 @@ RECIPE = {
 def cut(digits_file, make_task, tmp_path):
     """Prune a network drawn from a seed; the mask file."""
     task = {
+        "kind": "classification",
         "network": {"name": "small_cnn"},
         "recipe": RECIPE,
         "exempt": [],
