@@ -4,6 +4,7 @@ import math
 from collections import Counter
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -76,7 +77,7 @@ def test_a_file_of_ones_own_may_name_a_metric(tmp_path, monkeypatch):
     )
     try:
         registry.extend(["mine.py"])
-        monkeypatch.setattr(registry, "_EXTENDED", {})  # as in a job, which is told no files
+        registry._EXTENDED.clear()  # as in a job, which is told no files
         assert find("wer").sign == -1
     finally:
         registry.extend([])
@@ -161,6 +162,25 @@ def test_what_collapsed_leaves_the_frame_where_it_is_worse(metric, far, ends):
     assert marks.get_marker() == ("v" if below else "^")
     assert marks.get_ydata() == pytest.approx([0.025 if below else 0.975])
     assert axes.get_legend_handles_labels()[1] == ["Below the axis" if below else "Above the axis"]
+
+
+@pytest.mark.parametrize(("higher", "worst"), [(True, -13.0), (False, -1.0)])
+def test_of_scores_below_zero_nothing_is_said_to_have_collapsed(higher, worst):
+    metric = Metric("log", "nats", higher_is_better=higher, resolution=0.1)
+    _, axes = plt.subplots()
+    dense = pd.DataFrame({"mean": [-5.0], "std": [0.0], "n": [1]})
+    replicates.limit(axes, [curve(-5.0, worst)], dense, None, metric)
+    assert axes.get_ylim() == pytest.approx(
+        (-13 - 0.48, -5 + 0.48) if higher else (-5 - 0.24, -1 + 0.24)
+    )
+
+
+def test_axes_are_as_fine_as_the_score_has_it():
+    for resolution, margin in ((0.5, 0.03), (0.01, 0.0012)):
+        metric = Metric("m", "m", higher_is_better=True, resolution=resolution)
+        rows = pd.DataFrame({"mean": [1.0, 1.02], "std": [np.nan, np.nan]})
+        found = replicates.around(rows, metric)
+        assert found == pytest.approx((1 - margin, 1.02 + margin))
 
 
 @pytest.mark.parametrize(("metric", "change", "good"), [("bleu", -1, False), ("perplexity", 1, 1)])

@@ -79,8 +79,8 @@ def test_every_cell_has_a_row_and_says_what_it_is(finished_once):
     curves = pd.read_csv(finished_once.root / "results/small/gsm_curves.csv")
     last = curves[curves["method"] == "gsm"].groupby(["variant", "level"]).last()
     for (variant, level), row in last.iterrows():
-        assert row["zeroed_test_accuracy"] == rows.loc[("gsm", variant, level), "value"]
-        assert row["test_accuracy"] == before["gsm", level, variant]
+        assert row["zeroed_test_score"] == rows.loc[("gsm", variant, level), "value"]
+        assert row["test_score"] == before["gsm", level, variant]
     assert last.loc[("slow", 2), "momentum"] == 0.9
     assert not last.loc[("frozen", 2), "reselect"]
 

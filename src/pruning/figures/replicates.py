@@ -1,5 +1,6 @@
 """Curves of means over replicates with bars of one standard deviation, and what goes with them."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -102,10 +103,14 @@ def limit(
 
 
 def collapse(scores: pd.Series, metric: Metric) -> float:
-    """The score beyond which training collapsed, beside the best of these."""
-    if metric.higher_is_better:
-        return COLLAPSED * scores.max()
-    return scores.min() / COLLAPSED
+    """The score beyond which training collapsed, beside the best of these.
+
+    Half of a score is something only where scores are positive; of others nothing collapsed.
+    """
+    best = scores.max() if metric.higher_is_better else scores.min()
+    if best <= 0:
+        return -metric.sign * math.inf
+    return COLLAPSED * best if metric.higher_is_better else best / COLLAPSED
 
 
 def not_beyond(rows: pd.DataFrame, far: float, metric: Metric) -> pd.DataFrame:
@@ -119,7 +124,7 @@ def around(rows: pd.DataFrame, metric: Metric, far: float | None = None) -> tupl
     low, high = (rows["mean"] - spread).min(), (rows["mean"] + spread).max()
     if far is not None:
         low, high = (max(far, low), high) if metric.higher_is_better else (low, min(far, high))
-    margin = 0.06 * max(high - low, 0.5)
+    margin = 0.06 * max(high - low, metric.resolution)
     return low - margin, high + margin
 
 

@@ -23,6 +23,7 @@ class Metric:
         change_unit: of the difference of two that are shown; None for ``shown_unit``.
         title: what sentences and axes call it; None for ``name``.
         bounds: the lowest and the highest score there can be, as kept, where there are both.
+        resolution: axes are no finer: a difference of shown scores that is not worth a whole axis.
         chance: from the number of classes to the score of guessing, as kept, where that is known.
     """
 
@@ -34,6 +35,7 @@ class Metric:
     change_unit: str | None = None
     title: str | None = None
     bounds: tuple[float, float] | None = None
+    resolution: float = 0.5
     chance: Callable[[int], float] | None = None
 
     def __post_init__(self) -> None:

@@ -58,6 +58,16 @@ def test_a_figure_speaks_of_its_score_and_of_no_other(name, score):
     assert set(drawn.table["unit"]) == {metric.change_unit}
 
 
+@pytest.mark.parametrize("name", ["rewind_vs_finetune", "accuracy_vs_retrain_time"])
+def test_published_changes_of_another_score_are_not_laid_over(name, score):
+    entry = FIGURES[name]
+    for network, metric in (("resnet56", "accuracy"), ("gnmt", "bleu")):
+        options = {"s": {"published": f"renda2020:{network}"}}
+        context = Context({"s": "A study"}, options, entry.settings, PUBLISHED)
+        drawn = load(entry.draw)(restated(study(), score), context)
+        assert (len(set(drawn.table["source"])) == 2) == (metric == score)
+
+
 def test_what_is_far_worse_leaves_the_frame(score):
     entry = FIGURES["accuracy_vs_retrain_time"]
     tidy = restated(study(), score)

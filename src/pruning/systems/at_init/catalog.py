@@ -61,7 +61,7 @@ FIGURES: dict[str, Figure] = {
     "at_init_accuracy": Figure(
         f"{_AT_INIT}accuracy_vs_sparsity",
         TITLE,
-        "Test accuracy by sparsity of networks that were pruned once, before training. "
+        "Test score by sparsity of networks that were pruned once, before training. "
         + MEANS
         + " Broken black and grey lines prune after training, which is what the others are "
         "measured by. Thin dashed lines are published." + _FRANKLE,
@@ -108,7 +108,7 @@ FIGURES: dict[str, Figure] = {
     "at_init_when": Figure(
         f"{_AT_INIT}when",
         TITLE,
-        "Test accuracy by the epoch of the dense training whose weights were pruned, at one "
+        "Test score by the epoch of the dense training whose weights were pruned, at one "
         "sparsity; the schedule begins anew from there. " + MEANS + _FRANKLE,
         _prunes_later,
         tables=("at_init",),
@@ -125,9 +125,9 @@ FIGURES: dict[str, Figure] = {
         "pruning.systems.at_init.figures.errors:reproduction_errors",
         TITLE,
         "Two faults of a reproduction, repeated on purpose (dashed, open markers). (a) Batch-norm "
-        "scales that remain where they are ranked with the kernels; accuracy with and without that "
-        "fault of (b) inverted masks and (c) GraSP; SynFlow with and without masks: (d) weights "
-        "really removed, (e) accuracy. " + MEANS + _FRANKLE,
+        "scales that remain where they are ranked with the kernels; the score with and without "
+        "that fault of (b) inverted masks and (c) GraSP; SynFlow with and without masks: (d) "
+        "weights really removed, (e) the score. " + MEANS + _FRANKLE,
         _repeats_faults,
         tables=("at_init", "at_init_layers"),
     ),

@@ -68,7 +68,7 @@ FIGURES: dict[str, Figure] = {
     "gsm_accuracy": Figure(
         f"{_GSM}accuracy",
         TITLE,
-        "Test accuracy by compression ratio (1 / density): networks trained by GSM before and "
+        "Test score by compression ratio (1 / density): networks trained by GSM before and "
         "after all but the largest weights are zeroed, the dense network pruned by magnitude, and "
         "winning tickets by the masks of both. " + MEANS + " Short bars and hollow arrowheads are "
         "published." + _DING,
@@ -79,7 +79,7 @@ FIGURES: dict[str, Figure] = {
     "gsm_momentum": Figure(
         f"{_GSM_CURVES}momentum",
         TITLE,
-        "GSM trainings with different momentum (β) by epoch. Left: test accuracy before (dashed) "
+        "GSM trainings with different momentum (β) by epoch. Left: test score before (dashed) "
         "and after (solid) zeroing at that moment. Right: share of all prunable weights below 1e-3 "
         "(solid) and 1e-4 (dashed), beside the share that is to be removed. " + _LINES + _DING,
         _varies_momentum,
@@ -88,7 +88,7 @@ FIGURES: dict[str, Figure] = {
     "gsm_reselection": Figure(
         f"{_GSM_CURVES}reselection",
         TITLE,
-        "Test accuracy by epoch of GSM trainings that select anew in each step which weights get "
+        "Test score by epoch of GSM trainings that select anew in each step which weights get "
         "gradients, and of ones that keep the selection of the first step; before (dashed) and "
         "after (solid) zeroing at that moment. " + _LINES + _DING,
         _freezes_selection,
@@ -98,8 +98,8 @@ FIGURES: dict[str, Figure] = {
         f"{_GSM_WEIGHTS}layers",
         TITLE,
         "Left: share of its weights that each layer keeps under the masks of GSM and of magnitude. "
-        "Right: test accuracy of the dense network when one layer alone is pruned by magnitude; "
-        "above it the rank correlation over layers of the accuracy that is lost with the density "
+        "Right: test score of the dense network when one layer alone is pruned by magnitude; "
+        "above it the rank correlation over layers of what is lost of it with the density "
         "that GSM finds. Points are means over replicates, bars one standard deviation to each "
         "side." + _DING,
         _prunes_single_layers,
@@ -108,10 +108,10 @@ FIGURES: dict[str, Figure] = {
     "gsm_tickets": Figure(
         f"{_GSM_CURVES}tickets",
         TITLE,
-        "Test accuracy by epoch of winning tickets: the initial weights under the masks that GSM "
+        "Test score by epoch of winning tickets: the initial weights under the masks that GSM "
         "and magnitude pruning find, trained as the dense network (thin) is. "
         + _LINES
-        + " Arrowheads at the lower edge are of tickets that end below it."
+        + " Arrowheads at an edge are of tickets that end beyond it."
         + _DING,
         _trains_gsm_tickets,
         tables=("gsm_curves",),

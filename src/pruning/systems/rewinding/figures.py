@@ -207,7 +207,7 @@ def _with_costs(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _published(here: pd.DataFrame, context: Context, rule: str) -> pd.DataFrame:
-    """Published cells to lay over a panel: same mode and methods, within its range of densities.
+    """Published cells to lay over a panel: same score, mode and methods, in its range of densities.
 
     Retrain times of another T are shown at the same fraction of T.
     """
@@ -216,7 +216,9 @@ def _published(here: pd.DataFrame, context: Context, rule: str) -> pd.DataFrame:
         return here.iloc[:0]
     table = RULES[rule](network_cells(reference, context.resources))
     table = table[
-        (table["variant"] == here["variant"].iloc[0]) & table["method"].isin(here["method"])
+        (table["metric"] == here["metric"].iloc[0])
+        & (table["variant"] == here["variant"].iloc[0])
+        & table["method"].isin(here["method"])
     ]
     low, high = here["density"].min(), here["density"].max()
     table = table[table["density"].between(low * 0.98, high * 1.02)]
@@ -240,6 +242,7 @@ def _literature(here: pd.DataFrame, context: Context) -> pd.DataFrame:
         mine = (points["network"] == network) & (points["dataset"] == dataset)
     sources = list(dict.fromkeys(points["source"]))
     points = points.assign(marker=points["source"].map(style.literature_markers(sources)))
+    mine &= points["unit"] == here["unit"].iloc[0]
     points = points[mine & (points["variant"] == here["variant"].iloc[0])]
     spread = points["spread"].fillna(0)
     return points.assign(
@@ -327,11 +330,13 @@ def _limit(
         main = main if len(main) else here
         tables = [main, *(table for table in others if len(table))]
         all_of_them = [here, *tables[1:]]
-        better = only(here["metric"]).higher_is_better
-        below, above = (tables, all_of_them) if better else (all_of_them, tables)
+        metric = only(here["metric"])
+        below, above = tables, all_of_them
+        if not metric.higher_is_better:
+            below, above = above, below
         low = min(0.0, *(table["min"].min() for table in below))
         high = max(0.0, *(table["max"].max() for table in above))
-        margin = 0.06 * max(high - low, 0.5)
+        margin = 0.06 * max(high - low, metric.resolution)
         ylim = (low - margin, high + margin)
     axes.set_ylim(*ylim)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from pruning.analysis.score import find
 from pruning.analysis.tidy import write_table
 from pruning.files import atomic_path, read_json, write_json
 from pruning.systems.rewinding.algorithm import judge, matches, sparsest
@@ -29,7 +30,7 @@ def write_way(judged: Iterable[Path | str], tolerance: float, output: Path | str
 
     Args:
         judged: level 1, 2, ..., from :func:`judge_level`.
-        tolerance: in percentage points of validation accuracy.
+        tolerance: by how much the validation score may be worse, in the unit of its changes.
         output: the JSON file to write.
     """
     rows = [read_json(path) for path in judged]
@@ -63,7 +64,7 @@ def hand_over(
     save_masks(masks, output / "mask.safetensors")
     write_table(pd.DataFrame(levels), output / "levels.csv")
     summary = read_json(found / "summary.json")
-    density = summary.get("density", 1.0)
+    density, score = summary.get("density", 1.0), find(summary["metric"])
     result = {
         "seed": summary["seed"],
         "level": level,
@@ -72,9 +73,9 @@ def hand_over(
         "levels_tried": len(levels),
         "ended": "the next level does not match" if level < len(levels) else "at the last level",
         "dense_validation": levels[0]["dense_validation"],
-        "pruned_validation": 100 * summary["scores"]["validation"]["accuracy"],
+        "pruned_validation": score.factor * summary["scores"]["validation"][score.name],
         "dense_test": levels[0]["dense_test"],
-        "pruned_test": 100 * summary["scores"]["test"]["accuracy"],
+        "pruned_test": score.factor * summary["scores"]["test"][score.name],
         "network": str(found / "state.safetensors"),
     }
     write_json(output / "result.json", result)
