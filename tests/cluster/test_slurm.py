@@ -41,7 +41,7 @@ def test_the_default_figure_is_the_same_as_of_a_local_run(project, tmp_path):
     local = project.copy(tmp_path / "local")
     local.snakemake("plots/rewind_vs_finetune.pdf")
     output = project.submit("plots/rewind_vs_finetune.pdf")
-    assert "153 of 153 steps (100%) done" in output
+    assert "225 of 225 steps (100%) done" in output
     assert project.files() == local.files()
     jobs = submissions(output)
     assert len(jobs) == 5  # data; three replicates' dense parts; nine chains, four at a time
@@ -49,8 +49,8 @@ def test_the_default_figure_is_the_same_as_of_a_local_run(project, tmp_path):
     assert all("NumCPUs=1 " in chain for chain in chains)
     assert all("MinMemoryNode=3000M" in chain for chain in chains)  # of one job at a time
     limits = [re.search(r"TimeLimit=(\S+)", chain)[1] for chain in chains]
-    # Two minutes for each of the sixteen prunings and trainings of a chain.
-    assert sorted(limits) == ["00:32:00", "02:08:00", "02:08:00"]
+    # Two minutes for each of the 24 prunings, reports and trainings of a chain.
+    assert sorted(limits) == ["00:48:00", "03:12:00", "03:12:00"]
 
 
 def test_a_long_study_takes_a_submission_for_a_training_with_its_mask(project):
@@ -63,7 +63,7 @@ def test_a_long_study_takes_a_submission_for_a_training_with_its_mask(project):
     assert len(jobs) == 2  # of two methods
     for job in jobs:
         level = project.command("scontrol", "show", "job", job)
-        assert "TimeLimit=01:50:00" in level  # 90 minutes, 20 for the mask
+        assert "TimeLimit=02:10:00" in level  # 90 minutes, 20 for the mask and 20 for the report
         assert "NumCPUs=2 " in level
 
 
