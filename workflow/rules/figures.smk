@@ -7,6 +7,7 @@ rule collect:
         "logs/{study}/collect/{table}.log",
     benchmark:
         "logs/{study}/collect/{table}.benchmark.tsv"
+    localrule: True
     params:
         stage=plan.collect_params,
     script:
@@ -23,6 +24,7 @@ rule collect_masks:
         "logs/{study}/collect/{family}_masks.log",
     benchmark:
         "logs/{study}/collect/{family}_masks.benchmark.tsv"
+    localrule: True
     params:
         stage=plan.collect_masks_params,
     script:
@@ -38,6 +40,7 @@ rule gather:
         "logs/{study}/collect/{gathered}.log",
     benchmark:
         "logs/{study}/collect/{gathered}.benchmark.tsv"
+    localrule: True
     params:
         stage=plan.gather_params,
     script:
@@ -61,12 +64,14 @@ rule figure:
         "logs/plots/{study}/{figure}.log",
     benchmark:
         "logs/plots/{study}/{figure}.benchmark.tsv"
+    localrule: True
     params:
         figure=products.study_figure,
     script:
         "../scripts/figure.py"
 
 
+# A rule does not take `localrule` from another.
 use rule figure as figure_of_enabled with:
     input:
         tables=products.enabled_figure_input,
@@ -84,6 +89,7 @@ use rule figure as figure_of_enabled with:
         "logs/plots/{figure}.log",
     benchmark:
         "logs/plots/{figure}.benchmark.tsv"
+    localrule: True
     params:
         figure=products.enabled_figure,
 
@@ -104,6 +110,7 @@ rule claims:
         "logs/plots/{study}/{claims}.log",
     benchmark:
         "logs/plots/{study}/{claims}.benchmark.tsv"
+    localrule: True
     params:
         claims=products.study_claims,
     script:

@@ -8,6 +8,7 @@ rule published:
         "logs/published/{paper}.log",
     benchmark:
         "logs/published/{paper}.benchmark.tsv"
+    localrule: True
     params:
         stage=products.published,
     script:
@@ -31,6 +32,7 @@ use rule figure as published_figure with:
         "logs/plots/published/{paper}/{figure}.log",
     benchmark:
         "logs/plots/published/{paper}/{figure}.benchmark.tsv"
+    localrule: True
     params:
         figure=products.paper_figure,
 
@@ -49,6 +51,7 @@ use rule published_figure as published_network_figure with:
         "logs/plots/published/{paper}/{network}/{figure}.log",
     benchmark:
         "logs/plots/published/{paper}/{network}/{figure}.benchmark.tsv"
+    localrule: True
 
 
 use rule claims as published_claims with:
@@ -67,6 +70,7 @@ use rule claims as published_claims with:
         "logs/plots/published/{paper}/{claims}.log",
     benchmark:
         "logs/plots/published/{paper}/{claims}.benchmark.tsv"
+    localrule: True
     params:
         claims=products.paper_claims,
 
