@@ -4,6 +4,7 @@ Imports nothing that draws or counts, as the workflow reads this each time it st
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from pruning.study.papers import Paper
@@ -31,6 +32,12 @@ def _has(modes: tuple[str, ...] = ("",), methods: tuple[str, ...] = ()) -> Calla
         )
 
     return needs
+
+
+def _beside_literature(figure: Figure) -> Figure:
+    """The same figure, with points of other papers."""
+    settings = {**figure.settings, "literature": True}
+    return replace(figure, settings=settings, published=(LITERATURE,))
 
 
 _COMPRESSION = "pruning.systems.rewinding.figures:accuracy_vs_compression"
@@ -62,15 +69,16 @@ FIGURES: dict[str, Figure] = {
         tables=("rewinding",),
         overlays=("published",),
     ),
-    "rewind_vs_finetune_iterative": Figure(
-        _COMPRESSION,
-        TITLE,
-        _POINTS + _BEST + _PAPER,
-        _has(("iterative",), CORE),
-        {"rule": "best_validated", "modes": ["iterative"], "methods": CORE, "literature": True},
-        tables=("rewinding",),
-        overlays=("published",),
-        published=(LITERATURE,),
+    "rewind_vs_finetune_iterative": _beside_literature(
+        Figure(
+            _COMPRESSION,
+            TITLE,
+            _POINTS + _BEST + _PAPER,
+            _has(("iterative",), CORE),
+            {"rule": "best_validated", "modes": ["iterative"], "methods": CORE},
+            tables=("rewinding",),
+            overlays=("published",),
+        )
     ),
     "rewind_vs_finetune_one_shot": Figure(
         _COMPRESSION,
@@ -81,43 +89,49 @@ FIGURES: dict[str, Figure] = {
         tables=("rewinding",),
         overlays=("published",),
     ),
-    "rewind_vs_finetune_structured": Figure(
-        _COMPRESSION,
-        TITLE,
-        _POINTS + _BEST + " Whole filters are pruned; the density also counts the inputs that the "
-        "next convolution loses." + _PAPER,
-        _has((STRUCTURED,)),
-        {"rule": "best_validated", "modes": [STRUCTURED], "literature": True},
-        tables=("rewinding",),
-        overlays=("published",),
-        published=(LITERATURE,),
+    "rewind_vs_finetune_structured": _beside_literature(
+        Figure(
+            _COMPRESSION,
+            TITLE,
+            _POINTS
+            + _BEST
+            + " Whole filters are pruned; the density also counts the inputs that the "
+            "next convolution loses." + _PAPER,
+            _has((STRUCTURED,)),
+            {"rule": "best_validated", "modes": [STRUCTURED]},
+            tables=("rewinding",),
+            overlays=("published",),
+        )
     ),
-    "algorithm_vs_literature": Figure(
-        _COMPRESSION,
-        TITLE,
-        _POINTS + "Learning-rate rewinding for the full original training time and nothing tuned, "
-        "beside published results of other methods." + _PAPER,
-        _has(("iterative",), ("lr_rewind",)),
-        {
-            "rule": "single_rule",
-            "modes": ["iterative"],
-            "methods": ["lr_rewind"],
-            "literature": True,
-        },
-        tables=("rewinding",),
-        overlays=("published",),
-        published=(LITERATURE,),
+    "algorithm_vs_literature": _beside_literature(
+        Figure(
+            _COMPRESSION,
+            TITLE,
+            _POINTS
+            + "Learning-rate rewinding for the full original training time and nothing tuned, "
+            "beside published results of other methods." + _PAPER,
+            _has(("iterative",), ("lr_rewind",)),
+            {
+                "rule": "single_rule",
+                "modes": ["iterative"],
+                "methods": ["lr_rewind"],
+            },
+            tables=("rewinding",),
+            overlays=("published",),
+        )
     ),
-    "fixed_retrain_time": Figure(
-        _COMPRESSION,
-        TITLE,
-        _POINTS + "One retrain time per method, chosen in advance: T for learning-rate rewinding "
-        "and fine-tuning, the longest one up to 0.9 T for weight rewinding." + _PAPER,
-        _has(methods=CORE),
-        {"rule": "single_rule", "methods": CORE, "literature": True},
-        tables=("rewinding",),
-        overlays=("published",),
-        published=(LITERATURE,),
+    "fixed_retrain_time": _beside_literature(
+        Figure(
+            _COMPRESSION,
+            TITLE,
+            _POINTS
+            + "One retrain time per method, chosen in advance: T for learning-rate rewinding "
+            "and fine-tuning, the longest one up to 0.9 T for weight rewinding." + _PAPER,
+            _has(methods=CORE),
+            {"rule": "single_rule", "methods": CORE},
+            tables=("rewinding",),
+            overlays=("published",),
+        )
     ),
     "accuracy_vs_retrain_time": Figure(
         _TIME,
@@ -211,6 +225,6 @@ CLAIMS: dict[str, Claims] = {
         "rewinding",
         lambda study: "rewinding" in study.parts,
         _last_drop,
-        ("renda2020_literature.csv",),
+        (LITERATURE,),
     ),
 }
