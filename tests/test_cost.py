@@ -39,6 +39,14 @@ def test_dense_costs_are_near_the_published_ones_and_exactly_torchs(name, option
     assert 1.01 < published / sum(macs.values()) < 1.03
 
 
+@pytest.mark.parametrize("name", ["mobilenet_v2", "wide_resnet28"])
+def test_grouped_and_pre_activated_convolutions_cost_what_torch_says(name):
+    module, macs = dense(name, norm_affine=False)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        module.eval()(torch.zeros(1, *RGB32))
+    assert 2 * sum(macs.values()) == counter.get_total_flops()
+
+
 def test_resnet20_has_the_count_of_the_reference():
     assert round(sum(dense("resnet20", shortcut="all_stages")[1].values()) / 1e6, 2) == 41.08
 

@@ -6,6 +6,7 @@ from torch import nn
 
 from pruning.errors import PruningError
 from pruning.masks.filters import cut, main_convs, prune_filters
+from pruning.masks.mask import dense
 from pruning.models.build import build, prunable_names
 from pruning.models.config import NetworkConfig
 from pruning.models.resnet import Block
@@ -209,3 +210,31 @@ def test_a_stem_without_a_filter_leaves_the_blocks_their_inputs(networks):
     masks = {n: torch.ones_like(weights[n], dtype=torch.bool) for n in prunable_names(module)}
     masks["conv.weight"][0] = False
     assert cut(masks, module)["stages.0.0.conv1.weight"].all()
+
+
+def test_a_filter_before_a_depthwise_layer_takes_its_channel_out_of_the_whole_block():
+    module = build(NetworkConfig("mobilenet_v2", options={"width": 0.25}), RGB32, 10, 0)
+    convs = main_convs(module)
+    block = "stages.1.1"  # 6 x 6 channels inside
+    masks = dense(capture(module).weights, prunable_names(module))
+    masks[f"{block}.conv1.weight"][[0, 7]] = False
+    masks[f"{block}.conv2.weight"][3] = False
+    remaining = cut(masks, module)
+    expected = {name: mask.clone() for name, mask in masks.items()}
+    expected[f"{block}.conv2.weight"][[0, 7]] = False
+    expected[f"{block}.conv3.weight"][:, [0, 3, 7]] = False
+    assert all(torch.equal(remaining[name], expected[name]) for name in masks)
+    pruned = thin(module, [{"convs": [1 + convs.index(f"{block}.conv1.weight")], "fraction": 0.5}])
+    counts = [pruned.remaining[f"{block}.conv{i}.weight"].sum() for i in (1, 2, 3)]
+    assert counts == [18 * 6, 18 * 9, 6 * 18]
+
+
+def test_a_wide_resnet_loses_the_first_filters_of_blocks_only():
+    module = build(NetworkConfig("wide_resnet28", options={"widening": 0.5}), RGB32, 10, 0)
+    convs = main_convs(module)
+    first = convs.index("stages.1.1.conv1.weight") + 1
+    pruned = thin(module, [{"convs": [first], "fraction": 0.25}])
+    assert pruned.masks[convs[first - 1]].flatten(1).any(1).sum() == 12
+    assert pruned.remaining["stages.1.1.conv2.weight"].sum() == 16 * 12 * 9
+    with pytest.raises(PruningError, match="added to a shortcut"):
+        thin(module, [{"convs": [first + 1], "fraction": 0.25}])

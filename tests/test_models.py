@@ -39,6 +39,113 @@ def test_prunable_weight_counts_of_the_references(name, shape, options, prunable
     assert count(name, shape, **options) == prunable
 
 
+BARE = {"norm_affine": False, "classifier_bias": False}
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "classes", "options", "shortcuts", "prunable"),
+    [
+        ("resnet20", RGB32, 10, {"shortcut": "identity"}, 0, 268_336),
+        ("resnet32", RGB32, 10, {"shortcut": "identity"}, 0, 461_872),
+        ("resnet32", RGB32, 100, {"shortcut": "identity", "widths": [32, 64, 128]}, 0, 1_856_864),
+        ("mobilenet_v2", RGB32, 10, {}, 58_240, 2_261_824),
+        ("vgg16", RGB32, 10, {"last_pool": "average"}, 0, 14_715_584),
+        ("wide_resnet28", RGB32, 10, {}, 10_752, 1_463_984),
+        ("resnet18", RGB32, 10, {"stem": "small"}, 172_032, 11_164_352),
+        # The reference counts these without the convolutions of shortcuts.
+        ("resnet18", (3, 64, 64), 200, {}, 172_032, 11_097_280 + 172_032),
+        ("resnet50", (3, 64, 64), 200, {}, 2_768_896, 21_095_616 + 2_768_896),
+        ("resnet50", (3, 64, 64), 1000, {}, 2_768_896, 22_734_016 + 2_768_896),
+    ],
+)
+def test_networks_of_sreenivasan2022_count_as_the_reference_says(
+    name, shape, classes, options, shortcuts, prunable
+):
+    """Reference, section 4: no biases, no batch-norm parameters, so all parameters are prunable."""
+    module = build(NetworkConfig(name, options=options | BARE), shape, classes, seed=None)
+    sizes = {n: p.numel() for n, p in module.named_parameters()}
+    assert sum(sizes.values()) == prunable
+    assert set(prunable_names(module)) == set(sizes)
+    paths = [n.removesuffix(".weight") for n in sizes if "shortcut" in n.split(".")]
+    assert sum(sizes[f"{n}.weight"] for n in paths) == shortcuts
+    kept = prunable_names(module, tuple(paths))
+    assert sum(sizes[n] for n in kept) == prunable - shortcuts
+
+
+@pytest.mark.parametrize(
+    ("name", "prunable"),
+    [("lenet_300_100", 266_200), ("lenet_5", 430_500), ("mnist_conv", 1_199_648)],
+)
+def test_networks_for_mnist_do_without_biases(name, prunable):
+    module = build(NetworkConfig(name, options={"bias": False}), GREY28, 10, seed=0)
+    assert sum(p.numel() for p in module.parameters()) == prunable
+    assert count(name, GREY28) == prunable
+
+
+@pytest.mark.parametrize("initialization", registry.known("initialization"))
+@pytest.mark.parametrize("name", ["resnet8", "resnet18", "vgg11", "densenet40", "wide_resnet28"])
+def test_batch_norm_without_scales_and_shifts_starts_with_every_initialization(
+    name, initialization
+):
+    options = BARE | ({"width": 0.1} if name == "vgg11" else {})
+    module = build(NetworkConfig(name, initialization, options), RGB32, 10, seed=0)
+    assert norm_scale_names(module) == []
+    norms = [layer for layer in module.modules() if isinstance(layer, nn.BatchNorm2d)]
+    assert norms
+    for layer in norms:
+        assert (layer.running_mean == 0).all()
+        assert (layer.running_var == 1).all()
+    assert all(torch.isfinite(p).all() for p in module.parameters())
+
+
+def normalized(x):
+    mean, variance = x.mean((0, 2, 3), keepdim=True), x.var((0, 2, 3), False, keepdim=True)
+    return (x - mean) / (variance + 1e-5).sqrt()
+
+
+def test_a_wide_resnets_block_activates_first():
+    """Zagoruyko & Komodakis 2016, written out."""
+    from pruning.models.wide_resnet import PreActivationBlock
+
+    x = torch.randn(4, 3, 6, 6)
+    changing, staying = PreActivationBlock(3, 5, 2, 0.0, {}), PreActivationBlock(3, 3, 1, 0.0, {})
+    for block, stride in ((changing, 2), (staying, 1)):
+        first = normalized(x).relu()
+        y = nn.functional.conv2d(first, block.conv1.weight, stride=stride, padding=1)
+        y = nn.functional.conv2d(normalized(y).relu(), block.conv2.weight, padding=1)
+        skip = x
+        if stride == 2:
+            skip = nn.functional.conv2d(first, block.shortcut.weight, stride=2)
+        assert torch.allclose(block(x), y + skip, atol=1e-5)
+
+
+def test_an_inverted_residual_is_expansion_depthwise_and_linear_convolution():
+    """Sandler et al. 2018, with a convolution in the shortcut where channels change."""
+    from pruning.models.mobilenet import InvertedResidual
+
+    x, conv = torch.randn(4, 3, 6, 6), nn.functional.conv2d
+    for outputs, stride in ((3, 1), (5, 1), (5, 2)):
+        block = InvertedResidual(3, outputs, 6, stride, {})
+        y = normalized(conv(x, block.conv1.weight)).relu()
+        y = conv(y, block.conv2.weight, stride=stride, padding=1, groups=18)
+        y = normalized(conv(normalized(y).relu(), block.conv3.weight))
+        if stride == 1:
+            y = y + (x if outputs == 3 else normalized(conv(x, block.shortcut[0].weight)))
+        assert torch.allclose(block(x), y, atol=1e-4)
+
+
+def test_mobilenets_sizes_of_images_by_stage():
+    module = build(NetworkConfig("mobilenet_v2"), RGB32, 10, seed=0)
+    shapes = []
+    for part in (module.conv, *module.stages, module.last_conv):
+        part.register_forward_hook(lambda _m, _i, y: shapes.append(tuple(y.shape[1:])))
+    module(torch.zeros(2, *RGB32))
+    assert shapes == [
+        (32, 32, 32), (16, 32, 32), (24, 32, 32), (32, 16, 16), (64, 8, 8), (96, 8, 8),
+        (160, 4, 4), (320, 4, 4), (1280, 4, 4),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("name", "options", "tensors", "prunable", "parameters"),
     [

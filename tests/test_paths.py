@@ -194,10 +194,14 @@ def test_readable_example():
     assert effective["fc2.weight"].tolist() == [[False, True], [False, False]]
 
 
-@pytest.mark.parametrize("name", ["resnet20", "vgg11", "resnet18", "densenet40"])
-def test_dense_networks_are_on_paths_throughout(name):
+@pytest.mark.parametrize("affine", [True, False])
+@pytest.mark.parametrize(
+    "name", ["resnet20", "vgg11", "resnet18", "densenet40", "mobilenet_v2", "wide_resnet28"]
+)
+def test_dense_networks_are_on_paths_throughout(name, affine):
     """But for the taps of 3x3 kernels that only ever see padding, in 1x1 images."""
-    options = {"width": 0.1} if name == "vgg11" else {}
+    options = {"norm_affine": affine, "classifier_bias": affine}
+    options |= {"vgg11": {"width": 0.1}, "mobilenet_v2": {"width": 0.25}}.get(name, {})
     module = network(name, **options)
     masks = dense_masks(module)
     effective = on_a_path(module, masks, one_image(RGB32))
@@ -271,6 +275,17 @@ def test_shortcuts_keep_paths_alive():
     cut = {"stages.1.0.shortcut.0.weight", "stages.1.0.conv1.weight"}
     assert lost(*cut) == everything - cut
     assert lost("conv.weight") == everything - {"conv.weight"}
+
+
+def test_a_depthwise_layer_leads_each_channel_to_itself():
+    module = network("mobilenet_v2", width=0.25, norm_affine=False)
+    masks, block = dense_masks(module), "stages.1.1"
+    masks[f"{block}.conv2.weight"][4] = False
+    effective = on_a_path(module, masks, RGB32)
+    assert not effective[f"{block}.conv1.weight"][4].any()
+    assert not effective[f"{block}.conv3.weight"][:, 4].any()
+    gone = sum(int((masks[n] & ~effective[n]).sum()) for n in masks)
+    assert gone == 2 * 6  # six channels go in and out of the block
 
 
 def test_identity_shortcuts_that_pad_keep_only_what_they_lead_to():

@@ -28,6 +28,7 @@ NETWORKS = {
     "lenet_300_100": "pruning.models.lenet:lenet_300_100",
     "lenet_5": "pruning.models.lenet:lenet_5",
     "mlp": "pruning.models.lenet:mlp",
+    "mnist_conv": "pruning.models.lenet:mnist_conv",
     "small_cnn": "pruning.models.small:small_cnn",
     "resnet8": "pruning.models.resnet:resnet8",
     "resnet20": "pruning.models.resnet:resnet20",
@@ -43,6 +44,8 @@ NETWORKS = {
     "vgg16": "pruning.models.vgg:vgg16",
     "vgg19": "pruning.models.vgg:vgg19",
     "densenet40": "pruning.models.densenet:densenet40",
+    "mobilenet_v2": "pruning.models.mobilenet:mobilenet_v2",
+    "wide_resnet28": "pruning.models.wide_resnet:wide_resnet28",
 }
 
 DATASET_KINDS = {

@@ -90,7 +90,8 @@ def fed_layers(module: nn.Module) -> dict[str, str]:
 def cut(masks: Mapping[str, Tensor], module: nn.Module) -> masking.Masks:
     """The masks of the network that is left when removed filters are really cut out.
 
-    A filter that is gone takes the matching inputs of the layer it feeds with it. As the published
+    A filter that is gone takes the matching inputs of the layer it feeds with it, and through a
+    depthwise layer, whose channels stay apart, those of the layer after. As the published
     densities count, so do the matching inputs of a projection in the next block: an odd convention,
     as a projection reads the block's output, and worth less than 0.2 percentage points of density;
     without it the published counts of kept weights are not met.
@@ -100,14 +101,26 @@ def cut(masks: Mapping[str, Tensor], module: nn.Module) -> masking.Masks:
         module: the network they are of; weights without a mask stay whole.
     """
     remaining = {name: mask.clone() for name, mask in masks.items()}
+    silent: dict[str, Tensor] = {}  # channels of depthwise layers that nothing reaches
     for name, following in (*fed_layers(module).items(), *_projections(module)):
         if name not in masks or following not in masks or masks[name].ndim != 4:
             continue
         gone = ~masks[name].flatten(1).any(1)
+        if name in silent:
+            gone |= silent[name]
         target = remaining[following]
+        if _is_depthwise(module, following):
+            target[gone] = False
+            silent[following] = gone
+            continue
         inputs = gone.repeat_interleave(target.shape[1] // len(gone))  # a linear layer: H x W each
         target[:, inputs] = False
     return remaining
+
+
+def _is_depthwise(module: nn.Module, name: str) -> bool:
+    layer = module.get_submodule(name.removesuffix(".weight"))
+    return isinstance(layer, nn.Conv2d) and layer.groups == layer.in_channels > 1
 
 
 def _main_layers(module: nn.Module) -> list[str]:

@@ -44,6 +44,7 @@ def densenet(
     growth: int,
     stem_width: int,
     norm: dict[str, float],
+    classifier_bias: bool = True,
 ) -> nn.Sequential:
     """Stem, three dense blocks with transitions between, global average pooling, one linear layer.
 
@@ -57,6 +58,7 @@ def densenet(
         growth: channels that each layer of a block adds (k).
         stem_width: channels of the first convolution.
         norm: what batch norms take.
+        classifier_bias: whether the linear layer has biases.
 
     Raises:
         PruningError: a growth or stem width below 1, or images smaller than 4x4.
@@ -84,7 +86,7 @@ def densenet(
     parts["relu"] = nn.ReLU()
     parts["pool"] = nn.AdaptiveAvgPool2d(1)
     parts["flatten"] = nn.Flatten()
-    parts["fc"] = nn.Linear(channels, classes)
+    parts["fc"] = nn.Linear(channels, classes, bias=classifier_bias)
     return nn.Sequential(parts)
 
 
@@ -96,9 +98,11 @@ def _variant(depth: int):  # noqa: ANN202 - a factory with the signature below
         stem_width: int = 16,
         bn_momentum: float = 0.1,
         bn_eps: float = 1e-5,
+        norm_affine: bool = True,
+        classifier_bias: bool = True,
     ) -> nn.Module:
-        norm = {"momentum": bn_momentum, "eps": bn_eps}
-        return densenet(shape, classes, depth, growth, stem_width, norm)
+        norm = {"momentum": bn_momentum, "eps": bn_eps, "affine": norm_affine}
+        return densenet(shape, classes, depth, growth, stem_width, norm, classifier_bias)
 
     make.__name__ = make.__qualname__ = f"densenet{depth}"
     make.__doc__ = f"""CIFAR DenseNet-{depth}, without dropout.
@@ -108,6 +112,8 @@ def _variant(depth: int):  # noqa: ANN202 - a factory with the signature below
         growth: channels that each layer of a dense block adds (k).
         stem_width: channels of the first convolution.
         bn_momentum, bn_eps: of batch norm, in torch's convention.
+        norm_affine: whether batch norm learns scales and shifts.
+        classifier_bias: whether the linear layer has biases.
 
     Raises:
         PruningError: a growth or stem width below 1, or images smaller than 4x4.

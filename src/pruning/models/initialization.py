@@ -87,7 +87,7 @@ def _draw_biases_and_scales(module: nn.Module, seed: int) -> None:
                 bound = _fan_in(layer.weight) ** -0.5
                 source = generator(seed, "initialization", layer_name, "bias")
                 nn.init.uniform_(layer.bias, -bound, bound, generator=source)
-            elif isinstance(layer, nn.BatchNorm2d):
+            elif isinstance(layer, nn.BatchNorm2d) and layer.affine:
                 source = generator(seed, "initialization", layer_name, "scale")
                 nn.init.uniform_(layer.weight, generator=source)
 

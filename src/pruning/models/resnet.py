@@ -58,6 +58,7 @@ class ResNet(nn.Module):
         widths: Sequence[int],
         shortcut: str,
         norm: dict[str, float],
+        classifier_bias: bool = True,
     ) -> None:
         super().__init__()
         if shortcut not in SHORTCUTS:
@@ -74,7 +75,7 @@ class ResNet(nn.Module):
             stages.append(nn.Sequential(first, *rest))
             inputs = outputs
         self.stages = nn.Sequential(*stages)
-        self.fc = nn.Linear(inputs, classes)
+        self.fc = nn.Linear(inputs, classes, bias=classifier_bias)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.stages(self.norm(self.conv(x)).relu())
@@ -89,9 +90,11 @@ def _variant(depth: int):  # noqa: ANN202 - a factory with the signature below
         shortcut: str = "projection",
         bn_momentum: float = 0.1,
         bn_eps: float = 1e-5,
+        norm_affine: bool = True,
+        classifier_bias: bool = True,
     ) -> nn.Module:
-        norm = {"momentum": bn_momentum, "eps": bn_eps}
-        return ResNet(shape, classes, (depth - 2) // 6, widths, shortcut, norm)
+        norm = {"momentum": bn_momentum, "eps": bn_eps, "affine": norm_affine}
+        return ResNet(shape, classes, (depth - 2) // 6, widths, shortcut, norm, classifier_bias)
 
     make.__name__ = make.__qualname__ = f"resnet{depth}"
     make.__doc__ = f"""CIFAR ResNet-{depth}.
@@ -103,6 +106,8 @@ def _variant(depth: int):  # noqa: ANN202 - a factory with the signature below
             ``all_stages``: in every stage's first block, stage 1 included (Renda et al.);
             ``identity``: option A, no weights.
         bn_momentum, bn_eps: of batch norm, in torch's convention (TensorFlow's 0.997 is 0.003).
+        norm_affine: whether batch norm learns scales and shifts.
+        classifier_bias: whether the linear layer has biases.
     """
     return make
 

@@ -58,6 +58,7 @@ class ImageNetResNet(nn.Module):
         depth: int,
         stem: str,
         norm: dict[str, float],
+        classifier_bias: bool = True,
     ) -> None:
         super().__init__()
         if stem not in STEMS:
@@ -75,7 +76,7 @@ class ImageNetResNet(nn.Module):
             stages.append(nn.Sequential(first, *rest))
             inputs = outputs
         self.stages = nn.Sequential(*stages)
-        self.fc = nn.Linear(inputs, classes)
+        self.fc = nn.Linear(inputs, classes, bias=classifier_bias)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.stages(self.pool(self.norm(self.conv(x)).relu()))
@@ -89,9 +90,11 @@ def _variant(depth: int):  # noqa: ANN202 - a factory with the signature below
         stem: str = "imagenet",
         bn_momentum: float = 0.1,
         bn_eps: float = 1e-5,
+        norm_affine: bool = True,
+        classifier_bias: bool = True,
     ) -> nn.Module:
-        norm = {"momentum": bn_momentum, "eps": bn_eps}
-        return ImageNetResNet(shape, classes, depth, stem, norm)
+        norm = {"momentum": bn_momentum, "eps": bn_eps, "affine": norm_affine}
+        return ImageNetResNet(shape, classes, depth, stem, norm, classifier_bias)
 
     make.__name__ = make.__qualname__ = f"resnet{depth}"
     make.__doc__ = f"""ImageNet ResNet-{depth}, for images of any size.
@@ -101,6 +104,8 @@ def _variant(depth: int):  # noqa: ANN202 - a factory with the signature below
         stem: ``imagenet``: 7x7 convolution and 3x3 max-pooling, each of stride 2; ``small``: 3x3
             convolution of stride 1 and no pooling, for images of 32x32 or 64x64.
         bn_momentum, bn_eps: of batch norm, in torch's convention.
+        norm_affine: whether batch norm learns scales and shifts.
+        classifier_bias: whether the linear layer has biases.
 
     Raises:
         PruningError: an unknown stem.

@@ -25,6 +25,7 @@ class VGG(nn.Module):
         conv_bias: bool,
         last_pool: str,
         norm: dict[str, float],
+        classifier_bias: bool = True,
     ) -> None:
         super().__init__()
         if last_pool not in ("max", "average"):
@@ -43,7 +44,8 @@ class VGG(nn.Module):
             channels = outputs
         layers.append(nn.MaxPool2d(2) if last_pool == "max" else nn.AvgPool2d(2))
         self.features = nn.Sequential(*layers)
-        self.fc = nn.Linear(channels * (sides[0] // 32) * (sides[1] // 32), classes)
+        inputs = channels * (sides[0] // 32) * (sides[1] // 32)
+        self.fc = nn.Linear(inputs, classes, bias=classifier_bias)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.fc(self.features(x).flatten(1))
@@ -58,9 +60,11 @@ def _variant(depth: int):  # noqa: ANN202 - a factory with the signature below
         last_pool: str = "max",
         bn_momentum: float = 0.1,
         bn_eps: float = 1e-5,
+        norm_affine: bool = True,
+        classifier_bias: bool = True,
     ) -> nn.Module:
-        norm = {"momentum": bn_momentum, "eps": bn_eps}
-        return VGG(shape, classes, depth, width, conv_bias, last_pool, norm)
+        norm = {"momentum": bn_momentum, "eps": bn_eps, "affine": norm_affine}
+        return VGG(shape, classes, depth, width, conv_bias, last_pool, norm, classifier_bias)
 
     make.__name__ = make.__qualname__ = f"vgg{depth}"
     make.__doc__ = f"""VGG-{depth} with batch norm.
@@ -71,6 +75,8 @@ def _variant(depth: int):  # noqa: ANN202 - a factory with the signature below
         conv_bias: biases beside batch norm (Frankle et al. 2021; none in Renda et al. 2020).
         last_pool: ``max`` (Renda et al.) or ``average`` (Frankle et al.).
         bn_momentum, bn_eps: of batch norm, in torch's convention.
+        norm_affine: whether batch norm learns scales and shifts.
+        classifier_bias: whether the linear layer has biases.
     """
     return make
 
