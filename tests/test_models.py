@@ -373,7 +373,8 @@ def test_weights_are_a_function_of_the_seed_and_of_nothing_global(initialization
     again, other = build(config, GREY8, 10, seed=3), build(config, GREY8, 10, seed=4)
     assert torch.equal(torch.get_rng_state(), before)
     assert all(torch.equal(first[k], v) for k, v in again.state_dict().items())
-    assert not torch.equal(first["conv1.weight"], other.state_dict()["conv1.weight"])
+    if initialization != "unsigned_constant":
+        assert not torch.equal(first["conv1.weight"], other.state_dict()["conv1.weight"])
     assert all(torch.isfinite(v).all() for v in first.values())
 
 
@@ -391,6 +392,35 @@ def test_initial_variances():
     glorot = build(NetworkConfig("vgg16", "xavier_uniform"), RGB32, 10, seed=0)
     kernel = glorot.state_dict()["features.40.weight"]
     assert float(kernel.var() * (2 * fan_in) / 2) == pytest.approx(1, rel=0.02)
+
+
+def test_constant_kernels_have_the_size_of_hes_and_fair_signs():
+    """Ramanujan et al. 2020; the sizes are sqrt(2/fan_in), of a linear layer as of others."""
+    signed, unsigned = (
+        build(NetworkConfig("resnet8", name), RGB32, 10, seed=0)
+        for name in ("signed_constant", "unsigned_constant")
+    )
+    signs = []
+    for name, layer in signed.named_modules():
+        if not isinstance(layer, nn.Conv2d | nn.Linear):
+            continue
+        size = torch.tensor((2 / layer.weight[0].numel()) ** 0.5)
+        assert torch.equal(layer.weight.abs(), size.expand_as(layer.weight)), name
+        assert torch.equal(unsigned.get_submodule(name).weight, size.expand_as(layer.weight))
+        signs.append(layer.weight.flatten() > 0)
+    share = float(torch.cat(signs).float().mean())
+    assert abs(share - 0.5) < 4 * 0.5 / sum(map(len, signs)) ** 0.5
+    assert len({tuple(s[:64].tolist()) for s in signs}) == len(signs)  # a generator each
+
+
+def test_variances_of_kaiming_uniform_and_xavier_normal():
+    kernel = "stages.2.0.conv2.weight"  # 64 -> 64, 3x3
+    uniform = build(NetworkConfig("resnet8", "kaiming_uniform"), RGB32, 10, seed=0)
+    weight = uniform.state_dict()[kernel]
+    assert float(weight.var()) * 576 == pytest.approx(2, rel=0.03)
+    assert float(weight.abs().max()) == pytest.approx((6 / 576) ** 0.5, rel=0.01)
+    normal = build(NetworkConfig("resnet8", "xavier_normal"), RGB32, 10, seed=0)
+    assert float(normal.state_dict()[kernel].var()) * 576 == pytest.approx(1, rel=0.03)
 
 
 def test_older_initializations_draw_each_kernel_from_its_own_generator_and_nothing_else():

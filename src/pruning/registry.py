@@ -77,7 +77,11 @@ INITIALIZATIONS = {
     "fan_in_truncated_normal": "pruning.models.initialization:fan_in_truncated_normal",
     "kaiming_normal": "pruning.models.initialization:kaiming_normal",
     "kaiming_normal_uniform_scale": "pruning.models.initialization:kaiming_normal_uniform_scale",
+    "kaiming_uniform": "pruning.models.initialization:kaiming_uniform",
     "normal_std_01": "pruning.models.initialization:normal_std_01",
+    "signed_constant": "pruning.models.initialization:signed_constant",
+    "unsigned_constant": "pruning.models.initialization:unsigned_constant",
+    "xavier_normal": "pruning.models.initialization:xavier_normal",
     "xavier_uniform": "pruning.models.initialization:xavier_uniform",
 }
 

@@ -46,6 +46,42 @@ def xavier_uniform(module: nn.Module, seed: int) -> None:
     )
 
 
+def kaiming_uniform(module: nn.Module, seed: int) -> None:
+    """He et al. 2015: kernels uniform with variance 2/fan_in, biases 0."""
+    _initialize(
+        module,
+        seed,
+        lambda _, weight, source: nn.init.kaiming_uniform_(
+            weight, nonlinearity="relu", generator=source
+        ),
+    )
+
+
+def xavier_normal(module: nn.Module, seed: int) -> None:
+    """Glorot & Bengio 2010: kernels from N(0, 2/(fan_in + fan_out)), biases 0."""
+    _initialize(
+        module, seed, lambda _, weight, source: nn.init.xavier_normal_(weight, generator=source)
+    )
+
+
+def signed_constant(module: nn.Module, seed: int) -> None:
+    """Ramanujan et al. 2020, section 3.3: every kernel entry is + or - sqrt(2/fan_in), each by the
+    toss of a fair coin; biases 0.
+    """
+
+    def draw(_: nn.Module, weight: Tensor, source: torch.Generator) -> None:
+        heads = torch.randint(2, weight.shape, generator=source, dtype=torch.bool)
+        size = (2 / _fan_in(weight)) ** 0.5
+        weight.copy_(torch.where(heads, size, -size))
+
+    _initialize(module, seed, draw)
+
+
+def unsigned_constant(module: nn.Module, seed: int) -> None:
+    """Every kernel entry is sqrt(2/fan_in), which is no random draw; biases 0."""
+    _initialize(module, seed, lambda _, weight, __: weight.fill_((2 / _fan_in(weight)) ** 0.5))
+
+
 def kaiming_normal_uniform_scale(module: nn.Module, seed: int) -> None:
     """Frankle et al. 2021 and OpenLTH (reference, section 4): kernels from N(0, 2/fan_in), biases
     as PyTorch draws them, uniform within 1/sqrt(fan_in), BN gamma uniform in (0, 1), beta 0.
