@@ -11,6 +11,7 @@ from pruning.data.splits import Split
 from pruning.errors import PruningError, TrainingDiverged
 from pruning.masks.weights import prune
 from pruning.training import optimizers
+from pruning.training.callback import Callback
 from pruning.training.dense import train_dense
 from pruning.training.loop import Run, train
 from pruning.training.recipe import OptimizerConfig
@@ -225,6 +226,26 @@ def test_weight_decay_exclusions(make_task):
         optimizers.make(OptimizerConfig("sgd", options={"momentun": 0.9}), module)
     with pytest.raises(PruningError, match="Did you mean 'adam'"):
         optimizers.make(OptimizerConfig("adamw"), module)
+
+
+def test_what_requires_no_gradient_stays_as_it_is_masks_and_weight_decay_or_not(make_task):
+    class Freezing(Callback):
+        def adapt(self, module):
+            module.fc1.weight.requires_grad_(False)
+            return module
+
+    task = make_task(optimizer=OptimizerConfig("sgd", 0.1, (), {"momentum": 0.9}), epochs=1)
+    start = task.initial_state(0)
+    start = start.masked(prune(task, start, 0.5))
+    run = Run(task.timeline.total_steps, task.timeline.schedule(), 0, ("x",))
+    trained = train(task, start, run, callback=Freezing()).state
+    assert torch.equal(trained.weights["fc1.weight"], start.weights["fc1.weight"])
+    assert not any(key.endswith("fc1.weight") for key in trained.slots)
+    assert not torch.equal(trained.weights["fc2.weight"], start.weights["fc2.weight"])
+    assert not trained.weights["fc2.weight"][~start.masks["fc2.weight"]].any()
+    module = task.build(0).requires_grad_(False)
+    with pytest.raises(PruningError, match="No parameter of the network requires"):
+        optimizers.make(OptimizerConfig("sgd"), module)
 
 
 def test_a_training_job_imports_neither_torchvision_nor_pandas(digits_file, tmp_path):

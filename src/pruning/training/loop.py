@@ -124,11 +124,13 @@ class _Trainer:
         self.optimizer = optimizers.make(task.recipe.optimizer, self.module, task.exempt_kernels())
         load_slots(self.optimizer, self.module, _to(state.slots, task.device))
         self.masks, named = state.masks, dict(self.module.named_parameters())
-        self.masked = [named[name] for name in self.masks]
+        # What is not trained keeps its zeros without help.
+        trained = [name for name in self.masks if named[name].requires_grad]
+        self.masked = [named[name] for name in trained]
         # As floats in the parameter's memory layout, so that one fused kernel multiplies them all.
         self.factors = [
             torch.empty_like(p, requires_grad=False).copy_(self.masks[name])
-            for name, p in zip(self.masks, self.masked, strict=True)
+            for name, p in zip(trained, self.masked, strict=True)
         ]
 
     def finish(self, snapshots: tuple[int, ...], resume: ResumeFile | None) -> Trained:

@@ -16,7 +16,9 @@ WEIGHT_DECAY_EXCLUSIONS = ("bias", "norm")
 def make(
     config: OptimizerConfig, module: nn.Module, exempt: Collection[str] = ()
 ) -> torch.optim.Optimizer:
-    """The optimizer over all parameters of a module; the learning rate is set before each step.
+    """The optimizer over what a module trains; the learning rate is set before each step.
+
+    Parameters that require no gradient are left out: weight decay must not move them either.
 
     Besides torch's own keys, a parameter group says its ``relative_rate``, what the learning rate
     is multiplied by, and whether its kernels are ``ranked`` by an optimizer that prunes.
@@ -27,14 +29,20 @@ def make(
         exempt: names of kernels that are never pruned.
 
     Raises:
-        PruningError: unknown optimizer or option.
+        PruningError: unknown optimizer or option, or nothing to train.
     """
     factory = registry.find("optimizer", config.name)
     groups: dict[tuple[float, float, bool], list[nn.Parameter]] = {}
     for name, parameter in module.named_parameters():
+        if not parameter.requires_grad:
+            continue
         decay = 0.0 if _kind(module, name) in config.decay_exclude else config.weight_decay
         rate = config.bias_rate if name.rpartition(".")[2] == "bias" else 1.0
         groups.setdefault((decay, rate, name not in exempt), []).append(parameter)
+    if not groups:
+        raise PruningError(
+            "No parameter of the network requires a gradient: nothing is trained."
+        )
     settings = ("weight_decay", "relative_rate", "ranked")
     try:
         return factory(
