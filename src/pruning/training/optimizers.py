@@ -40,9 +40,7 @@ def make(
         rate = config.bias_rate if name.rpartition(".")[2] == "bias" else 1.0
         groups.setdefault((decay, rate, name not in exempt), []).append(parameter)
     if not groups:
-        raise PruningError(
-            "No parameter of the network requires a gradient: nothing is trained."
-        )
+        raise PruningError("No parameter of the network requires a gradient: nothing is trained.")
     settings = ("weight_decay", "relative_rate", "ranked")
     try:
         return factory(
