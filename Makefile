@@ -42,6 +42,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/epoch_time.py
 	$(BIN)/python benchmarks/scoring_time.py
 	$(BIN)/python benchmarks/gsm_step_time.py
+	$(BIN)/python benchmarks/search_step_time.py
 
 clean-venv:
 	rm -rf .venv
