@@ -336,6 +336,19 @@ def test_a_search_whose_weights_all_round_to_zero_freezes_once_more_and_gives_up
     assert masking.counts(found.kept)[0] == left
 
 
+def test_a_search_that_gave_up_is_resumed_as_one_that_did(make, tmp_path):
+    task = make(epochs=4, learning_rate=0.01)
+    config = Search("gem_miner", 0.3, period=3, strength=0.4)
+    state = task.initial_state(0)
+    whole = search(task, state, config, recipe=task.recipe)
+    with pytest.raises(Killed):
+        killing = Killing(tmp_path / "r", 2)
+        search(task, state, config, recipe=task.recipe, resume=killing)
+    resume = ResumeFile(tmp_path / "r", "same")
+    again = search(task, state, config, recipe=task.recipe, resume=resume)
+    assert_same_bytes(whole, again, tmp_path)
+
+
 def test_layers_that_take_no_part_in_the_loss_are_named(make):
     class Unused(type(make())):
         def build(self, seed=None):
