@@ -281,7 +281,7 @@ def test_a_depthwise_layer_leads_each_channel_to_itself():
     module = network("mobilenet_v2", width=0.25, norm_affine=False)
     masks, block = dense_masks(module), "stages.1.1"
     masks[f"{block}.conv2.weight"][4] = False
-    effective = on_a_path(module, masks, RGB32)
+    effective = on_a_path(module, masks, one_image(RGB32))
     assert not effective[f"{block}.conv1.weight"][4].any()
     assert not effective[f"{block}.conv3.weight"][:, 4].any()
     gone = sum(int((masks[n] & ~effective[n]).sum()) for n in masks)

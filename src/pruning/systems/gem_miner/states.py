@@ -7,7 +7,7 @@ from torch import Tensor
 
 from pruning.errors import PruningError
 from pruning.masks.mask import Masks
-from pruning.masks.weights import shuffle_layerwise
+from pruning.masks.shuffled import shuffle_layerwise
 from pruning.seeds import generator
 from pruning.systems.gem_miner.parametrization import (
     KINDS,
