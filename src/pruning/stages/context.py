@@ -1,7 +1,7 @@
 """What every stage is told, and the task that follows from it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,11 @@ class StageContext:
         task = load(self.task, data, device=self.device, name=name)
         task.prunable()  # a wrong network option or exempt layer is known before the training
         return task
+
+    def changed(self, recipe: Mapping[str, Any], **network: Any) -> "StageContext":
+        """The same with another recipe, and other values of the network's configuration."""
+        task = {**self.task, "recipe": recipe, "network": {**self.task["network"], **network}}
+        return replace(self, task=task)
 
     def facts(self, task: Task) -> dict[str, Any]:
         """What every summary says of the study it belongs to."""

@@ -14,7 +14,9 @@ from pruning.stages.outputs import (
     write_training,
 )
 from pruning.training.checkpoint import load_masks, load_state
+from pruning.training.evaluate import evaluate_splits
 from pruning.training.pruned import train_pruned
+from pruning.training.state import State, load_into
 from pruning.training.task import Task
 
 
@@ -29,6 +31,7 @@ def train_under_mask(
     cell: Mapping[str, Any],
     schedule: str = "whole",
     parent_summary: Path | str | None = None,
+    score_start: bool = False,
 ) -> None:
     """Train under a mask; write state, metrics and summary into a folder.
 
@@ -42,9 +45,10 @@ def train_under_mask(
         cell: what the summary says of it: ``method``, ``level``, and as far as they apply
             ``variant``, ``retrain_time`` and ``pruned_at``. The latter is the epoch of the dense
             training whose weights were pruned; what the dense training has cost up to there is part
-            of what the network has cost.
+            of what the network has cost. What it says goes before what the context says.
         schedule: ``whole`` or ``rest``, see :func:`pruning.training.pruned.train_pruned`.
         parent_summary: of the training that was pruned, for costs, where it is not the dense one.
+        score_start: whether to write down scores before the training too, as ``start_<metric>``.
 
     Raises:
         PruningError: a file is missing or damaged, masks do not fit, or no step is left to train.
@@ -56,10 +60,11 @@ def train_under_mask(
         parents["state"] = state
     config = context.config(stage="under_mask", cell=list(stream), schedule=schedule)
     resume = resume_file(output, config, parents)
+    start = None if state is None else load_state(state)
     trained = train_pruned(
         task,
         load_masks(mask),
-        None if state is None else load_state(state),
+        start,
         schedule=schedule,
         seed=context.seed,
         stream=stream,
@@ -75,8 +80,18 @@ def train_under_mask(
         **{key: own[key] + before[key] for key in own},
         "scores": final_scores(trained),
     }
+    if score_start:
+        source = start or task.initial_state(context.seed, *stream)
+        _add_start(summary["scores"], task, source.masked(load_masks(mask)))
     write_training(trained, output, config=config, parents=parents, summary=summary)
     resume.discard()
+
+
+def _add_start(scores: dict[str, dict[str, float]], task: Task, start: State) -> None:
+    module = task.build().to(task.device)
+    load_into(module, start)
+    for split, values in evaluate_splits(module, task).items():
+        scores[split] |= {f"start_{name}": value for name, value in values.items()}
 
 
 def _dense_until(task: Task, epoch: float) -> dict[str, int]:
