@@ -48,6 +48,8 @@ class Method:
 
 METHODS: Mapping[str, Method] = {
     "gem_miner": Method("rounded", "freezing", "l2", "uniform"),
+    # The same, searched for longer: a study says for how long.
+    "gem_miner_long": Method("rounded", "freezing", "l2", "uniform"),
     "gem_miner_l1": Method("rounded", "freezing", "l1", "uniform"),
     "gem_miner_l1_l2": Method("rounded", "freezing", "l1_l2", "uniform"),
     # The sanity check that searches anew, and keeps the wrong end of the scores.
@@ -56,6 +58,23 @@ METHODS: Mapping[str, Method] = {
     "global_edge_popup": Method("global", "at_once"),
     "global_edge_popup_gradual": Method("global", "gradually"),
     "global_edge_popup_gradual_regularized": Method("global", "gradually", "l2"),
+}
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """One way to choose a mask without a search; it trains as the study's own networks do.
+
+    Attributes:
+        pruning: what the prune stage is told, besides the density.
+    """
+
+    pruning: Mapping[str, Any]
+
+
+BASELINES: Mapping[str, Baseline] = {
+    "smart_ratio": Baseline({"kind": "smart_ratio"}),
+    "random_subnetwork": Baseline({"kind": "weights", "score": "random"}),
 }
 
 

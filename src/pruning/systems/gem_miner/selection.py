@@ -1,13 +1,15 @@
 """Which weights a search freezes out, and where a mask of the largest scores is cut."""
 
+import logging
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from pruning.errors import PruningError
 from pruning.masks.order_statistics import count, kth_largest
 from pruning.systems.gem_miner.schedule import kept_in_layer, kept_of_all
+
+log = logging.getLogger("pruning")
 
 
 def freeze(
@@ -17,7 +19,7 @@ def freeze(
 
     Of those that are not frozen the ``removed``-th counted from that end decides, and every one
     that ties with it goes too (strict comparison, as in the authors' code): more than ``removed``
-    go where scores that were clipped to 0 tie.
+    go where scores that were clipped to 0 tie, and all of them where nothing else is left.
 
     Args:
         scores: one tensor per prunable weight.
@@ -27,9 +29,6 @@ def freeze(
 
     Returns:
         New flags, subsets of ``flags``.
-
-    Raises:
-        PruningError: none would be left.
     """
     if not removed:
         return list(flags)
@@ -42,9 +41,10 @@ def freeze(
         limit = kth_largest(values, removed, allowed)
         found = [flag & (score < limit) for score, flag in zip(scores, flags, strict=True)]
     if not any(map(count, found)):
-        raise PruningError(
-            f"The search froze every weight: all scores that were left were {float(limit):g}. "
-            "Make the penalty weaker."
+        log.warning(
+            "The search froze every weight: all scores that were left were %g. Nothing is found; "
+            "make the penalty weaker.",
+            float(limit),
         )
     return found
 

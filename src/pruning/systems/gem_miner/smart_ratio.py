@@ -21,7 +21,7 @@ CLASSIFIER = 0.3  # the share that the last layer keeps
 RULES = ("quadratic", "quadratic_over_depth")
 
 
-def budgets(sizes: Sequence[int], density: float, rule: str = "quadratic") -> list[int]:
+def budgets(sizes: Sequence[int], density: float, layer_rule: str = "quadratic") -> list[int]:
     """How many weights each layer keeps.
 
     What a layer cannot hold of its budget goes to the next ones, in whole weights; every budget is
@@ -30,19 +30,19 @@ def budgets(sizes: Sequence[int], density: float, rule: str = "quadratic") -> li
     Args:
         sizes: weights of each layer in the order from the input, the classifier last.
         density: fraction kept of all of them.
-        rule: ``quadratic``, or ``quadratic_over_depth``, which divides by l^2 (for VGG).
+        layer_rule: ``quadratic``, or ``quadratic_over_depth``, which divides by l^2 (for VGG).
 
     Raises:
         PruningError: an unknown rule, fewer than two layers, or a density that the classifier alone
             exceeds or that the other layers cannot hold.
     """
-    if rule not in RULES:
-        raise unknown("rule of layer densities", rule, RULES)
+    if layer_rule not in RULES:
+        raise unknown("rule of layer densities", layer_rule, RULES)
     layers = len(sizes)
     if layers < 2:
         raise PruningError("Smart Ratio divides weights among layers and needs at least two.")
     ratios = [(layers - k) ** 2 + (layers - k) for k in range(layers - 1)]
-    if rule == "quadratic_over_depth":
+    if layer_rule == "quadratic_over_depth":
         ratios = [ratio / (k + 1) ** 2 for k, ratio in enumerate(ratios)]
     budget = density * sum(sizes) - CLASSIFIER * sizes[-1]
     if budget <= 0:
@@ -68,7 +68,7 @@ def smart_ratio(
     state: State,
     *,
     density: float,
-    rule: str = "quadratic",
+    layer_rule: str = "quadratic",
     seed: int = 0,
     purpose: tuple[str | int, ...] = (),
 ) -> Pruned:
@@ -78,7 +78,7 @@ def smart_ratio(
         task: names the prunable weights.
         state: only the shapes of its weights matter; dense.
         density: fraction kept.
-        rule: see :func:`budgets`.
+        layer_rule: see :func:`budgets`.
         seed, purpose: decide the draws, of each layer by a generator of its own.
 
     Raises:
@@ -88,7 +88,7 @@ def smart_ratio(
     if state.masks:
         raise PruningError("Smart Ratio prunes a dense state, and this one has masks.")
     whole = masks_so_far(state, task.prunable())
-    kept = budgets([mask.numel() for mask in whole.values()], density, rule)
+    kept = budgets([mask.numel() for mask in whole.values()], density, layer_rule)
     masks = {
         name: _random(mask, count, generator(seed, *purpose, "smart ratio", name))
         for (name, mask), count in zip(whole.items(), kept, strict=True)

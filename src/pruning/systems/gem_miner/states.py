@@ -1,13 +1,13 @@
 """From a network's state to one that a search starts from, and from what it ends in back again."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from torch import Tensor
 
 from pruning.errors import PruningError
 from pruning.masks.mask import Masks
-from pruning.masks.shuffled import shuffle_layerwise
+from pruning.masks.weights import Pruned
 from pruning.seeds import generator
 from pruning.systems.gem_miner.parametrization import (
     KINDS,
@@ -15,10 +15,10 @@ from pruning.systems.gem_miner.parametrization import (
     original_name,
     scores_name,
 )
-from pruning.systems.gem_miner.rules import Search, Variant
+from pruning.systems.gem_miner.rules import Search
 from pruning.systems.gem_miner.scores import draw
-from pruning.training.classification import Classification
 from pruning.training.state import State
+from pruning.training.task import Task
 
 
 @dataclass(frozen=True)
@@ -88,50 +88,54 @@ def parametrized_state(
     return State(weights, buffers)
 
 
-def found(state: State, names: Sequence[str], search: Search) -> Found:
-    """What a search's state holds, as a plain network's state, masks and scores."""
-    kind = KINDS[search.row.mask]
+def found(state: State, names: Sequence[str], mask: str) -> Found:
+    """What a search's state holds, as a plain network's state, masks and scores.
+
+    Args:
+        state: that a search ended in.
+        names: of the prunable weights.
+        mask: how the search's method makes a mask of scores.
+
+    Raises:
+        PruningError: the state is of no such search.
+    """
+    kind = KINDS[mask]
+    missing = [name for name in names if buffer_name(name, mask) not in state.buffers]
+    if missing:
+        raise PruningError(f"This is no state of a search: it has no scores of {missing[0]!r}.")
     weights, buffers = dict(state.weights), dict(state.buffers)
     scores, kept, active = {}, {}, {}
     for name in names:
         weights[name] = weights.pop(original_name(name))
         scores[name] = weights.pop(scores_name(name))
-        slot = buffers.pop(buffer_name(name, search.row.mask))
+        slot = buffers.pop(buffer_name(name, mask))
         kept[name], active[name] = kind.kept(scores[name], slot), kind.active(scores[name], slot)
     return Found(State(weights, buffers), kept, active, scores)
 
 
-def varied(
-    task: Classification,
-    search: Found,
+def found_masks(
+    task: Task,
+    state: State,
+    *,
+    density: float,
+    mask: str,
     unflag: bool,
-    variant: Variant,
-    seed: int,
-    *purpose: str | int,
-) -> State:
-    """The state to train from, masked, under one of the sanity checks.
-
-    Shuffled is the mask that would have been trained: permuting q alone and multiplying by scores
-    that stay where they are, as one version of the authors' code did, leaves next to nothing.
+    seed: int = 0,
+    purpose: tuple[str | int, ...] = (),
+) -> Pruned:
+    """The masks that a search found, as a stage cuts them; nothing is scored.
 
     Args:
-        task: draws fresh weights.
-        search: what was found.
+        task: names the prunable weights.
+        state: that the search ended in.
+        density: that it aimed at.
+        mask: how its method makes a mask of scores.
         unflag: see :meth:`Found.masks`.
-        variant: what is done to it.
-        seed, purpose: decide the permutation and the fresh weights.
+        seed, purpose: taken for the sake of the common signature; nothing is drawn.
+
+    Raises:
+        PruningError: the state is of no such search.
     """
-    masks, state = search.masks(unflag), search.state
-    if variant.shuffle:
-        masks = shuffle_layerwise(masks, seed, *purpose)
-    if variant.weights == "fresh":
-        state = _fresh(task, variant.initialization, seed, *purpose)
-    return state.masked(masks)
-
-
-def _fresh(
-    task: Classification, initialization: str | None, seed: int, *purpose: str | int
-) -> State:
-    if initialization is not None:
-        task = replace(task, network=replace(task.network, initialization=initialization))
-    return task.initial_state(seed, *purpose, "fresh")
+    del seed, purpose
+    masks = found(state, task.prunable(), mask).masks(unflag)
+    return Pruned(masks, masks, density)

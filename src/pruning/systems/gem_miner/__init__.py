@@ -1,0 +1,1 @@
+"""Searches of random networks for subnetworks (Sreenivasan et al. 2022)."""

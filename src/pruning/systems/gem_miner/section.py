@@ -1,0 +1,264 @@
+"""The part of a study that searches random networks for subnetworks. No torch here.
+
+Everything is said as density, the fraction of weights that is kept. The authors' configurations
+say ``target_sparsity``, which is the density in percent, and ``prune_rate``, which is the share
+removed for some methods and the share kept for others.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pruning import registry
+from pruning.errors import PruningError, look_up
+from pruning.study.densities import check_densities
+from pruning.study.recipes import complete_recipe
+from pruning.systems.gem_miner.rules import (
+    BASELINES,
+    METHODS,
+    UNMODIFIED,
+    Search,
+    Variant,
+    variant,
+)
+from pruning.systems.gem_miner.schedule import removed_share
+
+STRENGTH = "strength_"  # begins the variants of a sweep over penalties
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One kind of network that is found and trained.
+
+    Attributes:
+        method: a key of :data:`pruning.systems.gem_miner.rules.METHODS` or ``BASELINES``.
+        variant: a key of :data:`pruning.systems.gem_miner.rules.VARIANTS`, or of a sweep.
+        level: place of its density in the grid, from 1.
+    """
+
+    method: str
+    variant: str
+    level: int
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How one method searches, and trains what it found.
+
+    Attributes:
+        search: the recipe by which scores train; plain values.
+        finetune: the recipe by which the found network trains.
+        period: epochs between changes of the search's density.
+        strengths: lambda of level 1, 2, ...
+        unflag: of each level, whether weights that the penalty rounded to zero, but that were not
+            frozen out, are given back before training.
+        fan_share: see :class:`pruning.systems.gem_miner.rules.Search`.
+    """
+
+    search: Mapping[str, Any]
+    finetune: Mapping[str, Any]
+    period: int
+    strengths: tuple[float, ...]
+    unflag: tuple[bool, ...]
+    fan_share: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class GemMiner:
+    """Searches of random networks (Sreenivasan et al. 2022).
+
+    Attributes:
+        cells: what is found and trained, baselines included.
+        densities: of level 1, 2, ...
+        settings: by method.
+        sweep: lambda by variant, of the searches that differ in nothing else.
+        swept: the method that the sweep is of; None without one.
+        initialization: of the network that is searched.
+        layer_rule: of Smart Ratio.
+    """
+
+    cells: tuple[Cell, ...]
+    densities: tuple[float, ...]
+    settings: Mapping[str, Setting]
+    sweep: Mapping[str, float]
+    swept: str | None
+    initialization: str
+    layer_rule: str
+
+    def searched(self) -> list[Cell]:
+        """The cells with a search of their own, in the order of the study."""
+        own = (c for c in self.cells if c.method in METHODS)
+        return list(dict.fromkeys(Cell(c.method, self.search_of(c), c.level) for c in own))
+
+    def search_of(self, cell: Cell) -> str:
+        """The variant whose search found what a cell trains."""
+        return cell.variant if cell.variant in self.sweep else UNMODIFIED
+
+    def variant(self, cell: Cell) -> Variant:
+        """What is done to what was found before it is trained."""
+        return variant(UNMODIFIED if cell.variant in self.sweep else cell.variant)
+
+    def mask_of(self, cell: Cell) -> Cell:
+        """The cell whose mask a cell trains: a variant that only changes weights has no own."""
+        if self.variant(cell).shuffle:
+            return cell
+        return Cell(cell.method, self.search_of(cell), cell.level)
+
+    def search(self, cell: Cell) -> Search:
+        """How a cell's search is set."""
+        setting, level = self.settings[cell.method], cell.level - 1
+        name = self.search_of(cell)
+        return Search(
+            method=cell.method,
+            density=self.densities[level],
+            period=setting.period,
+            strength=self.sweep.get(name, setting.strengths[level]),
+            fan_share=setting.fan_share[level],
+        )
+
+    def pruning(self, cell: Cell) -> dict[str, Any]:
+        """Parameters of the prune stage."""
+        density = self.densities[cell.level - 1]
+        if cell.method in BASELINES:
+            told = dict(BASELINES[cell.method].pruning)
+            rule = {"layer_rule": self.layer_rule} if told["kind"] == "smart_ratio" else {}
+            return {**told, **rule, "density": density}
+        if self.variant(cell).shuffle:
+            return {"kind": "shuffled", "density": density}
+        unflag = self.settings[cell.method].unflag[cell.level - 1]
+        return {
+            "kind": "found",
+            "density": density,
+            "mask": METHODS[cell.method].mask,
+            "unflag": unflag,
+        }
+
+    def recipe(self, cell: Cell, own: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The recipe that a cell's network is trained by; ``own`` is the study's."""
+        return self.settings[cell.method].finetune if cell.method in METHODS else own
+
+
+def read(
+    values: Mapping[str, Any], document: Mapping[str, Any], parts: Mapping[str, Any]
+) -> GemMiner:
+    """The section of a study file, checked against its schema before.
+
+    Raises:
+        PruningError: an unknown method, variant or initialization; a density outside (0, 1]; a list
+            that has not one entry per level; an impossible recipe; a search that is over before it
+            freezes anything.
+    """
+    densities = tuple(values["densities"])
+    check_densities(densities, "gem_miner")
+    for name in values["methods"]:
+        look_up("method of search", name, {**METHODS, **BASELINES})
+    _check_names(values)
+    searched = [name for name in values["methods"] if name in METHODS]
+    settings = {name: _setting(name, values, len(densities)) for name in searched}
+    sweep, swept = _sweep(values, len(densities))
+    part = GemMiner(
+        cells=tuple(dict.fromkeys(_cells(values, densities, sweep))),
+        densities=densities,
+        settings=settings,
+        sweep=sweep,
+        swept=swept,
+        initialization=registry.reference("initialization", values["initialization"]),
+        layer_rule=values["layer_rule"],
+    )
+    for cell in part.searched():
+        row, epochs = part.search(cell).row, part.settings[cell.method].search["epochs"]
+        if row.sparsifies != "at_once":
+            removed_share(part.densities[cell.level - 1], int(epochs), part.search(cell).period)
+        _check_decay(cell.method, row.mask, part.settings[cell.method])
+    return part
+
+
+def _check_names(values: Mapping[str, Any]) -> None:
+    for key in ("settings_by_method", "variants_by_method", "strengths", "unflag"):
+        given = values[key]
+        for name in given if isinstance(given, Mapping) else ():
+            if name not in values["methods"]:
+                raise PruningError(
+                    f"gem_miner.{key} names {name!r}, which is not among its methods."
+                )
+            if key != "variants_by_method" and name in BASELINES:
+                raise PruningError(f"gem_miner.{key} names {name!r}, which does not search.")
+
+
+def _cells(
+    values: Mapping[str, Any], densities: Sequence[float], sweep: Mapping[str, float]
+) -> Iterator[Cell]:
+    for name in values["methods"]:
+        row = BASELINES.get(name)
+        for kind in values["variants_by_method"].get(name, values["variants"]):
+            variant(kind)
+            if row is not None and kind != UNMODIFIED:
+                if name in values["variants_by_method"]:
+                    raise PruningError(
+                        f"gem_miner.variants_by_method: {name} has random masks, so {kind!r} is "
+                        "no check of it."
+                    )
+                continue
+            yield from (Cell(name, kind, level) for level in range(1, len(densities) + 1))
+    for kind in sweep:
+        yield Cell(values["sweep"]["method"], kind, values["sweep"]["level"])
+
+
+def _setting(name: str, values: Mapping[str, Any], levels: int) -> Setting:
+    own = values["settings_by_method"].get(name, {})
+    recipes = {
+        key: complete_recipe(own.get(key, values[key]), f"gem_miner.{key} of {name}")
+        for key in ("search", "finetune")
+    }
+    penalized = METHODS[name].penalty != "none"
+    default = values["strengths"].get(name, 0.0)
+    if not penalized and name in values["strengths"]:
+        raise PruningError(f"gem_miner.strengths names {name!r}, which has no penalty.")
+    unflag = values["unflag"]
+    return Setting(
+        search=recipes["search"],
+        finetune=recipes["finetune"],
+        period=own.get("period", values["period"]),
+        strengths=_by_level(default, levels, f"gem_miner.strengths.{name}"),
+        unflag=_by_level(unflag, levels, "gem_miner.unflag"),
+        fan_share=_by_level(own.get("fan_share", 1.0), levels, f"fan_share of {name}"),
+    )
+
+
+def _by_level(given: Any, levels: int, where: str) -> tuple[Any, ...]:
+    if not isinstance(given, list | tuple):
+        return (given,) * levels
+    if len(given) != levels:
+        raise PruningError(
+            f"{where} has {len(given)} entries, but there are {levels} densities. Give one for "
+            "each, or a single one for all."
+        )
+    return tuple(given)
+
+
+def _sweep(values: Mapping[str, Any], levels: int) -> tuple[dict[str, float], str | None]:
+    sweep = values.get("sweep")
+    if sweep is None:
+        return {}, None
+    name = sweep["method"]
+    if name not in values["methods"] or name not in METHODS:
+        raise PruningError(f"gem_miner.sweep.method is {name!r}, which is no search of this study.")
+    if METHODS[name].penalty == "none":
+        raise PruningError(f"gem_miner.sweep.method: {name} has no penalty to vary.")
+    if sweep["level"] > levels:
+        raise PruningError(f"gem_miner.sweep.level is {sweep['level']}, there are {levels}.")
+    found = {f"{STRENGTH}{_spelled(value)}": float(value) for value in sweep["strengths"]}
+    return found, name
+
+
+def _spelled(value: float) -> str:
+    """A strength in a path, without a sign or a point: 3e-06 is 3em06."""
+    return f"{value:g}".replace("-", "m").replace(".", "p").replace("+", "")
+
+
+def _check_decay(name: str, mask: str, setting: Setting) -> None:
+    if mask == "rounded" and setting.search["optimizer"]["weight_decay"]:
+        raise PruningError(
+            f"gem_miner.search of {name}: weight decay would act on the scores. Set weight_decay "
+            "to 0; the penalty is for that."
+        )

@@ -1,0 +1,3 @@
+"""Columns of this wing's own tables."""
+
+CURVES = ()
