@@ -28,6 +28,7 @@ EXCEPTIONS = {
         "pruning.systems.rewinding.system:SYSTEM",
         "pruning.systems.at_init.system:SYSTEM",
         "pruning.systems.gsm.system:SYSTEM",
+        "pruning.systems.gem_miner.system:SYSTEM",
     },
 }
 

@@ -1,0 +1,115 @@
+"""What the claims of Sreenivasan et al. (2022) are tested on: scores of each density in a row."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pruning.analysis.claims import ClaimSet
+from pruning.analysis.claims_page import misses_of
+from pruning.analysis.score import find, signs, units
+from pruning.errors import PruningError
+from pruning.systems.gem_miner.claims import CLAIMS, READING, TOLERANCE
+from pruning.systems.gem_miner.rules import METHODS, UNMODIFIED
+from pruning.systems.gem_miner.tables import AFTER, BEFORE, compared, summed_up
+
+CELL = ("study", "network", "dataset", "level")
+BESIDE = 1.1  # ratio of two densities up to which they are compared
+CHECKS = ("shuffled", "reinitialized")
+STEP_BY_STEP = ("imp_warm", "imp_cold", "lr_rewind")  # with densities of their own
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What claims are tested on.
+
+    Attributes:
+        scores: a row per study and level: :data:`CELL`, ``metric``, ``aimed`` and the mean test
+            score of every method as it is shown, turned round where the lower is the better one.
+    """
+
+    scores: pd.DataFrame
+
+
+def evidence(
+    tidy: pd.DataFrame, resources: Path | str | None = None, classes: int | None = None
+) -> Evidence:
+    """What there is in the tidy table of one or more studies.
+
+    Args:
+        tidy: the table, with the columns of :mod:`pruning.analysis.tidy`.
+        resources: taken for the sake of the common signature.
+        classes: of the data set, for the score of guessing.
+
+    Raises:
+        PruningError: nothing was searched.
+    """
+    table = summed_up(compared(tidy))
+    searched = table[table["method"].isin(METHODS) & (table["moment"] == AFTER)]
+    if searched.empty:
+        raise PruningError(
+            "The tidy table holds no network that a search found. Give that of a study with a "
+            "`gem_miner` section."
+        )
+    table = table.assign(mean=table["mean"] * signs(table["metric"]))
+    cells = searched.drop_duplicates(list(CELL))[[*CELL, "metric", "aimed"]]
+    rows = [
+        _beside(cell, table[table["study"] == cell["study"]], classes)
+        for cell in cells.to_dict("records")
+    ]
+    return Evidence(pd.DataFrame(rows))
+
+
+def _beside(cell: dict[str, Any], table: pd.DataFrame, classes: int | None) -> dict[str, Any]:
+    """The scores of one level of a study side by side."""
+    own = table[(table["level"] == cell["level"]) & (table["aimed"] == cell["aimed"])]
+    plain = own[own["variant"] == UNMODIFIED]
+    checks = own[(own["method"] == "gem_miner") & own["variant"].isin(CHECKS)]
+    before, after = (plain[plain["moment"] == moment] for moment in (BEFORE, AFTER))
+    checked = checks[checks["moment"] == AFTER]
+    found = dict(zip(after["method"], after["mean"], strict=True))
+    found |= dict(zip(before["method"] + "_before", before["mean"], strict=True))
+    found |= dict(zip(checked["variant"], checked["mean"], strict=True))
+    for method in STEP_BY_STEP:
+        found[method] = _nearest(table[table["method"] == method], cell["aimed"])
+    if "gem_miner_inverted" in found:
+        found["inverted"] = found["gem_miner_inverted"]
+    metric = find(cell["metric"])
+    if metric.chance is not None and classes is not None:
+        found["chance"] = metric.factor * metric.chance(classes)
+    return {**cell, **found}
+
+
+def _nearest(rows: pd.DataFrame, density: float) -> float:
+    """The score at the density that is nearest, if it is near enough."""
+    ratio = rows["density"] / density
+    distance = ratio.where(ratio >= 1, 1 / ratio)
+    if rows.empty or distance.min() > BESIDE:
+        return float("nan")
+    return float(rows.loc[distance.idxmin(), "mean"])
+
+
+def cells(evidence: Evidence) -> pd.DataFrame:
+    """A row per study and level, with every column that a claim may ask for, and ``unit``."""
+    table = evidence.scores
+    wanted = {name for claim in CLAIMS for name in (claim.first, claim.second) if name}
+    table = table.reindex(columns=[*table.columns, *sorted(wanted - set(table.columns))])
+    return table.assign(unit=units(table["metric"]))
+
+
+def _appendix(claims: ClaimSet, evidence: Evidence) -> str:
+    lines = misses_of(claims, evidence, lambda row: f"{100 * row['aimed']:.4g} %")
+    return "\n".join(lines) + "\n"
+
+
+RAREGEMS2022 = ClaimSet(
+    claims=CLAIMS,
+    evidence=evidence,
+    layouts={"cells": cells},
+    cell=(*CELL, "aimed"),
+    tolerance=TOLERANCE,
+    reading=READING,
+    columns=("claim", "statement", "satisfied", "within noise", "worst margin", "verdict"),
+    appendix=_appendix,
+)

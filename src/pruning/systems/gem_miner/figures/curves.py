@@ -1,0 +1,137 @@
+"""Figures of Sreenivasan et al. (2022): what happens while a network is searched and trained."""
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from pruning.analysis.score import only, shown
+from pruning.figures import replicates, style
+from pruning.figures.context import Context, Drawn
+from pruning.figures.style import Style
+from pruning.systems.gem_miner.figures.scores import nothing
+from pruning.systems.gem_miner.rules import UNMODIFIED
+from pruning.systems.gem_miner.section import STRENGTH
+from pruning.systems.gem_miner.tables import IMP_WARM, LR_REWIND, SEARCH, compared, summed_up
+
+KEYS = ("study", "metric", "variant", "level", "density", "strength", "epoch")
+
+
+def densities(table: pd.DataFrame, context: Context) -> Drawn:
+    """Density of the mask by epoch of the search, for each strength of the penalty (Fig. 2).
+
+    Dotted: the share of weights that are not frozen out, which is the bound that freezing sets. The
+    mask of the moment is sparser where the penalty rounds more of them to zero. Means over
+    replicates; a panel per study, of its sweep over strengths, or else of its searches.
+    """
+    searches = table[table["variant"].astype(str).str.startswith(SEARCH)]
+    searches = searches[searches["method"] == "gem_miner"]
+    if searches.empty:
+        raise nothing(context, "Gem-Miner searched nothing.")
+    names = replicates.studies(searches, context)
+    figure, axes = style.panels(len(names))
+    drawn = []
+    for panel, study in zip(axes, names, strict=True):
+        here = searches[searches["study"] == study]
+        swept = here[here["variant"].str.startswith(f"{SEARCH}{STRENGTH}")]
+        if len(swept):
+            same = here[here["level"] == swept["level"].iloc[0]]
+            here, by = same, "strength"
+        else:
+            by = "density"
+        drawn.append(_draw_densities(panel, here, by))
+        panel.set_title(f"{context.title(study)} (n={here['seed'].nunique()})")
+    for panel in axes[:: style.COLUMNS]:
+        panel.set_ylabel("Density")
+    style.legend(figure, axes, dashes=True)
+    return Drawn(figure, pd.concat(drawn, ignore_index=True))
+
+
+def convergence(table: pd.DataFrame, context: Context) -> Drawn:
+    """Test score through search and training, of Gem-Miner at each density (Fig. 5).
+
+    The vertical line is where the search ends and training of what it found begins. Means over
+    replicates, bands one standard deviation to each side. Levels: the dense network, and the
+    baselines at the sparsest density that searches have.
+    """
+    mine = table[(table["method"] == "gem_miner")].assign(variant=table["variant"].astype(str))
+    mine = mine[mine["variant"].isin((UNMODIFIED, f"{SEARCH}{UNMODIFIED}"))]
+    if mine.empty:
+        raise nothing(context, "Gem-Miner searched nothing.")
+    tidy = context.tables["tidy"]
+    names = replicates.studies(mine, context)
+    figure, axes = style.panels(len(names))
+    drawn = []
+    for panel, study in zip(axes, names, strict=True):
+        here = mine[mine["study"] == study]
+        drawn += [_draw_scores(panel, here), _levels(panel, tidy[tidy["study"] == study], here)]
+        panel.set_title(f"{context.title(study)} (n={here['seed'].nunique()})")
+    metrics = [only(mine.loc[mine["study"] == name, "metric"]) for name in names]
+    for panel, metric in style.first_of_rows(axes, metrics):
+        panel.set_ylabel(metric.axis)
+    style.legend(figure, axes, dashes=True)
+    return Drawn(figure, pd.concat(drawn, ignore_index=True))
+
+
+def _draw_densities(panel: Axes, here: pd.DataFrame, by: str) -> pd.DataFrame:
+    keys = [*KEYS]
+    table = here.groupby(keys, sort=False)[["active_density", "kept_density"]].mean().reset_index()
+    values = sorted(table[by].unique(), reverse=by == "density")
+    name = "λ = {:g}" if by == "strength" else "{:.4g} kept"
+    places = [i / max(1, len(values) - 1) for i in range(len(values))]
+    looks = style.sequential([name.format(v) for v in values], places)
+    for place, (value, look) in enumerate(zip(values, looks, strict=True)):
+        rows = table[table[by] == value].drop_duplicates("epoch")
+        every = max(1, len(rows) // 6)
+        style.curve(
+            panel, rows["epoch"], rows["active_density"], look, markevery=(place % every, every)
+        )
+        bound = {"color": "0.4", "linestyle": (0, (1, 1.4)), "linewidth": 0.9, "zorder": 1.5}
+        panel.plot(rows["epoch"], rows["kept_density"], **bound)
+    panel.plot([], [], **bound, label="Not frozen (bound)")
+    panel.set_yscale("log")
+    panel.set_xlabel("Epoch of the search")
+    return table
+
+
+def _draw_scores(panel: Axes, here: pd.DataFrame) -> pd.DataFrame:
+    value = shown(here["test_score"].astype(float), here["metric"])
+    search = here["variant"].str.startswith(SEARCH)
+    end = here.loc[search, "epoch"].astype(float).max()
+    epoch = here["epoch"].astype(float).where(search, here["epoch"].astype(float) + end)
+    rows = here.assign(value=value, epoch=epoch)
+    keys = ["study", "metric", "level", "density", "epoch"]
+    table = rows.groupby(keys)["value"].agg(["mean", "std", "count"]).reset_index()
+    table = table.rename(columns={"count": "n"})
+    levels = sorted(table["density"].unique(), reverse=True)
+    places = [i / max(1, len(levels) - 1) for i in range(len(levels))]
+    looks = style.sequential([f"{100 * d:g} % kept" for d in levels], places)
+    for place, (density, look) in enumerate(zip(levels, looks, strict=True)):
+        mine = table[table["density"] == density]
+        every = max(1, len(mine) // 6)
+        style.curve(panel, mine["epoch"], mine["mean"], look, markevery=(place % every, every))
+        spread = mine["std"].fillna(0)
+        style.band(panel, mine["epoch"], mine["mean"] - spread, mine["mean"] + spread, look)
+    panel.axvline(end, color="0.6", linewidth=0.8, zorder=1)
+    panel.set_xlabel("Epoch: search, then training")
+    return table.assign(quantity="score")
+
+
+def _levels(panel: Axes, tidy: pd.DataFrame, here: pd.DataFrame) -> pd.DataFrame:
+    """Levels of the dense network, and of iterative pruning at the sparsest density."""
+    table = summed_up(compared(tidy))
+    aim = here["density"].astype(float).min()
+    looks = {
+        "dense": Style("Dense", "0.45", "", (0, (4, 2))),
+        IMP_WARM: Style(f"IMP, with warm-up, near {100 * aim:g} %", "0.1", "", (0, (1, 1))),
+        LR_REWIND: Style(f"Learning-rate rewinding, near {100 * aim:g} %", "0.1", "", "-."),
+    }  # fmt: skip
+    drawn = []
+    for method, look in looks.items():
+        rows = table[(table["method"] == method) & (table["moment"] == "after")]
+        if rows.empty:
+            continue
+        row = rows.loc[[(rows["density"] / (1 if method == "dense" else aim) - 1).abs().idxmin()]]
+        more = {"color": style.color(look), "linestyle": look.line, "linewidth": 0.9, "zorder": 1}
+        panel.axhline(row["mean"].iloc[0], label=look.label, **more)
+        drawn.append(row.assign(quantity=method))
+    columns = ["study", "metric", "level", "density", "mean", "std", "n", "quantity"]
+    return pd.concat(drawn)[columns] if drawn else pd.DataFrame(columns=columns)

@@ -1,0 +1,294 @@
+"""Figures of Sreenivasan et al. (2022): scores before and after training, by what is kept."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import NullLocator
+
+from pruning.analysis.score import only
+from pruning.errors import PruningError
+from pruning.figures import replicates, style
+from pruning.figures.context import Context, Drawn
+from pruning.figures.replicates import Curve
+from pruning.figures.style import Style
+from pruning.systems.gem_miner.published import published_for
+from pruning.systems.gem_miner.rules import METHODS, UNMODIFIED
+from pruning.systems.gem_miner.styles import OTHERS, STYLES
+from pruning.systems.gem_miner.tables import AFTER, BEFORE, OWN, SEARCHED, compared, summed_up
+from pruning.training.metric import ACCURACY, Metric
+
+CHECKS = {  # of what was found: variant, or the method that searches anew
+    "unmodified": Style("Gem-Miner", 0, "o"),
+    "shuffled": Style("Mask shuffled in layers", 9, "s", (0, (4, 1.5))),
+    "reinitialized": Style("Reinitialized", 5, "^", (0, (1, 1.2))),
+    "reinitialized_kaiming": Style("Reinitialized, He normal", 6, "D", (0, (1, 1.2))),
+    "inverted": Style("Scores inverted", 3, "v", (0, (4, 1.2, 1, 1.2))),
+}
+FAMILY = (
+    "edge_popup",
+    "global_edge_popup",
+    "global_edge_popup_gradual",
+    "global_edge_popup_gradual_regularized",
+    "gem_miner",
+)
+MORE = ("network", "dataset", "metric", "moment", "aimed")
+PUBLISHED = {"linestyle": "none", "marker": "_", "markersize": 10, "markeredgewidth": 1.2}
+
+
+def accuracy(tidy: pd.DataFrame, context: Context) -> Drawn:
+    """Score after training by what is kept, a panel per study (Fig. 3, top).
+
+    Means over replicates, bars one standard deviation to each side. Densities are those that were
+    really reached.
+    """
+    table = summed_up(compared(tidy))
+    wanted = table[(table["moment"] == AFTER) & table["variant"].isin((UNMODIFIED, ""))]
+    wanted = wanted[wanted["method"] != "gem_miner_inverted"]
+    return _by_density(wanted, context, _methods)
+
+
+def sanity(tidy: pd.DataFrame, context: Context) -> Drawn:
+    """Score after training of what Gem-Miner found, and of it spoiled (Fig. 3, bottom).
+
+    A panel per study; means over replicates, bars one standard deviation to each side.
+    """
+    table = summed_up(compared(tidy))
+    table = table[table["moment"] == AFTER]
+    inverted = table[table["method"] == "gem_miner_inverted"].assign(
+        variant="inverted", method="gem_miner"
+    )
+    # Where nothing was found, what is trained keeps nothing: it stands where it was to be.
+    inverted["density"] = inverted["aimed"]
+    table = pd.concat([table[table["method"] != "gem_miner_inverted"], inverted])
+    mine = (table["method"] == "gem_miner") & table["variant"].isin(CHECKS)
+    return _by_density(table[mine | (table["method"] == "dense")], context, _checks)
+
+
+def before(tidy: pd.DataFrame, context: Context) -> Drawn:
+    """Score before anything is trained, by what is kept, a panel per study (Fig. 6).
+
+    Under the mask that is trained next; thin, under the mask of the search's last scores, where the
+    two differ.
+    """
+    table = summed_up(compared(tidy))
+    wanted = table[table["moment"].isin((BEFORE, SEARCHED)) & (table["variant"] == UNMODIFIED)]
+    wanted = wanted[wanted["method"].isin(OWN) & (wanted["method"] != "gem_miner_inverted")]
+    return _by_density(wanted, context, _moments)
+
+
+def family(tidy: pd.DataFrame, context: Context) -> Drawn:
+    """Score before (open) and after training, of Edge-Popup's family and Gem-Miner (Table 3).
+
+    At the sparsest density of each study, a panel each; bars are one standard deviation. Short
+    bars across are published, where the study's ``gem_miner_published`` names a source.
+    """
+    table = summed_up(compared(tidy))
+    table = table[table["method"].isin(FAMILY) & (table["variant"] == UNMODIFIED)]
+    table = table[table["moment"] != SEARCHED]
+    names = replicates.studies(table, context)
+    if not names:
+        raise nothing(context, "nothing was found by Edge-Popup or Gem-Miner.")
+    figure, axes = style.panels(len(names))
+    shown = []
+    for panel, study in zip(axes, names, strict=True):
+        here = table[table["study"] == study]
+        here = here[here["level"] == here["level"].max()]
+        published = _published(here, context, tables=("3",))
+        _rows_of_methods(panel, here, published)
+        what = f"{100 * here['aimed'].iloc[0]:g} % kept ({replicates.counts(here)})"
+        panel.set_title(f"{context.title(study)}\n{what}")
+        panel.set_xlabel(only(here["metric"]).axis)
+        shown += [here, published]
+    style.legend(figure, axes)
+    return Drawn(figure, replicates.written(shown, MORE))
+
+
+def budget(tidy: pd.DataFrame, context: Context) -> Drawn:
+    """Score by the optimizer steps spent to find and to train a network (Table 4).
+
+    A panel per study; of every method the network whose density is nearest to that of the sparsest
+    search. Steps count the dense training where a method needs one, searches and
+    every earlier level.
+    """
+    table = summed_up(compared(tidy))
+    wanted = table[(table["moment"] == AFTER) & table["variant"].isin((UNMODIFIED, ""))]
+    wanted = wanted[wanted["method"] != "gem_miner_inverted"]
+    names = replicates.studies(wanted, context)
+    figure, axes = style.panels(len(names))
+    shown = []
+    for panel, study in zip(axes, names, strict=True):
+        here = wanted[wanted["study"] == study]
+        searched = here[here["method"].isin(METHODS)]
+        aim = searched["aimed"].min()
+        rows = _nearest(here[here["method"] != "dense"], aim)
+        for method in _order(rows["method"]):
+            row = rows[rows["method"] == method]
+            bars = None if row["std"].isna().all() else row["std"]
+            look = replace(_look(method), line="none")
+            style.curve(panel, row["training_steps"], row["mean"], look, bars)
+        replicates.dense_band(panel, here[here["method"] == "dense"])
+        _steps_axis(panel, rows["training_steps"])
+        panel.set_title(style.title(context.title(study), f"about {100 * aim:g} % kept"))
+        panel.set_ylabel(only(here["metric"]).axis)
+        panel.margins(0.12)
+        shown.append(rows)
+    style.legend(figure, axes)
+    return Drawn(figure, replicates.written(shown, (*MORE, "training_steps")))
+
+
+def _steps_axis(panel: Axes, steps: pd.Series) -> None:
+    """A log axis with a tick at each number of steps that is far enough from the one before."""
+    panel.set_xscale("log")
+    shown: list[float] = []
+    for value in sorted(steps.unique()):
+        if not shown or value > shown[-1] * (steps.max() / steps.min()) ** 0.16:
+            shown.append(value)
+    panel.xaxis.set_minor_locator(NullLocator())
+    panel.set_xticks(shown, [f"{value:,.0f}" for value in shown])
+    panel.set_xlabel("Optimizer steps, everything counted")
+
+
+def nothing(context: Context, what: str) -> PruningError:
+    """The error for studies that have not what a figure shows."""
+    return PruningError(f"{', '.join(context.titles)}: {what}")
+
+
+# -- curves by density --------------------------------------------------------------------------
+
+
+def _by_density(
+    table: pd.DataFrame, context: Context, curves_of: Callable[[pd.DataFrame], list[Curve]]
+) -> Drawn:
+    pruned = table[table["method"] != "dense"]
+    if pruned.empty:
+        raise nothing(context, "no network was searched or pruned.")
+    names = replicates.studies(pruned, context)
+    figure, axes = style.panels(len(names))
+    shown = []
+    for panel, study in zip(axes, names, strict=True):
+        here, dense = (
+            rows[rows["study"] == study] for rows in (pruned, table[table["method"] == "dense"])
+        )
+        metric = only(here["metric"])
+        curves = curves_of(here)
+        replicates.dense_band(panel, dense)
+        _density_axis(panel, here)
+        _limit(panel, curves, dense, metric)
+        replicates.draw(panel, curves, "density")
+        panel.set_title(f"{context.title(study)} ({replicates.counts(here, dense)})")
+        shown += [dense, here]
+    for panel, metric in style.first_of_rows(
+        axes, [only(pruned.loc[pruned["study"] == s, "metric"]) for s in names]
+    ):
+        panel.set_ylabel(metric.axis)
+    style.legend(figure, axes, dashes=True)
+    return Drawn(figure, replicates.written(shown, MORE))
+
+
+def _limit(panel: Axes, curves: Sequence[Curve], dense: pd.DataFrame, metric: Metric) -> None:
+    """Around everything that is drawn: nothing leaves the frame."""
+    rows = pd.concat([dense, *(curve.shown for curve in curves)])
+    panel.set_ylim(*replicates.around(rows, metric))
+
+
+def _density_axis(panel: Axes, rows: pd.DataFrame) -> None:
+    """From dense to sparse; ticks where searches aimed, ends at what is drawn."""
+    style.compression_axis(panel, rows.loc[rows["method"].isin(OWN), "aimed"].tolist())
+    high, low = rows["density"].max(), rows["density"].min()
+    room = (high / low) ** 0.04 if high > low else 1.2
+    panel.set_xlim(high * room, low / room)
+
+
+def _methods(here: pd.DataFrame) -> list[Curve]:
+    return [
+        Curve(_look(method), here[here["method"] == method]) for method in _order(here["method"])
+    ]
+
+
+def _checks(here: pd.DataFrame) -> list[Curve]:
+    return [
+        Curve(look, here[here["variant"] == variant])
+        for variant, look in CHECKS.items()
+        if (here["variant"] == variant).any()
+    ]
+
+
+def _moments(here: pd.DataFrame) -> list[Curve]:
+    curves = []
+    for method in _order(here["method"]):
+        mine = here[here["method"] == method]
+        trained, searched = (mine[mine["moment"] == moment] for moment in (BEFORE, SEARCHED))
+        curves.append(Curve(_look(method), trained))
+        same = searched["mean"].tolist() == trained["mean"].tolist()
+        if len(searched) and not same:
+            curves.append(Curve(_look(method), searched, thin=True))
+    return curves
+
+
+def _look(method: str) -> Style:
+    return OTHERS.get(method) or STYLES.get(method) or style.method_style(method, [method])
+
+
+def _order(methods: pd.Series) -> list[str]:
+    known = [*STYLES, *OTHERS]
+    found = list(dict.fromkeys(methods))
+    return [m for m in known if m in found] + [m for m in style.order(found) if m not in known]
+
+
+# -- tables -------------------------------------------------------------------------------------
+
+
+def _rows_of_methods(panel: Axes, here: pd.DataFrame, published: pd.DataFrame) -> None:
+    """A row per method, its score before and after training, with the numbers written beside."""
+    methods = [m for m in FAMILY if m in set(here["method"])]
+    for place, method in enumerate(reversed(methods)):
+        mine, look = here[here["method"] == method], _look(method)
+        for moment in (BEFORE, AFTER):
+            row = mine[mine["moment"] == moment]
+            bars = None if row["std"].isna().all() else row["std"].tolist()
+            face = {"markerfacecolor": "white"} if moment == BEFORE else {}
+            edge = {"markeredgecolor": style.color(look), "markeredgewidth": 0.9}
+            name = "Before training" if moment == BEFORE else "After training"
+            panel.errorbar(
+                row["mean"], [place] * len(row), xerr=bars, linestyle="none", marker=look.marker,
+                color=style.color(look), elinewidth=0.8, capsize=1.5, **face, **edge,
+            )  # fmt: skip
+            panel.plot([], [], "o", color="0.3", label=name, **face)
+            for value in row["mean"]:
+                up = moment == AFTER  # apart, also where both are the same
+                panel.annotate(
+                    f"{value:.1f}", (value, place), (0, 4 if up else -4),
+                    textcoords="offset points", ha="center", va="bottom" if up else "top",
+                    fontsize=7, color="0.25",
+                )  # fmt: skip
+        theirs = published[published["method"] == method]
+        if len(theirs):
+            panel.plot(
+                theirs["mean"], [place] * len(theirs), color="0.35", linestyle="none", marker="|",
+                markersize=9, markeredgewidth=1.2, label="Published",
+            )  # fmt: skip
+    panel.set_yticks(range(len(methods)))
+    panel.set_yticklabels([_look(m).label for m in reversed(methods)])
+    panel.set_ylim(-0.6, len(methods) - 0.3)
+    panel.margins(x=0.1)
+    panel.grid(axis="y", visible=False)
+
+
+def _published(here: pd.DataFrame, context: Context, tables: Sequence[str]) -> pd.DataFrame:
+    """Published accuracies of a study's methods at this density, from these tables of the paper."""
+    study, network, dataset = here[["study", "network", "dataset"]].iloc[0]
+    source = context.option(study, "gem_miner_published")
+    if source is None or only(here["metric"]) != ACCURACY:
+        return here.iloc[:0]
+    rows = published_for(source, network, dataset, context.resources)
+    rows = rows[rows["table"].isin(tables)].rename(columns={"accuracy": "mean"})
+    near = (rows["density"] / here["aimed"].iloc[0] - 1).abs() < 0.02
+    return rows[near & rows["method"].isin(here["method"])].assign(study=study)
+
+
+def _nearest(rows: pd.DataFrame, density: float) -> pd.DataFrame:
+    """Of each method the row whose density is nearest, in ratio."""
+    distance = (rows["density"].clip(lower=1e-9) / density).map(lambda r: abs(r - 1 / r))
+    return rows.loc[distance.groupby(rows["method"]).idxmin()]

@@ -1,0 +1,83 @@
+"""Numbers that were published with searches of random networks (Sreenivasan et al. 2022).
+
+They are carried in ``resources/published/gem_miner.csv`` and ``gem_miner_layers.csv``, whose README
+says where they are from. How far a number can be trusted stands beside it: ``paper``, ``development
+run`` (a log in the authors' repository, one seed, usually not the published point), ``read from a
+picture``, ``authors' repository``.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+
+from pruning.analysis import FOLDER
+from pruning.analysis.published import Accuracies
+from pruning.analysis.tidy import read_table
+
+# ``table`` is where the paper has it, ``accuracy`` top-1 in percent, ``moment`` before or after
+# training.
+PUBLISHED = (
+    "source",
+    "table",
+    "network",
+    "dataset",
+    "method",
+    "variant",
+    "density",
+    "moment",
+    "accuracy",
+    "trust",
+    "note",
+)
+LAYERS = ("source", "network", "dataset", "method", "density", "layer", "kept", "trust")
+ACCURACIES = Accuracies("gem_miner", PUBLISHED)
+SOURCE = "raregems2022"
+SAME_DENSITY = 0.02  # relative
+
+
+def published(source: str = SOURCE, folder: Path | str = FOLDER) -> pd.DataFrame:
+    """Published accuracies of one source, in percent: :data:`PUBLISHED`.
+
+    See :meth:`pruning.analysis.published.Accuracies.read`.
+    """
+    return ACCURACIES.read(source, folder)
+
+
+def check_reference(reference: str, folder: Path | str = FOLDER) -> None:
+    """Refuse a reference to what was never published.
+
+    See :meth:`pruning.analysis.published.Accuracies.check`.
+    """
+    ACCURACIES.check(reference, folder)
+
+
+def published_for(
+    reference: str, network: str, dataset: str, folder: Path | str = FOLDER
+) -> pd.DataFrame:
+    """Published accuracies to hold beside a study's.
+
+    See :meth:`pruning.analysis.published.Accuracies.read_for`.
+    """
+    return ACCURACIES.read_for(reference, network, dataset, folder)
+
+
+def layers_for(
+    reference: str, network: str, dataset: str, density: float, folder: Path | str = FOLDER
+) -> pd.DataFrame:
+    """Published shares of weights that single layers keep.
+
+    Args:
+        reference: a source.
+        network, dataset: only of these; layers of another network are no counterparts.
+        density: of the whole network, met to within 2 %.
+        folder: of published numbers.
+
+    Returns:
+        ``method``, ``density``, ``position`` (from 0), and ``mean`` in percent.
+    """
+    table = read_table(Path(folder, "gem_miner_layers.csv"), LAYERS)
+    chosen = table["source"] == reference.partition(":")[0]
+    chosen &= (table["network"] == network) & (table["dataset"] == dataset)
+    chosen &= (table["density"] / density - 1).abs() <= SAME_DENSITY
+    rows = table[chosen].assign(position=table["layer"] - 1, mean=table["kept"])
+    return rows[["method", "density", "position", "mean"]]
