@@ -168,6 +168,11 @@ def read(
     for cell in part.searched():
         row, epochs = part.search(cell).row, part.settings[cell.method].search["epochs"]
         if row.sparsifies != "at_once":
+            if epochs != int(epochs):
+                raise PruningError(
+                    f"gem_miner.search of {cell.method}: {epochs:g} epochs end within one, but "
+                    "densities change when epochs are over. Give a whole number."
+                )
             removed_share(part.densities[cell.level - 1], int(epochs), part.search(cell).period)
         _check_decay(cell.method, row.mask, part.settings[cell.method])
     return part

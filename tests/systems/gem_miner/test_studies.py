@@ -1,0 +1,191 @@
+"""The paper's configurations value by value, and mistakes in a study's section."""
+
+import pytest
+import yaml
+
+from pruning.errors import PruningError
+from pruning.models.build import build, prunable_names
+from pruning.models.config import NetworkConfig
+from pruning.study.study import find_study
+from pruning.systems.gem_miner.schedule import left_after
+from pruning.systems.gem_miner.section import Cell
+from pruning.training.recipe import Recipe
+from tests.conftest import REPOSITORY
+from tests.test_study import SCHEMA, load_study, write
+
+STUDIES = REPOSITORY / "config" / "studies"
+RGB32, RGB64 = (3, 32, 32), (3, 64, 64)
+# epochs, period, densities, lambdas, drops, (optimizer, rate) of the search, rate of training,
+# images, their shape, classes, prunable weights, step of the warm-up
+PAPER = {
+    "raregems_resnet20": (
+        150, 5, [0.2, 0.0372, 0.0144, 0.0059], [1e-5, 3e-5, 1e-4, 1e-4], [80, 120],
+        ("sgd", 0.1), 0.01, 50_000, RGB32, 10, 268_336, 1000,
+    ),
+    "raregems_resnet20_half": (
+        150, 8, [0.5], [1e-8], [80, 120],
+        ("sgd", 0.05), 0.1, 50_000, RGB32, 10, 268_336, 1000,
+    ),
+    "raregems_mobilenetv2": (
+        300, 5, [0.5, 0.2, 0.05, 0.014], [0, 3e-6, 7e-6, 1.5e-5], [150, 250],
+        ("sgd", 0.1), 0.01, 50_000, RGB32, 10, 2_261_824, 1000,
+    ),
+    "raregems_vgg16": (
+        200, 5, [0.5, 0.05, 0.025, 0.014, 0.005], [1e-6] * 5, [100, 150],
+        ("adam", 0.01), 0.05, 50_000, RGB32, 10, 14_715_584, 2000,
+    ),
+    "raregems_wrn28_2": (
+        150, 10, [0.2, 0.055, 0.023, 0.014], [1e-5] * 4, [80, 120],
+        ("sgd", 0.1), 0.01, 50_000, RGB32, 10, 1_463_984, 2000,
+    ),
+    "raregems_resnet32_cifar100": (
+        150, 5, [0.05, 0.02], [1e-5, 5e-5], [80, 120],
+        ("sgd", 0.1), 0.01, 50_000, RGB32, 100, 1_856_864, 1000,
+    ),
+    "raregems_resnet18_tinyimagenet": (
+        200, 5, [0.05, 0.014, 0.005], [8e-6, 5e-6, 1e-5], [100, 150],
+        ("adam", 1e-3), 0.1, 100_000, RGB64, 200, 11_097_280, 1000,
+    ),
+    "raregems_resnet18_tinyimagenet_dense": (
+        200, 10, [0.5, 0.2], [0, 3e-6], [100, 150],
+        ("sgd", 0.1), 0.1, 100_000, RGB64, 200, 11_097_280, 1000,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_the_papers_searches_value_by_value(name):
+    epochs, period, densities, strengths, drops, found_by, rate, *_ = PAPER[name]
+    study = find_study(name, STUDIES, SCHEMA)
+    part = study.part("gem_miner")
+    setting = part.settings["gem_miner"]
+    assert list(part.densities) == densities
+    assert [
+        part.search(Cell("gem_miner", "unmodified", k + 1)).strength for k in range(len(densities))
+    ] == strengths  # noqa: E501
+    assert (setting.period, part.initialization) == (period, "signed_constant")
+    search, tuned = setting.search, setting.finetune
+    assert (search["optimizer"]["name"], search["schedule"]["learning_rate"]) == found_by
+    assert (search["epochs"], tuned["epochs"]) == (epochs, epochs)
+    assert search["optimizer"]["weight_decay"] == 0
+    assert (search["schedule"]["shape"], search["schedule"]["per"]) == ("cosine", "epoch")
+    assert tuned["schedule"] == {
+        "learning_rate": rate, "milestones": drops, "gamma": 0.1, "warmup": 0.0, "shape": "step"
+    }  # fmt: skip
+    assert tuned["optimizer"]["weight_decay"] == 1e-4
+    assert {recipe["batches"]["epoch_boundary"] for recipe in (search, tuned)} == {"keep"}
+    assert study.task["network"]["options"]["norm_affine"] is False
+    assert study.task["network"]["options"]["classifier_bias"] is False
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_the_papers_networks_have_as_many_prunable_weights(name):
+    *_, shape, classes, prunable, _ = PAPER[name]
+    study = find_study(name, STUDIES, SCHEMA)
+    module = build(NetworkConfig(**study.task["network"]), shape, classes, None)
+    named = dict(module.named_parameters())
+    assert sum(named[n].numel() for n in prunable_names(module, study.task["exempt"])) == prunable
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_warm_up_is_rewound_to_the_papers_step(name):
+    *_, images, _, _, _, step = PAPER[name]
+    study = find_study(name, STUDIES, SCHEMA)
+    timeline = Recipe.from_dict(study.task["recipe"]).timeline(images)
+    times = study.part("rewinding").modes["iterative"].times
+    assert [timeline.rewind_step(t) for t in times["weight_rewind"]] == [step, 0]
+    assert [timeline.rewind_step(t) for t in times["lr_rewind"]] == [0]
+
+
+def test_searches_of_the_paper_end_at_the_counts_of_the_authors_own_files():
+    part = find_study("raregems_resnet20", STUDIES, SCHEMA).part("gem_miner")
+    ends = [left_after(268_336, d, 150, 5)[-1] for d in part.densities]
+    assert ends[1:] == [9_977, 3_861, 1_580]
+    longer = part.settings["gem_miner_long"]
+    assert (longer.search["epochs"], longer.period) == (3000, 150)
+    assert part.settings["gem_miner"].unflag == (False, True, True, True)
+    assert part.settings["edge_popup"].fan_share == (0.8, 0.9628, 0.9856, 0.9941)
+
+
+GEM = {
+    "methods": ["gem_miner", "edge_popup", "smart_ratio"],
+    "densities": [0.5, 0.1],
+    "search": {
+        "epochs": 8,
+        "batches": {"size": 64},
+        "schedule": {"shape": "cosine", "learning_rate": 0.1},
+    },
+    "finetune": {"epochs": 8, "batches": {"size": 64}, "schedule": {"learning_rate": 0.1}},
+    "strengths": {"gem_miner": [1e-4, 1e-3]},
+}
+
+
+def changed(changes):
+    document = yaml.safe_load(yaml.safe_dump(GEM))
+    for key, value in changes.items():
+        *parents, last = key.split("__")
+        place = document
+        for parent in parents:
+            place = place[parent]
+        place[last] = value
+    return document
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"methods": ["gem_minor"]}, "Unknown method of search 'gem_minor'. Did you mean 'gem_m"),
+        ({"densities": [1.2]}, r"density 1.2 in gem_miner.densities lies outside"),
+        ({"densities": [0.1, 0.5]}, "gem_miner.densities must fall"),
+        ({"strengths": {"gem_miner": [1e-4]}}, "gem_miner.strengths.gem_miner has 1 entries, but"),
+        ({"strengths": {"edge_popup": 1e-4}}, "names 'edge_popup', which has no penalty"),
+        ({"strengths": {"smart_ratio": 1e-4}}, "names 'smart_ratio', which does not search"),
+        ({"strengths": {"global_edge_popup": 1}}, "'global_edge_popup', which is not among"),
+        ({"strengths": {"gem_miner": -1}}, "it must be at least 0"),
+        ({"unflag": [True]}, "gem_miner.unflag has 1 entries"),
+        ({"unflag": "yes"}, "gem_miner.unflag is 'yes'; it must be of type boolean or array"),
+        ({"search__epochs": 5}, "5 epochs freezes nothing when its period is 5"),
+        ({"search__epochs": 7.5}, "gem_miner.search of gem_miner: 7.5 epochs .*whole"),
+        ({"search__optimizer": {"weight_decay": 1e-4}}, "weight decay would act on the scores"),
+        ({"search__milestones": [1]}, "unknown key 'milestones' in gem_miner.search"),
+        ({"target_sparsity": 5}, "unknown key 'target_sparsity' in gem_miner"),
+        ({"prune_rate": 0.5}, "unknown key 'prune_rate' in gem_miner"),
+        ({"initialization": "signed"}, "Unknown initialization 'signed'"),
+        ({"variants": ["shuffeled"]}, "Unknown variant 'shuffeled'. Did you mean 'shuffled'"),
+        ({"variants_by_method": {"smart_ratio": ["shuffled"]}}, "smart_ratio has random masks"),
+        ({"sweep": {"method": "gem_miner", "level": 3, "strengths": [0]}}, "sweep.level is 3"),
+        ({"sweep": {"method": "edge_popup", "level": 1, "strengths": [0]}}, "no penalty to vary"),
+        ({"sweep": {"method": "gem_miner_l1", "level": 1, "strengths": [0]}}, "is no search of"),
+        ({"period": 0}, "gem_miner.period is 0; it must be at least 1"),
+        ({"settings_by_method": {"edge_popup": {"fan_share": 1.5}}}, "it must be at most 1"),
+        ({"settings_by_method": {"edge_popup": {}}}, "settings_by_method.edge_popup is {}"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_named(tmp_path, changes, message):
+    path = write(tmp_path, changes={"gem_miner": changed(changes)})
+    with pytest.raises(PruningError, match=message):
+        load_study(path, SCHEMA)
+
+
+def test_cells_searches_and_masks(tmp_path):
+    more = {
+        "variants_by_method": {"gem_miner": ["unmodified", "shuffled", "reinitialized"]},
+        "sweep": {"method": "gem_miner", "level": 2, "strengths": [0, 3e-6]},
+    }
+    part = load_study(write(tmp_path, changes={"gem_miner": changed(more)}), SCHEMA).part(
+        "gem_miner"
+    )
+    assert len(part.cells) == 3 * 2 + 2 + 2 + 2
+    assert [(c.method, c.variant, c.level) for c in part.searched()] == [
+        ("gem_miner", "unmodified", 1),
+        ("gem_miner", "unmodified", 2),
+        ("edge_popup", "unmodified", 1),
+        ("edge_popup", "unmodified", 2),
+        ("gem_miner", "strength_0", 2),
+        ("gem_miner", "strength_3em06", 2),
+    ]
+    assert [part.search(c).strength for c in part.searched()] == [1e-4, 1e-3, 0, 0, 0, 3e-6]
+    shuffled = Cell("gem_miner", "shuffled", 1)
+    assert part.mask_of(shuffled) == shuffled
+    assert part.pruning(shuffled) == {"kind": "shuffled", "density": 0.5}
+    assert part.mask_of(Cell("gem_miner", "reinitialized", 1)).variant == "unmodified"
