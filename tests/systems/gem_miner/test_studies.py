@@ -62,7 +62,7 @@ def test_the_papers_searches_value_by_value(name):
     assert list(part.densities) == densities
     assert [
         part.search(Cell("gem_miner", "unmodified", k + 1)).strength for k in range(len(densities))
-    ] == strengths  # noqa: E501
+    ] == strengths
     assert (setting.period, part.initialization) == (period, "signed_constant")
     search, tuned = setting.search, setting.finetune
     assert (search["optimizer"]["name"], search["schedule"]["learning_rate"]) == found_by

@@ -30,8 +30,8 @@ READING = (
     "one from 20 % on. A claim *holds* in every cell, *holds within noise* if no cell misses it by "
     "more than {tolerance}, holds *mostly* in at least {mostly} % of the cells, and else *fails*. "
     "The worst margin is that of the cell furthest from satisfying the claim: a negative one "
-    "misses it. A row that *describes* is a share of cells and no claim. *No cells* means that there is "
-    "nothing here to test the claim on."
+    "misses it. A row that *describes* is a share of cells and no claim. *No cells* means that "
+    "there is nothing here to test the claim on."
 )
 
 
