@@ -275,7 +275,7 @@ def search(
     Raises:
         PruningError: weight decay, which would act on scores that are clipped; a state with masks;
             a network whose weights cannot be searched; a search that is over before anything is
-            frozen, or that freezes everything.
+            frozen.
     """
     if config.row.mask == "rounded" and recipe.optimizer.weight_decay:
         raise PruningError(

@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Mapping
 
 import torch
-from scipy.special import betaincinv
 from torch import Tensor, nn
 
 from pruning.errors import look_up
@@ -68,5 +67,7 @@ def draw(initialization: str, shape: Shape, source: torch.Generator) -> Tensor:
 
 def _beta(a: float, b: float, shape: Shape, source: torch.Generator) -> Tensor:
     """By the inverse of the distribution function: torch draws none from a generator."""
+    from scipy.special import betaincinv  # here, as few searches start from it
+
     draws = torch.rand(shape, generator=source, dtype=torch.float64)
     return torch.from_numpy(betaincinv(a, b, draws.numpy())).float()
