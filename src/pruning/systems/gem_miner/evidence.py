@@ -12,7 +12,7 @@ from pruning.analysis.score import find, signs, units
 from pruning.errors import PruningError
 from pruning.systems.gem_miner.claims import CLAIMS, READING, TOLERANCE
 from pruning.systems.gem_miner.rules import METHODS, UNMODIFIED
-from pruning.systems.gem_miner.tables import AFTER, BEFORE, compared, summed_up
+from pruning.systems.gem_miner.tables import AFTER, BEFORE, apart, compared, summed_up
 
 CELL = ("study", "network", "dataset", "level")
 BESIDE = 1.1  # ratio of two densities up to which they are compared
@@ -83,8 +83,7 @@ def _beside(cell: dict[str, Any], table: pd.DataFrame, classes: int | None) -> d
 
 def _nearest(rows: pd.DataFrame, density: float) -> float:
     """The score at the density that is nearest, if it is near enough."""
-    ratio = rows["density"] / density
-    distance = ratio.where(ratio >= 1, 1 / ratio)
+    distance = apart(rows["density"], density)
     if rows.empty or distance.min() > BESIDE:
         return float("nan")
     return float(rows.loc[distance.idxmin(), "mean"])

@@ -82,6 +82,15 @@ def _at_init(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[wanted & ~rows["method"].isin((*OWN, "random", "random_layerwise"))]
 
 
+def apart(densities: pd.Series, density: float) -> pd.Series:
+    """How far densities are from another one: the ratio of the larger to the smaller.
+
+    Infinite where nothing is kept.
+    """
+    ratio = densities / density
+    return ratio.where(ratio >= 1, 1 / ratio)
+
+
 def summed_up(rows: pd.DataFrame) -> pd.DataFrame:
     """Mean, deviation and number of replicates of every network and moment, at what it keeps.
 

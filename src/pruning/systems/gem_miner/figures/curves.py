@@ -1,5 +1,7 @@
 """Figures of Sreenivasan et al. (2022): what happens while a network is searched and trained."""
 
+from collections.abc import Iterable, Mapping
+
 import pandas as pd
 from matplotlib.axes import Axes
 
@@ -10,9 +12,22 @@ from pruning.figures.style import Style
 from pruning.systems.gem_miner.figures.scores import nothing
 from pruning.systems.gem_miner.rules import UNMODIFIED
 from pruning.systems.gem_miner.section import STRENGTH
-from pruning.systems.gem_miner.tables import IMP_WARM, LR_REWIND, SEARCH, compared, summed_up
+from pruning.systems.gem_miner.tables import (
+    AFTER,
+    IMP_WARM,
+    LR_REWIND,
+    SEARCH,
+    apart,
+    compared,
+    summed_up,
+)
 
 KEYS = ("study", "metric", "variant", "level", "density", "strength", "epoch")
+LEVELS = {  # that training is held beside: lines across
+    "dense": Style("Dense", "0.45", "", (0, (4, 2))),
+    IMP_WARM: Style("IMP, with warm-up", "0.1", "", (0, (1, 1))),
+    LR_REWIND: Style("Learning-rate rewinding", "0.1", "", "-."),
+}
 
 
 def densities(table: pd.DataFrame, context: Context) -> Drawn:
@@ -27,17 +42,16 @@ def densities(table: pd.DataFrame, context: Context) -> Drawn:
     if searches.empty:
         raise nothing(context, "Gem-Miner searched nothing.")
     names = replicates.studies(searches, context)
+    shown = {study: _sweep(searches[searches["study"] == study]) for study in names}
+    looks = {
+        by: _looks([v for here, its in shown.values() if its == by for v in here[by]], by)
+        for by in ("strength", "density")
+    }
     figure, axes = style.panels(len(names))
     drawn = []
     for panel, study in zip(axes, names, strict=True):
-        here = searches[searches["study"] == study]
-        swept = here[here["variant"].str.startswith(f"{SEARCH}{STRENGTH}")]
-        if len(swept):
-            same = here[here["level"] == swept["level"].iloc[0]]
-            here, by = same, "strength"
-        else:
-            by = "density"
-        drawn.append(_draw_densities(panel, here, by))
+        here, by = shown[study]
+        drawn.append(_draw_densities(panel, here, by, looks[by]))
         panel.set_title(f"{context.title(study)} (n={here['seed'].nunique()})")
     for panel in axes[:: style.COLUMNS]:
         panel.set_ylabel("Density")
@@ -50,7 +64,7 @@ def convergence(table: pd.DataFrame, context: Context) -> Drawn:
 
     The vertical line is where the search ends and training of what it found begins. Means over
     replicates, bands one standard deviation to each side. Levels: the dense network, and the
-    baselines at the sparsest density that searches have.
+    baselines at the density nearest to that of the sparsest search.
     """
     mine = table[(table["method"] == "gem_miner")].assign(variant=table["variant"].astype(str))
     mine = mine[mine["variant"].isin((UNMODIFIED, f"{SEARCH}{UNMODIFIED}"))]
@@ -58,11 +72,13 @@ def convergence(table: pd.DataFrame, context: Context) -> Drawn:
         raise nothing(context, "Gem-Miner searched nothing.")
     tidy = context.tables["tidy"]
     names = replicates.studies(mine, context)
+    looks = _looks(mine["density"], "density")
     figure, axes = style.panels(len(names))
     drawn = []
     for panel, study in zip(axes, names, strict=True):
         here = mine[mine["study"] == study]
-        drawn += [_draw_scores(panel, here), _levels(panel, tidy[tidy["study"] == study], here)]
+        drawn.append(_draw_scores(panel, here, looks))
+        drawn.append(_levels(panel, tidy[tidy["study"] == study], here))
         panel.set_title(f"{context.title(study)} (n={here['seed'].nunique()})")
     metrics = [only(mine.loc[mine["study"] == name, "metric"]) for name in names]
     for panel, metric in style.first_of_rows(axes, metrics):
@@ -71,15 +87,34 @@ def convergence(table: pd.DataFrame, context: Context) -> Drawn:
     return Drawn(figure, pd.concat(drawn, ignore_index=True))
 
 
-def _draw_densities(panel: Axes, here: pd.DataFrame, by: str) -> pd.DataFrame:
-    keys = [*KEYS]
-    table = here.groupby(keys, sort=False)[["active_density", "kept_density"]].mean().reset_index()
-    values = sorted(table[by].unique(), reverse=by == "density")
-    name = "λ = {:g}" if by == "strength" else "{:.4g} kept"
-    places = [i / max(1, len(values) - 1) for i in range(len(values))]
-    looks = style.sequential([name.format(v) for v in values], places)
-    for place, (value, look) in enumerate(zip(values, looks, strict=True)):
-        rows = table[table[by] == value].drop_duplicates("epoch")
+def _sweep(here: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """A study's searches of one density by strength, if it varies that, else all by density."""
+    swept = here[here["variant"].str.startswith(f"{SEARCH}{STRENGTH}")]
+    if swept.empty:
+        return here, "density"
+    return here[here["level"] == swept["level"].iloc[0]], "strength"
+
+
+def _looks(values: Iterable[float], by: str) -> dict[float, Style]:
+    """A style per value, the same in all panels: the densest and the weakest are the darkest."""
+    ordered = sorted({float(value) for value in values}, reverse=by == "density")
+    names = [_kept(v) if by == "density" else f"λ = {v:g}" for v in ordered]
+    places = [i / max(1, len(ordered) - 1) for i in range(len(ordered))]
+    return dict(zip(ordered, style.sequential(names, places), strict=True))
+
+
+def _kept(density: float) -> str:
+    return f"{100 * density:.4g} % kept"
+
+
+def _draw_densities(
+    panel: Axes, here: pd.DataFrame, by: str, looks: Mapping[float, Style]
+) -> pd.DataFrame:
+    groups = here.groupby(list(KEYS), sort=False)[["active_density", "kept_density"]]
+    # A sweep may have the usual strength again.
+    table = groups.mean().reset_index().drop_duplicates([by, "epoch"])
+    for place, (value, look) in enumerate(_of(looks, table[by])):
+        rows = table[table[by] == value]
         every = max(1, len(rows) // 6)
         style.curve(
             panel, rows["epoch"], rows["active_density"], look, markevery=(place % every, every)
@@ -92,7 +127,12 @@ def _draw_densities(panel: Axes, here: pd.DataFrame, by: str) -> pd.DataFrame:
     return table
 
 
-def _draw_scores(panel: Axes, here: pd.DataFrame) -> pd.DataFrame:
+def _of(looks: Mapping[float, Style], values: pd.Series) -> list[tuple[float, Style]]:
+    """The styles that a panel needs, in order."""
+    return [(value, look) for value, look in looks.items() if (values == value).any()]
+
+
+def _draw_scores(panel: Axes, here: pd.DataFrame, looks: Mapping[float, Style]) -> pd.DataFrame:
     value = shown(here["test_score"].astype(float), here["metric"])
     search = here["variant"].str.startswith(SEARCH)
     end = here.loc[search, "epoch"].astype(float).max()
@@ -101,10 +141,7 @@ def _draw_scores(panel: Axes, here: pd.DataFrame) -> pd.DataFrame:
     keys = ["study", "metric", "level", "density", "epoch"]
     table = rows.groupby(keys)["value"].agg(["mean", "std", "count"]).reset_index()
     table = table.rename(columns={"count": "n"})
-    levels = sorted(table["density"].unique(), reverse=True)
-    places = [i / max(1, len(levels) - 1) for i in range(len(levels))]
-    looks = style.sequential([f"{100 * d:g} % kept" for d in levels], places)
-    for place, (density, look) in enumerate(zip(levels, looks, strict=True)):
+    for place, (density, look) in enumerate(_of(looks, table["density"])):
         mine = table[table["density"] == density]
         every = max(1, len(mine) // 6)
         style.curve(panel, mine["epoch"], mine["mean"], look, markevery=(place % every, every))
@@ -116,22 +153,19 @@ def _draw_scores(panel: Axes, here: pd.DataFrame) -> pd.DataFrame:
 
 
 def _levels(panel: Axes, tidy: pd.DataFrame, here: pd.DataFrame) -> pd.DataFrame:
-    """Levels of the dense network, and of iterative pruning at the sparsest density."""
+    """Levels of the dense network, and of iterative pruning near the sparsest density."""
     table = summed_up(compared(tidy))
     aim = here["density"].astype(float).min()
-    looks = {
-        "dense": Style("Dense", "0.45", "", (0, (4, 2))),
-        IMP_WARM: Style(f"IMP, with warm-up, near {100 * aim:g} %", "0.1", "", (0, (1, 1))),
-        LR_REWIND: Style(f"Learning-rate rewinding, near {100 * aim:g} %", "0.1", "", "-."),
-    }  # fmt: skip
     drawn = []
-    for method, look in looks.items():
-        rows = table[(table["method"] == method) & (table["moment"] == "after")]
+    for method, look in LEVELS.items():
+        rows = table[(table["method"] == method) & (table["moment"] == AFTER)]
         if rows.empty:
             continue
-        row = rows.loc[[(rows["density"] / (1 if method == "dense" else aim) - 1).abs().idxmin()]]
+        row = rows.loc[[apart(rows["density"], aim).idxmin()]]
+        density = row["density"].iloc[0]
+        label = look.label if method == "dense" else f"{look.label}, {_kept(density)}"
         more = {"color": style.color(look), "linestyle": look.line, "linewidth": 0.9, "zorder": 1}
-        panel.axhline(row["mean"].iloc[0], label=look.label, **more)
+        panel.axhline(row["mean"].iloc[0], label=label, **more)
         drawn.append(row.assign(quantity=method))
     columns = ["study", "metric", "level", "density", "mean", "std", "n", "quantity"]
     return pd.concat(drawn)[columns] if drawn else pd.DataFrame(columns=columns)

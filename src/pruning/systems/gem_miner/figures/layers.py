@@ -19,8 +19,8 @@ def layers(table: pd.DataFrame, context: Context) -> Drawn:
     """Share of its weights that each layer keeps, a panel per study at one density (Fig. 7).
 
     Bars are the share of all weights that the layer has. Means over replicates. The level is the
-    study's ``gem_miner_layers``, the sparsest without it. Crosses are published, where the study's
-    ``gem_miner_published`` names a source that has such layers.
+    study's ``gem_miner_layers``, the sparsest without it. Crosses are published, of methods that
+    the study has, where its ``gem_miner_published`` names a source that has such layers.
     """
     rows = table[table["method"].isin(SHOWN) & (table["variant"] == UNMODIFIED)]
     if rows.empty:
@@ -55,7 +55,8 @@ def _draw(panel: Axes, here: pd.DataFrame, sizes: pd.DataFrame, published: pd.Da
         label="Share of all weights (%)",
     )  # fmt: skip
     looks = {m: STYLES[m] for m in SHOWN if m in set(here["method"])}
-    share_lines(panel, here, looks, share_axes(panel, here))
+    bottom = share_axes(panel, pd.concat([here, published]) if len(published) else here)
+    share_lines(panel, here, looks, bottom)
     for method in looks:
         theirs = published[published["method"] == method]
         if len(theirs):
@@ -80,4 +81,5 @@ def _published(here: pd.DataFrame, rows: pd.DataFrame, context: Context) -> pd.D
         return here.iloc[:0]
     network, dataset = rows.loc[rows["study"] == study, ["network", "dataset"]].iloc[0]
     found = layers_for(source, network, dataset, here["density"].iloc[0], context.resources)
-    return found.assign(study=study, quantity="published")
+    found = found[found["method"].isin(here["method"])]
+    return found.assign(study=study, source=source, quantity="published")

@@ -16,7 +16,15 @@ from pruning.figures.style import Style
 from pruning.systems.gem_miner.published import published_for
 from pruning.systems.gem_miner.rules import METHODS, UNMODIFIED
 from pruning.systems.gem_miner.styles import OTHERS, STYLES
-from pruning.systems.gem_miner.tables import AFTER, BEFORE, OWN, SEARCHED, compared, summed_up
+from pruning.systems.gem_miner.tables import (
+    AFTER,
+    BEFORE,
+    OWN,
+    SEARCHED,
+    apart,
+    compared,
+    summed_up,
+)
 from pruning.training.metric import ACCURACY, Metric
 
 CHECKS = {  # of what was found: variant, or the method that searches anew
@@ -34,7 +42,7 @@ FAMILY = (
     "gem_miner",
 )
 MORE = ("network", "dataset", "metric", "moment", "aimed")
-PUBLISHED = {"linestyle": "none", "marker": "_", "markersize": 10, "markeredgewidth": 1.2}
+NEAR = 1.5  # ratio of two densities up to which they are called about the same
 
 
 def accuracy(tidy: pd.DataFrame, context: Context) -> Drawn:
@@ -109,13 +117,15 @@ def budget(tidy: pd.DataFrame, context: Context) -> Drawn:
     """Score by the optimizer steps spent to find and to train a network (Table 4).
 
     A panel per study; of every method the network whose density is nearest to that of the sparsest
-    search. Steps count the dense training where a method needs one, searches and
-    every earlier level.
+    search, if neither is half as dense again as the other. Steps count the dense training where a
+    method needs one, searches and every earlier level.
     """
     table = summed_up(compared(tidy))
     wanted = table[(table["moment"] == AFTER) & table["variant"].isin((UNMODIFIED, ""))]
     wanted = wanted[wanted["method"] != "gem_miner_inverted"]
-    names = replicates.studies(wanted, context)
+    names = replicates.studies(wanted[wanted["method"].isin(METHODS)], context)
+    if not names:
+        raise nothing(context, "no network was searched.")
     figure, axes = style.panels(len(names))
     shown = []
     for panel, study in zip(axes, names, strict=True):
@@ -128,12 +138,13 @@ def budget(tidy: pd.DataFrame, context: Context) -> Drawn:
             bars = None if row["std"].isna().all() else row["std"]
             look = replace(_look(method), line="none")
             style.curve(panel, row["training_steps"], row["mean"], look, bars)
-        replicates.dense_band(panel, here[here["method"] == "dense"])
+        dense = here[here["method"] == "dense"]
+        replicates.dense_band(panel, dense)
         _steps_axis(panel, rows["training_steps"])
         panel.set_title(style.title(context.title(study), f"about {100 * aim:g} % kept"))
         panel.set_ylabel(only(here["metric"]).axis)
         panel.margins(0.12)
-        shown.append(rows)
+        shown += [dense, rows]
     style.legend(figure, axes)
     return Drawn(figure, replicates.written(shown, (*MORE, "training_steps")))
 
@@ -162,9 +173,11 @@ def _by_density(
     table: pd.DataFrame, context: Context, curves_of: Callable[[pd.DataFrame], list[Curve]]
 ) -> Drawn:
     pruned = table[table["method"] != "dense"]
-    if pruned.empty:
-        raise nothing(context, "no network was searched or pruned.")
-    names = replicates.studies(pruned, context)
+    # What keeps nothing has no place on a log axis: it stands where it was to be.
+    pruned = pruned.assign(density=pruned["density"].where(pruned["density"] > 0, pruned["aimed"]))
+    names = replicates.studies(pruned[pruned["method"].isin(OWN)], context)
+    if not names:
+        raise nothing(context, "no network was searched.")
     figure, axes = style.panels(len(names))
     shown = []
     for panel, study in zip(axes, names, strict=True):
@@ -289,6 +302,7 @@ def _published(here: pd.DataFrame, context: Context, tables: Sequence[str]) -> p
 
 
 def _nearest(rows: pd.DataFrame, density: float) -> pd.DataFrame:
-    """Of each method the row whose density is nearest, in ratio."""
-    distance = (rows["density"].clip(lower=1e-9) / density).map(lambda r: abs(r - 1 / r))
-    return rows.loc[distance.groupby(rows["method"]).idxmin()]
+    """Of each method the row whose density was to be nearest, if it is near at all."""
+    distance = apart(rows["aimed"], density)
+    nearest = distance.groupby(rows["method"]).idxmin()
+    return rows.loc[[row for row in nearest if distance[row] <= NEAR]]
