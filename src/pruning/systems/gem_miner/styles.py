@@ -22,3 +22,18 @@ OTHERS = {
     "imp_cold": Style("IMP, cold", "0.45", "p", (0, (4, 1, 1, 1))),
     "lr_rewind": Style("Learning-rate rewinding", "0.1", "d", ":"),
 }
+
+# Colours and markers of methods that prune at initialization: elsewhere they look like methods of
+# this wing, beside which they stand here.
+SPARE = (
+    ("#8c6d31", ">"),
+    ("#637939", "d"),
+    ("#843c39", "s"),
+    ("#7b4173", "^"),
+    ("#393b79", "D"),
+    ("#b5a642", "v"),
+    ("#a0522d", "p"),
+    ("#2f6f6f", "h"),
+    ("#6b6ecf", "<"),
+    ("#d6616b", "o"),
+)

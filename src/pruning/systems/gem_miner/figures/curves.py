@@ -104,7 +104,7 @@ def _looks(values: Iterable[float], by: str) -> dict[float, Style]:
 
 
 def _kept(density: float) -> str:
-    return f"{100 * density:.4g} % kept"
+    return f"{100 * density:.3g} % kept"
 
 
 def _draw_densities(

@@ -20,7 +20,8 @@ def layers(table: pd.DataFrame, context: Context) -> Drawn:
 
     Bars are the share of all weights that the layer has. Means over replicates. The level is the
     study's ``gem_miner_layers``, the sparsest without it. Crosses are published, of methods that
-    the study has, where its ``gem_miner_published`` names a source that has such layers.
+    the study has, where its ``gem_miner_published`` names a source that has such layers; not if the
+    study's network has more or fewer, as with projections as shortcuts.
     """
     rows = table[table["method"].isin(SHOWN) & (table["variant"] == UNMODIFIED)]
     if rows.empty:
@@ -81,5 +82,7 @@ def _published(here: pd.DataFrame, rows: pd.DataFrame, context: Context) -> pd.D
         return here.iloc[:0]
     network, dataset = rows.loc[rows["study"] == study, ["network", "dataset"]].iloc[0]
     found = layers_for(source, network, dataset, here["density"].iloc[0], context.resources)
+    if found.empty or found["position"].max() + 1 != here["position"].nunique():
+        return here.iloc[:0]
     found = found[found["method"].isin(here["method"])]
     return found.assign(study=study, source=source, quantity="published")

@@ -15,7 +15,7 @@ from pruning.figures.replicates import Curve
 from pruning.figures.style import Style
 from pruning.systems.gem_miner.published import published_for
 from pruning.systems.gem_miner.rules import METHODS, UNMODIFIED
-from pruning.systems.gem_miner.styles import OTHERS, STYLES
+from pruning.systems.gem_miner.styles import OTHERS, SPARE, STYLES
 from pruning.systems.gem_miner.tables import (
     AFTER,
     BEFORE,
@@ -141,7 +141,8 @@ def budget(tidy: pd.DataFrame, context: Context) -> Drawn:
         dense = here[here["method"] == "dense"]
         replicates.dense_band(panel, dense)
         _steps_axis(panel, rows["training_steps"])
-        panel.set_title(style.title(context.title(study), f"about {100 * aim:g} % kept"))
+        what = f"about {100 * aim:g} % kept ({replicates.counts(rows, dense)})"
+        panel.set_title(style.title(context.title(study), what))
         panel.set_ylabel(only(here["metric"]).axis)
         panel.margins(0.12)
         shown += [dense, rows]
@@ -187,9 +188,8 @@ def _by_density(
         metric = only(here["metric"])
         curves = curves_of(here)
         replicates.dense_band(panel, dense)
-        _density_axis(panel, here)
         _limit(panel, curves, dense, metric)
-        replicates.draw(panel, curves, "density")
+        _density_axis(panel, here, replicates.draw(panel, curves, "density"))
         panel.set_title(f"{context.title(study)} ({replicates.counts(here, dense)})")
         shown += [dense, here]
     for panel, metric in style.first_of_rows(
@@ -206,10 +206,11 @@ def _limit(panel: Axes, curves: Sequence[Curve], dense: pd.DataFrame, metric: Me
     panel.set_ylim(*replicates.around(rows, metric))
 
 
-def _density_axis(panel: Axes, rows: pd.DataFrame) -> None:
-    """From dense to sparse; ticks where searches aimed, ends at what is drawn."""
+def _density_axis(panel: Axes, rows: pd.DataFrame, drawn: Sequence[pd.Series]) -> None:
+    """From dense to sparse; ticks where searches aimed, ends around the points that are drawn."""
     style.compression_axis(panel, rows.loc[rows["method"].isin(OWN), "aimed"].tolist())
-    high, low = rows["density"].max(), rows["density"].min()
+    places = pd.concat(drawn)
+    high, low = places.max(), places.min()
     room = (high / low) ** 0.04 if high > low else 1.2
     panel.set_xlim(high * room, low / room)
 
@@ -241,7 +242,14 @@ def _moments(here: pd.DataFrame) -> list[Curve]:
 
 
 def _look(method: str) -> Style:
-    return OTHERS.get(method) or STYLES.get(method) or style.method_style(method, [method])
+    """How a method is drawn: unlike any other one of this wing's figures."""
+    own = OTHERS | STYLES
+    if method in own:
+        return own[method]
+    # By its place among all others, so it is the same in every figure.
+    strangers = [m for m in style.order([*style.known(), method]) if m not in own]
+    color, marker = SPARE[strangers.index(method) % len(SPARE)]
+    return Style(style.method_style(method, [method]).label, color, marker, (0, (3, 1)))
 
 
 def _order(methods: pd.Series) -> list[str]:
