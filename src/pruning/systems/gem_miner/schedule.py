@@ -57,7 +57,9 @@ def left_after(prunable: int, density: float, epochs: int, period: int) -> list[
 def gradual_density(share: float, epoch: int, period: int) -> float:
     """The density of a mask that thins out gradually, after the end of an epoch.
 
-    It begins with 1 - rho, to which the first event changes nothing.
+    It begins with 1 - rho, to which the first event changes nothing. The authors' exponent is
+    floor((epoch + 1) / T); with events in every epoch (T = 1) that would be one too many to meet the
+    density, with any other T it is the same.
 
     Args:
         share: rho.
@@ -65,7 +67,7 @@ def gradual_density(share: float, epoch: int, period: int) -> float:
         period: T, epochs between events.
     """
     last = epoch - epoch % period
-    return 1 - share if last <= 0 else (1 - share) ** ((last + 1) // period)
+    return 1 - share if last <= 0 else (1 - share) ** (last // period)
 
 
 def kept_in_layer(density: float, total: int) -> int:
