@@ -150,3 +150,9 @@ def test_the_gradual_density_steps_when_periods_end_and_meets_its_target():
     assert at[10] == pytest.approx((1 - rho) ** 2)
     assert at[145] == pytest.approx(0.0059)
     assert list(at.values()) == sorted(at.values(), reverse=True)
+
+
+@pytest.mark.parametrize("period", [1, 2, 5])
+def test_the_gradual_density_ends_at_the_target_whatever_the_period(period):
+    rho = schedule.removed_share(0.02, 40, period)
+    assert schedule.gradual_density(rho, 39, period) == pytest.approx(0.02)

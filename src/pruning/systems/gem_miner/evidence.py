@@ -16,7 +16,7 @@ from pruning.systems.gem_miner.tables import AFTER, BEFORE, apart, compared, sum
 
 CELL = ("study", "network", "dataset", "level")
 BESIDE = 1.1  # ratio of two densities up to which they are compared
-CHECKS = ("shuffled", "reinitialized")
+CHECKS = ("shuffled", "reinitialized", "reinitialized_kaiming")
 STEP_BY_STEP = ("imp_warm", "imp_cold", "lr_rewind")  # with densities of their own
 
 
@@ -71,14 +71,20 @@ def _beside(cell: dict[str, Any], table: pd.DataFrame, classes: int | None) -> d
     found = dict(zip(after["method"], after["mean"], strict=True))
     found |= dict(zip(before["method"] + "_before", before["mean"], strict=True))
     found |= dict(zip(checked["variant"], checked["mean"], strict=True))
-    for method in STEP_BY_STEP:
-        found[method] = _nearest(table[table["method"] == method], cell["aimed"])
+    for method in STEP_BY_STEP:  # beside what is kept, which may be less than what was aimed at
+        found[method] = _nearest(table[table["method"] == method], _kept(after, cell["aimed"]))
     if "gem_miner_inverted" in found:
         found["inverted"] = found["gem_miner_inverted"]
     metric = find(cell["metric"])
     if metric.chance is not None and classes is not None:
         found["chance"] = metric.factor * metric.chance(classes)
     return {**cell, **found}
+
+
+def _kept(after: pd.DataFrame, aimed: float) -> float:
+    """The density of what Gem-Miner found at a level; where it found nothing, the one aimed at."""
+    mine = after.loc[after["method"] == "gem_miner", "density"]
+    return float(mine.iloc[0]) if len(mine) and mine.iloc[0] > 0 else aimed
 
 
 def _nearest(rows: pd.DataFrame, density: float) -> float:

@@ -58,8 +58,8 @@ def gradual_density(share: float, epoch: int, period: int) -> float:
     """The density of a mask that thins out gradually, after the end of an epoch.
 
     It begins with 1 - rho, to which the first event changes nothing. The authors' exponent is
-    floor((epoch + 1) / T); with events in every epoch (T = 1) that would be one too many to meet the
-    density, with any other T it is the same.
+    floor((epoch + 1) / T); with events in every epoch (T = 1) that would be one too many to meet
+    the density, with any other T it is the same.
 
     Args:
         share: rho.
