@@ -173,8 +173,8 @@ CLAIMS = (
     ),
     _sparse(
         "14",
-        "One threshold for all layers at once may empty layers: it ends within 5 points of guessing "
-        "(a development run does, Table 3 does not).",
+        "One threshold for all layers at once may empty layers: it ends within 5 points of "
+        "guessing (a development run does, Table 3 does not).",
         first="chance",
         second="global_edge_popup",
         least=-5.0,
