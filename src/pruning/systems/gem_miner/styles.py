@@ -23,17 +23,10 @@ OTHERS = {
     "lr_rewind": Style("Learning-rate rewinding", "0.1", "d", ":"),
 }
 
-# Colours and markers of methods that prune at initialization: elsewhere they look like methods of
-# this wing, beside which they stand here.
-SPARE = (
-    ("#8c6d31", ">"),
-    ("#637939", "d"),
-    ("#843c39", "s"),
-    ("#7b4173", "^"),
-    ("#393b79", "D"),
-    ("#b5a642", "v"),
-    ("#a0522d", "p"),
-    ("#2f6f6f", "h"),
-    ("#6b6ecf", "<"),
-    ("#d6616b", "o"),
-)
+# Colours and markers of methods of other systems: elsewhere some look like methods of this wing,
+# beside which they stand here.
+SPARE_COLORS = (
+    "#8c6d31", "#637939", "#843c39", "#7b4173", "#393b79",
+    "#b5a642", "#a0522d", "#2f6f6f", "#6b6ecf", "#d6616b",
+)  # fmt: skip
+SPARE_MARKERS = ">ds^DvphXo"

@@ -66,7 +66,7 @@ def convergence(table: pd.DataFrame, context: Context) -> Drawn:
     replicates, bands one standard deviation to each side. Levels: the dense network, and the
     baselines at the density nearest to that of the sparsest search.
     """
-    mine = table[(table["method"] == "gem_miner")].assign(variant=table["variant"].astype(str))
+    mine = table[table["method"] == "gem_miner"]
     mine = mine[mine["variant"].isin((UNMODIFIED, f"{SEARCH}{UNMODIFIED}"))]
     if mine.empty:
         raise nothing(context, "Gem-Miner searched nothing.")

@@ -15,7 +15,7 @@ from pruning.figures.replicates import Curve
 from pruning.figures.style import Style
 from pruning.systems.gem_miner.published import published_for
 from pruning.systems.gem_miner.rules import METHODS, UNMODIFIED
-from pruning.systems.gem_miner.styles import OTHERS, SPARE, STYLES
+from pruning.systems.gem_miner.styles import OTHERS, SPARE_COLORS, SPARE_MARKERS, STYLES
 from pruning.systems.gem_miner.tables import (
     AFTER,
     BEFORE,
@@ -248,8 +248,10 @@ def _look(method: str) -> Style:
         return own[method]
     # By its place among all others, so it is the same in every figure.
     strangers = [m for m in style.order([*style.known(), method]) if m not in own]
-    color, marker = SPARE[strangers.index(method) % len(SPARE)]
-    return Style(style.method_style(method, [method]).label, color, marker, (0, (3, 1)))
+    again, place = divmod(strangers.index(method), len(SPARE_COLORS))
+    marker = SPARE_MARKERS[(place + again) % len(SPARE_MARKERS)]
+    label = style.method_style(method, [method]).label
+    return Style(label, SPARE_COLORS[place], marker, (0, (3, 1)))
 
 
 def _order(methods: pd.Series) -> list[str]:
