@@ -79,5 +79,6 @@ def layers_for(
     chosen = table["source"] == reference.partition(":")[0]
     chosen &= (table["network"] == network) & (table["dataset"] == dataset)
     chosen &= (table["density"] / density - 1).abs() <= SAME_DENSITY
-    rows = table[chosen].assign(position=table["layer"] - 1, mean=table["kept"])
+    rows = table[chosen]
+    rows = rows.assign(position=rows["layer"] - 1, mean=rows["kept"])
     return rows[["method", "density", "position", "mean"]]
