@@ -85,8 +85,6 @@ PAIRS = {
 every_pair = pytest.mark.parametrize(
     ("name", "first", "second", "least"), [(n, *p) for n, p in PAIRS.items()], ids=PAIRS
 )
-# Every claim is about a study with a search; this one says nothing more.
-SEARCHED = rows("gem_miner_l1", 50)
 
 
 def regime(name):
@@ -109,7 +107,7 @@ def count(name, *parts, **options):
 
 
 def sides(name, first, second, gap, **more):
-    """Two networks that differ by so much, searches to go with them included."""
+    """Two networks that differ by so much, and a search, without which there is no cell."""
     more = regime(name) | more
     parts = []
     for make, score in ((first, 50 + gap), (second, 50)):

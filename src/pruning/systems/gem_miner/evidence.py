@@ -77,7 +77,7 @@ def _beside(cell: dict[str, Any], table: pd.DataFrame, classes: int | None) -> d
         found["inverted"] = found["gem_miner_inverted"]
     metric = find(cell["metric"])
     if metric.chance is not None and classes is not None:
-        found["chance"] = metric.factor * metric.chance(classes)
+        found["chance"] = metric.sign * metric.factor * metric.chance(classes)
     return {**cell, **found}
 
 
