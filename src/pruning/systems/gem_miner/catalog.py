@@ -87,8 +87,8 @@ FIGURES: dict[str, Figure] = {
         f"{_SCORES}budget",
         TITLE,
         "Test score by the optimizer steps that finding and training a network took, everything "
-        "counted, of each method at the density nearest to the sparsest search, where it has one "
-        "that is less than half as dense again or as sparse. " + MEANS + _PAPER,
+        "counted, of each method at the density nearest to the sparsest search, if that is "
+        "within a factor of 1.5. " + MEANS + _PAPER,
         _searches,
         tables=("tidy",),
     ),
@@ -104,8 +104,8 @@ FIGURES: dict[str, Figure] = {
         f"{_CURVES}convergence",
         TITLE,
         "Test score by epoch, through Gem-Miner's search and the training of what it found. Lines "
-        "are means over replicates, bands one standard deviation to each side. The vertical line is "
-        "where the search ends; lines across are dense networks and iterative pruning." + _PAPER,
+        "are means over replicates, bands one standard deviation to each side. The vertical line "
+        "is where the search ends; lines across are dense networks and iterative pruning." + _PAPER,
         _searches,
         tables=("gem_miner_curves", "tidy"),
     ),
