@@ -307,6 +307,31 @@ def test_published_numbers_stay_away_from_other_densities_and_where_nobody_asked
     assert set(table["level"]) == {2}
 
 
+@pytest.mark.parametrize(
+    ("draw", "moment", "expected"),
+    [
+        (scores.sanity, "after", {"unmodified": {83.4, 66.15, 77.89}, "shuffled": {78.73},
+                                  "reinitialized": {78.6}}),
+        (scores.before, "before", {"unmodified": {45.3, 31.56, 19.57, 22.22, 19.67}}),
+    ],
+)  # fmt: skip
+def test_the_papers_scores_lie_over_those_of_the_same_networks(study, draw, moment, expected):
+    drawn = draw(study, context(options=OVERLAY))
+    theirs = only(drawn.table, source="raregems2022")
+    assert set(theirs["moment"]) == {moment}
+    found = {v: set(rows["mean"]) for v, rows in theirs.groupby("variant")}
+    assert found == expected
+    (axes,) = drawn.figure.axes
+    bars = [x for x in axes.lines if x.get_marker() == "_" and x.get_markersize() == 10]
+    points = {(x, y) for line in bars for x, y in zip(*line.get_data(), strict=True)}
+    assert points == set(zip(theirs["density"], theirs["mean"], strict=True))
+    low, high = axes.get_ylim()
+    right, left = axes.get_xlim()
+    assert all(low <= y <= high and left <= x <= right for x, y in points)
+    assert "Published" in labels(drawn.figure)
+    assert set(draw(study, context()).table["source"]) == {"study"}
+
+
 def test_scores_by_what_they_took(study):
     drawn = scores.budget(study, context())
     (axes,) = drawn.figure.axes

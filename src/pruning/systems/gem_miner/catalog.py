@@ -55,6 +55,7 @@ FIGURES: dict[str, Figure] = {
         + _PAPER,
         _searches,
         tables=("tidy",),
+        overlays=("gem_miner_published",),
     ),
     "gem_miner_sanity": Figure(
         f"{_SCORES}sanity",
@@ -65,6 +66,7 @@ FIGURES: dict[str, Figure] = {
         + _PAPER,
         _checks,
         tables=("tidy",),
+        overlays=("gem_miner_published",),
     ),
     "gem_miner_before": Figure(
         f"{_SCORES}before",
@@ -73,6 +75,7 @@ FIGURES: dict[str, Figure] = {
         "the mask of the search's last scores gives another. " + MEANS + _PAPER,
         _searches,
         tables=("tidy",),
+        overlays=("gem_miner_published",),
     ),
     "gem_miner_family": Figure(
         f"{_SCORES}family",

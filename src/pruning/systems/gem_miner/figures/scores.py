@@ -42,6 +42,7 @@ FAMILY = (
     "gem_miner",
 )
 MORE = ("network", "dataset", "metric", "moment", "aimed")
+SAME = 1.02  # ratio of two densities up to which they are the same, but for rounding
 NEAR = 1.5  # ratio of two densities up to which they are called about the same
 
 
@@ -54,7 +55,7 @@ def accuracy(tidy: pd.DataFrame, context: Context) -> Drawn:
     table = summed_up(compared(tidy))
     wanted = table[(table["moment"] == AFTER) & table["variant"].isin((UNMODIFIED, ""))]
     wanted = wanted[wanted["method"] != "gem_miner_inverted"]
-    return _by_density(wanted, context, _methods)
+    return _by_density(wanted, context, _methods, AFTER)
 
 
 def sanity(tidy: pd.DataFrame, context: Context) -> Drawn:
@@ -71,7 +72,7 @@ def sanity(tidy: pd.DataFrame, context: Context) -> Drawn:
     inverted["density"] = inverted["aimed"]
     table = pd.concat([table[table["method"] != "gem_miner_inverted"], inverted])
     mine = (table["method"] == "gem_miner") & table["variant"].isin(CHECKS)
-    return _by_density(table[mine | (table["method"] == "dense")], context, _checks)
+    return _by_density(table[mine | (table["method"] == "dense")], context, _checks, AFTER)
 
 
 def before(tidy: pd.DataFrame, context: Context) -> Drawn:
@@ -83,7 +84,7 @@ def before(tidy: pd.DataFrame, context: Context) -> Drawn:
     table = summed_up(compared(tidy))
     wanted = table[table["moment"].isin((BEFORE, SEARCHED)) & (table["variant"] == UNMODIFIED)]
     wanted = wanted[wanted["method"].isin(OWN) & (wanted["method"] != "gem_miner_inverted")]
-    return _by_density(wanted, context, _moments)
+    return _by_density(wanted, context, _moments, BEFORE)
 
 
 def family(tidy: pd.DataFrame, context: Context) -> Drawn:
@@ -103,7 +104,8 @@ def family(tidy: pd.DataFrame, context: Context) -> Drawn:
     for panel, study in zip(axes, names, strict=True):
         here = table[table["study"] == study]
         here = here[here["level"] == here["level"].max()]
-        published = _published(here, context, tables=("3",))
+        published = _published(here, context, AFTER, BEFORE)
+        published = published[apart(published["density"], here["aimed"].iloc[0]) <= SAME]
         _rows_of_methods(panel, here, published)
         what = f"{100 * here['aimed'].iloc[0]:g} % kept ({replicates.counts(here)})"
         panel.set_title(f"{context.title(study)}\n{what}")
@@ -171,7 +173,10 @@ def nothing(context: Context, what: str) -> PruningError:
 
 
 def _by_density(
-    table: pd.DataFrame, context: Context, curves_of: Callable[[pd.DataFrame], list[Curve]]
+    table: pd.DataFrame,
+    context: Context,
+    curves_of: Callable[[pd.DataFrame], list[Curve]],
+    moment: str,
 ) -> Drawn:
     pruned = table[table["method"] != "dense"]
     # What keeps nothing has no place on a log axis: it stands where it was to be.
@@ -186,12 +191,14 @@ def _by_density(
             rows[rows["study"] == study] for rows in (pruned, table[table["method"] == "dense"])
         )
         metric = only(here["metric"])
-        curves = curves_of(here)
+        curves, published = curves_of(here), _published(here, context, moment)
         replicates.dense_band(panel, dense)
-        _limit(panel, curves, dense, metric)
-        _density_axis(panel, here, replicates.draw(panel, curves, "density"))
+        _limit(panel, curves, pd.concat([dense, published]), metric)
+        places = replicates.draw(panel, curves, "density")
+        _density_axis(panel, here, [*places, published["density"]])
+        _draw_published(panel, curves, published)
         panel.set_title(f"{context.title(study)} ({replicates.counts(here, dense)})")
-        shown += [dense, here]
+        shown += [dense, here, published]
     for panel, metric in style.first_of_rows(
         axes, [only(pruned.loc[pruned["study"] == s, "metric"]) for s in names]
     ):
@@ -200,9 +207,20 @@ def _by_density(
     return Drawn(figure, replicates.written(shown, MORE))
 
 
-def _limit(panel: Axes, curves: Sequence[Curve], dense: pd.DataFrame, metric: Metric) -> None:
+def _draw_published(panel: Axes, curves: Sequence[Curve], published: pd.DataFrame) -> None:
+    """Short bars across, in the colours of what they are of."""
+    look = {"linestyle": "none", "marker": "_", "markersize": 10, "markeredgewidth": 1.3}
+    for curve in curves:
+        cell = curve.rows[["method", "variant"]].drop_duplicates()
+        theirs = published.merge(cell, on=["method", "variant"])
+        panel.plot(theirs["density"], theirs["mean"], color=style.color(curve.look), **look)
+    if len(published):
+        panel.plot([], [], color="0.35", label="Published", **look)
+
+
+def _limit(panel: Axes, curves: Sequence[Curve], more: pd.DataFrame, metric: Metric) -> None:
     """Around everything that is drawn: nothing leaves the frame."""
-    rows = pd.concat([dense, *(curve.shown for curve in curves)])
+    rows = pd.concat([more, *(curve.shown for curve in curves)])
     panel.set_ylim(*replicates.around(rows, metric))
 
 
@@ -299,16 +317,16 @@ def _rows_of_methods(panel: Axes, here: pd.DataFrame, published: pd.DataFrame) -
     panel.grid(axis="y", visible=False)
 
 
-def _published(here: pd.DataFrame, context: Context, tables: Sequence[str]) -> pd.DataFrame:
-    """Published accuracies of a study's methods at this density, from these tables of the paper."""
+def _published(here: pd.DataFrame, context: Context, *moments: str) -> pd.DataFrame:
+    """What the paper itself prints of a study's methods and variants, where it asks for it."""
     study, network, dataset = here[["study", "network", "dataset"]].iloc[0]
     source = context.option(study, "gem_miner_published")
     if source is None or only(here["metric"]) != ACCURACY:
         return here.iloc[:0]
     rows = published_for(source, network, dataset, context.resources)
-    rows = rows[rows["table"].isin(tables)].rename(columns={"accuracy": "mean"})
-    near = (rows["density"] / here["aimed"].iloc[0] - 1).abs() < 0.02
-    return rows[near & rows["method"].isin(here["method"])].assign(study=study)
+    rows = rows[(rows["trust"] == "paper") & rows["moment"].isin(moments)]
+    rows = rows.rename(columns={"accuracy": "mean"}).assign(study=study, std=float("nan"))
+    return rows.merge(here[["method", "variant"]].drop_duplicates(), on=["method", "variant"])
 
 
 def _nearest(rows: pd.DataFrame, density: float) -> pd.DataFrame:
