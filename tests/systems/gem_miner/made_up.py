@@ -53,7 +53,7 @@ SEARCHED = {
 STEPS = {"gem_miner_long": 20_000, "smart_ratio": 1_000, "random_subnetwork": 1_000}
 
 # Iterative pruning: level and density of each step; ``retrain_time`` and test accuracies.
-STEPS_OF_IMP = ((7, 0.8**7), (19, 0.8**19), (23, 0.8**23))
+STEPS_OF_IMP = ((9, 0.8**9), (19, 0.8**19), (23, 0.8**23))
 ITERATIVE = {
     "imp_warm": ("weight_rewind", EPOCHS - 1, (90.0, 75.0, 62.0)),
     "imp_cold": ("weight_rewind", EPOCHS, (89.0, 69.0, 57.0)),

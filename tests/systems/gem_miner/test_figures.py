@@ -120,7 +120,7 @@ def test_networks_of_other_systems_are_compared_in_their_places(study):
         rows = only(found, method=method, seed=0, moment="after")
         assert rows["value"].tolist() == pytest.approx(scores_)
         assert set(rows["variant"]) == {"unmodified"}
-    assert only(found, method="imp_warm")["level"].unique().tolist() == [7, 19, 23]
+    assert only(found, method="imp_warm")["level"].unique().tolist() == [9, 19, 23]
     assert only(found, method="dense")["value"].tolist() == pytest.approx([DENSE, DENSE + 0.4])
 
 
