@@ -388,6 +388,7 @@ def test_densities_while_searching_by_strength():
     assert all(x.get_ydata() == pytest.approx(kept.tolist()) for x in bounds)
     assert (axes.get_yscale(), axes.get_ylabel()) == ("log", "Density")
     assert axes.get_xlabel() == "Epoch of the search"
+    assert all(tick == round(tick) for tick in axes.get_xticks())
     assert axes.get_title() == "ResNet-20, CIFAR-10 (n=2)"
     assert len(drawn.table) == 3 * SEARCH_EPOCHS
     assert set(drawn.table["level"]) == {2}

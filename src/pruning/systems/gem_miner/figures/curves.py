@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from pruning.analysis.score import only, shown
 from pruning.figures import replicates, style
@@ -123,7 +124,7 @@ def _draw_densities(
         panel.plot(rows["epoch"], rows["kept_density"], **bound)
     panel.plot([], [], **bound, label="Not frozen (bound)")
     panel.set_yscale("log")
-    panel.set_xlabel("Epoch of the search")
+    _epoch_axis(panel, "Epoch of the search")
     return table
 
 
@@ -148,8 +149,14 @@ def _draw_scores(panel: Axes, here: pd.DataFrame, looks: Mapping[float, Style]) 
         spread = mine["std"].fillna(0)
         style.band(panel, mine["epoch"], mine["mean"] - spread, mine["mean"] + spread, look)
     panel.axvline(end, color="0.6", linewidth=0.8, zorder=1)
-    panel.set_xlabel("Epoch: search, then training")
+    _epoch_axis(panel, "Epoch: search, then training")
     return table.assign(quantity="score")
+
+
+def _epoch_axis(panel: Axes, label: str) -> None:
+    """Ticks at whole epochs."""
+    panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+    panel.set_xlabel(label)
 
 
 def _levels(panel: Axes, tidy: pd.DataFrame, here: pd.DataFrame) -> pd.DataFrame:
