@@ -192,8 +192,8 @@ def test_methods_differ_in_colour_and_marker_and_keep_them():
     looks = list(STYLES.values())
     assert len({look.color for look in looks}) == len({look.marker for look in looks}) == len(looks)
     assert set(RULES) <= set(STYLES)
-    stranger = style.method_style("gem_miner", ["fine_tune", "gem_miner"])
-    assert stranger.label == "Gem miner"
+    stranger = style.method_style("gorgon", ["fine_tune", "gorgon"])
+    assert stranger.label == "Gorgon"
     assert stranger.color not in {look.color for look in looks}
     assert style.order(["zeta", "fine_tune", "lr_rewind"]) == ["lr_rewind", "fine_tune", "zeta"]
 

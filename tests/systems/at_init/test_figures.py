@@ -387,19 +387,19 @@ def test_one_replicate_has_no_bars():
 
 
 def test_a_method_of_ones_own_has_a_look_of_its_own(study):
-    own = study[study["method"] == "snip"].assign(method="gem_miner")
+    own = study[study["method"] == "snip"].assign(method="gorgon")
     later = own[own["pruned_at"] == 5].assign(method="hydra")
     table = pd.concat([study, own, later])
     found = lines(at_init.accuracy_vs_sparsity(table, context()).figure.axes[0])
     known = {style.color(look) for look in STYLES.values()}
     markers = {look.marker for look in STYLES.values()}
-    for label in ("Gem miner", "Hydra (at epoch 5)"):
+    for label in ("Gorgon", "Hydra (at epoch 5)"):
         assert found[label].get_color() not in known
         assert found[label].get_marker() not in markers
-    assert found["Gem miner"].get_color() != found["Hydra (at epoch 5)"].get_color()
-    assert list(found)[-2:] == ["Gem miner", "Hydra (at epoch 5)"]
-    few = at_init.accuracy_vs_sparsity(table, context(methods=["gem_miner", "snip"]))
-    assert list(lines(few.figure.axes[0])) == ["SNIP", "Gem miner"]
+    assert found["Gorgon"].get_color() != found["Hydra (at epoch 5)"].get_color()
+    assert list(found)[-2:] == ["Gorgon", "Hydra (at epoch 5)"]
+    few = at_init.accuracy_vs_sparsity(table, context(methods=["gorgon", "snip"]))
+    assert list(lines(few.figure.axes[0])) == ["SNIP", "Gorgon"]
 
 
 def test_every_look_is_told_apart():

@@ -382,8 +382,8 @@ def test_densities_while_searching_by_strength():
     wanted = rows.groupby("epoch")["active_density"].mean()
     assert found["λ = 3e-05"].get_xdata().tolist() == list(range(1, SEARCH_EPOCHS + 1))
     assert found["λ = 3e-05"].get_ydata() == pytest.approx(wanted.tolist())
-    bounds = [x for x in axes.lines if x.get_color() == "0.4" and len(x.get_xdata())]
-    assert len(bounds) == 3
+    bounds = [x for x in axes.lines if x.get_zorder() == 1.5 and len(x.get_xdata())]
+    assert [x.get_color() for x in bounds] == [x.get_color() for x in found.values()]
     kept = rows.groupby("epoch")["kept_density"].mean()
     assert all(x.get_ydata() == pytest.approx(kept.tolist()) for x in bounds)
     assert (axes.get_yscale(), axes.get_ylabel()) == ("log", "Density")
@@ -667,10 +667,12 @@ def test_tables_read_from_files_give_the_same(tmp_path):
 
 def catalogued(study, *cells, sweep=()):
     """Figures and pages of claims of a study with these cells."""
-    part = SimpleNamespace(cells=cells, sweep=dict.fromkeys(sweep, 0.0))
-    changed = dataclasses.replace(study, parts={"gem_miner": part})
-    pages = [name for name, page in CLAIMS.items() if page.needs(changed)]
-    assert pages == (["gem_miner_claims"] if figures_of(changed) else [])
+    swept = dict.fromkeys(sweep, 0.0)
+    for densities, claimed in (((0.1, 0.014), True), ((0.1, 0.03), False)):
+        part = SimpleNamespace(cells=cells, sweep=swept, densities=densities)
+        changed = dataclasses.replace(study, parts={"gem_miner": part})
+        pages = [name for name, page in CLAIMS.items() if page.needs(changed)]
+        assert pages == (["gem_miner_claims"] if figures_of(changed) and claimed else [])
     return [name.removeprefix("gem_miner_") for name in figures_of(changed)]
 
 

@@ -5,7 +5,7 @@ Imports nothing that draws or counts, as the workflow reads this each time it st
 
 from pruning.figures.captions import MEANS
 from pruning.study.study import Study
-from pruning.systems.gem_miner.rules import UNMODIFIED
+from pruning.systems.gem_miner.rules import SPARSE, UNMODIFIED
 from pruning.systems.gem_miner.section import Cell
 from pruning.systems.system import Claims, Figure
 
@@ -21,6 +21,11 @@ def _cells(study: Study) -> tuple[Cell, ...]:
 
 def _searches(study: Study) -> bool:
     return any(cell.method == "gem_miner" for cell in _cells(study))
+
+
+def _is_sparse(study: Study) -> bool:
+    """Whether it searches where the paper claims anything."""
+    return _searches(study) and study.part("gem_miner").densities[-1] <= SPARSE
 
 
 def _checks(study: Study) -> bool:
@@ -133,7 +138,7 @@ CLAIMS: dict[str, Claims] = {
         "Initialization*, counted over this study's cells: how many satisfy each, and by how much "
         "the worst one misses it.",
         "tidy",
-        _searches,
+        _is_sparse,
         options=lambda study: {"classes": study.figure.get("classes", 10)},
     ),
 }

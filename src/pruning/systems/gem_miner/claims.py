@@ -11,9 +11,9 @@ from functools import partial
 import pandas as pd
 
 from pruning.analysis import claims
+from pruning.systems.gem_miner.rules import SPARSE
 from pruning.training.metric import ACCURACY
 
-SPARSE = 0.015  # density up to which the paper speaks of the sparse regime (1.44 % and below)
 DENSE = 0.2  # density from which it speaks of the dense one
 CHECKED = 3.0  # pp; what passes a sanity check is at least so much better
 TOLERANCE = {"pp": 0.5}

@@ -15,6 +15,8 @@ from pruning.errors import PruningError, look_up, unknown
 # A new row changes no other; the row a stage uses is among the stage's parameters.
 CODE_VERSION_SKIP = "a table of rows"
 
+SPARSE = 0.015  # density up to which the paper speaks of the sparse regime (1.44 % and below)
+
 PENALTIES: Mapping[str, tuple[float, float]] = {
     "none": (0.0, 0.0),
     "l1": (1.0, 0.0),

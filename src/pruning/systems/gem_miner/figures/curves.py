@@ -24,6 +24,7 @@ from pruning.systems.gem_miner.tables import (
 )
 
 KEYS = ("study", "metric", "variant", "level", "density", "strength", "epoch")
+BOUND = {"linestyle": (0, (1, 1.4)), "linewidth": 0.9, "zorder": 1.5}
 LEVELS = {  # that training is held beside: lines across
     "dense": Style("Dense", "0.45", "", (0, (4, 2))),
     IMP_WARM: Style("IMP, with warm-up", "0.1", "", (0, (1, 1))),
@@ -34,9 +35,10 @@ LEVELS = {  # that training is held beside: lines across
 def densities(table: pd.DataFrame, context: Context) -> Drawn:
     """Density of the mask by epoch of the search, for each strength of the penalty (Fig. 2).
 
-    Dotted: the share of weights that are not frozen out, which is the bound that freezing sets. The
-    mask of the moment is sparser where the penalty rounds more of them to zero. Means over
-    replicates; a panel per study, of its sweep over strengths, or else of its searches.
+    Dotted, in the same colour: the share of weights that are not frozen out, which is the bound
+    that freezing sets. The mask of the moment is sparser where the penalty rounds more of them to
+    zero. Means over replicates; a panel per study, of its sweep over strengths, or else of its
+    searches.
     """
     searches = table[table["variant"].astype(str).str.startswith(SEARCH)]
     searches = searches[searches["method"] == "gem_miner"]
@@ -120,9 +122,8 @@ def _draw_densities(
         style.curve(
             panel, rows["epoch"], rows["active_density"], look, markevery=(place % every, every)
         )
-        bound = {"color": "0.4", "linestyle": (0, (1, 1.4)), "linewidth": 0.9, "zorder": 1.5}
-        panel.plot(rows["epoch"], rows["kept_density"], **bound)
-    panel.plot([], [], **bound, label="Not frozen (bound)")
+        panel.plot(rows["epoch"], rows["kept_density"], color=style.color(look), **BOUND)
+    panel.plot([], [], color="0.4", **BOUND, label="Not frozen (bound)")
     panel.set_yscale("log")
     _epoch_axis(panel, "Epoch of the search")
     return table
