@@ -49,13 +49,13 @@ title: Reading digits
 task: reading
 dataset: digits
 network: {name: mlp, options: {widths: [16]}}
-seeds: [0, 1]
+seeds: [0]
 recipe:
   epochs: 4
   batches: {size: 64}
   optimizer: {options: {momentum: 0.9}}
   schedule: {learning_rate: 0.01}
-rewinding: {methods: [lr_rewind, fine_tune], fraction: 0.5, levels: 2, retrain_times: [2, 4]}
+rewinding: {methods: [lr_rewind, fine_tune], fraction: 0.5, levels: 1, retrain_times: [2, 4]}
 at_init: {methods: [snip, magnitude], densities: [0.5]}
 """
 FIGURE = "plots/reading/rewind_vs_finetune.pdf"
@@ -86,5 +86,4 @@ def test_another_kind_of_task_runs_from_its_study_to_figures_and_claims(project)
         assert project.plan(target=target) == {}
     project.edit("mine/task.py", "labels.float()", "1.0 * labels")
     again = project.plan(target=FIGURE)
-    assert again["dense"] == 2
-    assert again["retrain"] == 2 * 2 * 2 * 2
+    assert (again["dense"], again["retrain"]) == (1, 2 * 2)
