@@ -31,6 +31,8 @@ SLOW = (
     "workflow",
     "systems/at_init/test_anchors.py",
     "systems/at_init/test_figures.py",
+    "systems/gem_miner/test_figures.py",
+    "systems/gem_miner/test_search.py",
     "systems/gsm/test_digits.py",
     "systems/gsm/test_figures.py",
     "systems/gsm/test_method.py",
