@@ -197,7 +197,10 @@ def _by_density(
         places = replicates.draw(panel, curves, "density")
         _density_axis(panel, here, [*places, published["density"]])
         _draw_published(panel, curves, published)
-        panel.set_title(f"{context.title(study)} ({replicates.counts(here, dense)})")
+        title, what = context.title(study), f"({replicates.counts(here, dense)})"
+        panel.set_title(
+            f"{title} {what}" if len(title + what) < style.TITLE_LENGTH else f"{title}\n{what}"
+        )
         shown += [dense, here, published]
     for panel, metric in style.first_of_rows(
         axes, [only(pruned.loc[pruned["study"] == s, "metric"]) for s in names]
