@@ -29,6 +29,11 @@ class _PoolAll(TorchFunctionMode):
         return function(*args, **kwargs)
 
 
+def doubled(given: Tensor) -> Tensor:
+    """Real numbers in double precision; whole ones, such as indices, as they are."""
+    return given.double() if given.is_floating_point() else given
+
+
 def on_a_path(module: nn.Module, masks: Mapping[str, Tensor], example: tuple[Tensor, ...]) -> Masks:
     """The kept weights on some path from the input to an output.
 
@@ -58,8 +63,7 @@ def on_a_path(module: nn.Module, masks: Mapping[str, Tensor], example: tuple[Ten
             parameter.copy_(kept / fan_in.view(-1, *[1] * (kept.ndim - 1)))
     weights = [named[name] for name in masks]
     with _PoolAll():
-        doubles = (given.double() if given.is_floating_point() else given for given in example)
-        total = model(*doubles).sum()
+        total = model(*map(doubled, example)).sum()
     gradients = torch.autograd.grad(total, weights, allow_unused=True)
     return {
         name: torch.zeros_like(masks[name]) if g is None else (w * g).detach() > 0

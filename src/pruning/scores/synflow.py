@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from pruning.errors import PruningError
+from pruning.models.paths import doubled
 from pruning.scores.context import ScoreContext
 
 
@@ -28,7 +29,7 @@ def synflow(context: ScoreContext) -> dict[str, Tensor]:
         named = dict(model.named_parameters())
         weights = [named[name] for name in context.masks]
         device = next(model.parameters()).device
-        total = model(*(_double(given).to(device) for given in context.task.example())).sum()
+        total = model(*(doubled(given).to(device) for given in context.task.example())).sum()
         if not torch.isfinite(total):
             raise PruningError(
                 f"SynFlow's sum of outputs is {total.item()} even in double precision: the weights "
@@ -37,8 +38,3 @@ def synflow(context: ScoreContext) -> dict[str, Tensor]:
         gradients = torch.autograd.grad(total, weights)
         values = [(w * g).abs().detach() for w, g in zip(weights, gradients, strict=True)]
     return dict(zip(context.masks, values, strict=True))
-
-
-def _double(given: Tensor) -> Tensor:
-    """Real numbers in double precision; whole ones, such as indices, as they are."""
-    return given.double() if given.is_floating_point() else given

@@ -49,14 +49,15 @@ def prune(
     before = load_masks(masks) if state is None else load_state(state)
     pruned = pruner(task, before, seed=context.seed, purpose=(chain, level), **options)
     config = context.config(stage="prune", level=level, chain=chain, pruning=pruning)
-    _warn_of_collapse(task, pruned)
+    kernels = _kernels(task, pruned)
+    _warn_of_collapse(task, kernels)
     save_masks(pruned.masks, output)
     write_metadata(
         output.with_suffix(".json"),
         config=config,
         parents={"masks": masks} if state is None else {"state": state},
         **context.facts(task),
-        **_left(task, pruned),
+        **_left(task, pruned, kernels),
         # Which batch-norm mode, temperature, ... decided it, also where nothing was said.
         score_options=score_options(pruning["score"], pruning.get("score_options", {}))
         if "score" in pruning
@@ -64,8 +65,8 @@ def prune(
     )
 
 
-def _left(task: Task, pruned: Pruned) -> dict[str, Any]:
-    kept, total = masking.counts(_kernels(task, pruned))
+def _left(task: Task, pruned: Pruned, kernels: masking.Masks) -> dict[str, Any]:
+    kept, total = masking.counts(kernels)
     return {
         "kept": kept,
         "prunable": total,
@@ -75,8 +76,8 @@ def _left(task: Task, pruned: Pruned) -> dict[str, Any]:
     }
 
 
-def _warn_of_collapse(task: Task, pruned: Pruned) -> None:
-    collapsed = masking.empty(_kernels(task, pruned))
+def _warn_of_collapse(task: Task, kernels: masking.Masks) -> None:
+    collapsed = masking.empty(kernels)
     if collapsed:
         log.warning("%s: layer collapse: nothing is left of %s", task.name, ", ".join(collapsed))
 

@@ -60,10 +60,11 @@ def train_under_mask(
         parents["state"] = state
     config = context.config(stage="under_mask", cell=list(stream), schedule=schedule)
     resume = resume_file(output, config, parents)
-    start = None if state is None else load_state(state)
+    masks = load_masks(mask)
+    start = task.initial_state(context.seed, *stream) if state is None else load_state(state)
     trained = train_pruned(
         task,
-        load_masks(mask),
+        masks,
         start,
         schedule=schedule,
         seed=context.seed,
@@ -71,18 +72,19 @@ def train_under_mask(
         resume=resume,
     )
     pruned = mask_facts(mask)
-    own = spent(task, trained.steps, pruned["macs"], parent_summary)
-    before = _dense_until(task, cell.get("pruned_at", 0))
+    costs = spent(task, trained.steps, pruned["macs"], parent_summary)
+    if cell.get("pruned_at"):
+        dense = _dense_until(task, cell["pruned_at"])
+        costs = {key: costs[key] + dense[key] for key in costs}
     summary = {
         **context.facts(task),
         **cell,
         **pruned,
-        **{key: own[key] + before[key] for key in own},
+        **costs,
         "scores": final_scores(trained),
     }
     if score_start:
-        source = start or task.initial_state(context.seed, *stream)
-        _add_start(summary["scores"], task, source.masked(load_masks(mask)))
+        _add_start(summary["scores"], task, start.masked(masks))
     write_training(trained, output, config=config, parents=parents, summary=summary)
     resume.discard()
 
