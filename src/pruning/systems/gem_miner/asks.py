@@ -52,8 +52,7 @@ class GemMinerAsks:
         inputs = self.workflow.masked(study.name, seed, places.chain_of(own), own.level)
         if cell.method in BASELINES:
             return {**inputs, "state": places.initial_state(study, seed)}
-        found = Cell(cell.method, part.search_of(cell), cell.level)
-        search = places.search_folder(study.name, seed, found)
+        search = places.search_folder(study.name, seed, part.found_by(cell))
         inputs["search_summary"] = f"{search}/summary.json"
         if part.variant(cell).weights == "kept":
             inputs["state"] = f"{search}/{places.NETWORK}"

@@ -78,7 +78,7 @@ def _chain(study: Study, cell: Cell) -> Chain:
     if cell.method in BASELINES:
         return Chain(prunings, lambda seed, _: initial_state(study, seed))
     if part.variant(cell).shuffle:
-        other = chain_of(replace(cell, variant=part.search_of(cell)))
+        other = chain_of(part.found_by(cell))
         masks = partial(_mask, study.name, other)
         return Chain(prunings, masks, prunes="masks")
     return Chain(prunings, partial(_searched, study.name, cell))
@@ -111,7 +111,7 @@ def files(study: Study) -> Iterator[str]:
             yield f"{search_folder(study.name, seed, cell)}/{NETWORK}"
         for cell in cells(study):
             if study.part("gem_miner").variant(cell).shuffle:
-                found = replace(cell, variant=study.part("gem_miner").search_of(cell))
+                found = study.part("gem_miner").found_by(cell)
                 masks = mask(study.name, seed, chain_of(found), cell.level)
                 yield from (masks, mask_metadata(masks))
 

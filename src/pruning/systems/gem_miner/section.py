@@ -6,7 +6,7 @@ removed for some methods and the share kept for others.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pruning import registry
@@ -72,7 +72,6 @@ class GemMiner:
         densities: of level 1, 2, ...
         settings: by method.
         sweep: lambda by variant, of the searches that differ in nothing else.
-        swept: the method that the sweep is of; None without one.
         initialization: of the network that is searched.
         layer_rule: of Smart Ratio.
     """
@@ -81,18 +80,17 @@ class GemMiner:
     densities: tuple[float, ...]
     settings: Mapping[str, Setting]
     sweep: Mapping[str, float]
-    swept: str | None
     initialization: str
     layer_rule: str
 
     def searched(self) -> list[Cell]:
         """The cells with a search of their own, in the order of the study."""
         own = (c for c in self.cells if c.method in METHODS)
-        return list(dict.fromkeys(Cell(c.method, self.search_of(c), c.level) for c in own))
+        return list(dict.fromkeys(self.found_by(c) for c in own))
 
-    def search_of(self, cell: Cell) -> str:
-        """The variant whose search found what a cell trains."""
-        return cell.variant if cell.variant in self.sweep else UNMODIFIED
+    def found_by(self, cell: Cell) -> Cell:
+        """The cell whose search found what a cell trains."""
+        return cell if cell.variant in self.sweep else replace(cell, variant=UNMODIFIED)
 
     def variant(self, cell: Cell) -> Variant:
         """What is done to what was found before it is trained."""
@@ -100,19 +98,16 @@ class GemMiner:
 
     def mask_of(self, cell: Cell) -> Cell:
         """The cell whose mask a cell trains: a variant that only changes weights has no own."""
-        if self.variant(cell).shuffle:
-            return cell
-        return Cell(cell.method, self.search_of(cell), cell.level)
+        return cell if self.variant(cell).shuffle else self.found_by(cell)
 
     def search(self, cell: Cell) -> Search:
         """How a cell's search is set."""
         setting, level = self.settings[cell.method], cell.level - 1
-        name = self.search_of(cell)
         return Search(
             method=cell.method,
             density=self.densities[level],
             period=setting.period,
-            strength=self.sweep.get(name, setting.strengths[level]),
+            strength=self.sweep.get(cell.variant, setting.strengths[level]),
             fan_share=setting.fan_share[level],
         )
 
@@ -155,13 +150,12 @@ def read(
     _check_names(values)
     searched = [name for name in values["methods"] if name in METHODS]
     settings = {name: _setting(name, values, len(densities)) for name in searched}
-    sweep, swept = _sweep(values, len(densities))
+    sweep = _sweep(values, len(densities))
     part = GemMiner(
         cells=tuple(dict.fromkeys(_cells(values, densities, sweep))),
         densities=densities,
         settings=settings,
         sweep=sweep,
-        swept=swept,
         initialization=registry.reference("initialization", values["initialization"]),
         layer_rule=values["layer_rule"],
     )
@@ -179,9 +173,8 @@ def read(
 
 
 def _check_names(values: Mapping[str, Any]) -> None:
-    for key in ("settings_by_method", "variants_by_method", "strengths", "unflag"):
-        given = values[key]
-        for name in given if isinstance(given, Mapping) else ():
+    for key in ("settings_by_method", "variants_by_method", "strengths"):
+        for name in values[key]:
             if name not in values["methods"]:
                 raise PruningError(
                     f"gem_miner.{key} names {name!r}, which is not among its methods."
@@ -241,10 +234,10 @@ def _by_level(given: Any, levels: int, where: str) -> tuple[Any, ...]:
     return tuple(given)
 
 
-def _sweep(values: Mapping[str, Any], levels: int) -> tuple[dict[str, float], str | None]:
+def _sweep(values: Mapping[str, Any], levels: int) -> dict[str, float]:
     sweep = values.get("sweep")
     if sweep is None:
-        return {}, None
+        return {}
     name = sweep["method"]
     if name not in values["methods"] or name not in METHODS:
         raise PruningError(f"gem_miner.sweep.method is {name!r}, which is no search of this study.")
@@ -252,8 +245,7 @@ def _sweep(values: Mapping[str, Any], levels: int) -> tuple[dict[str, float], st
         raise PruningError(f"gem_miner.sweep.method: {name} has no penalty to vary.")
     if sweep["level"] > levels:
         raise PruningError(f"gem_miner.sweep.level is {sweep['level']}, there are {levels}.")
-    found = {f"{STRENGTH}{_spelled(value)}": float(value) for value in sweep["strengths"]}
-    return found, name
+    return {f"{STRENGTH}{_spelled(value)}": float(value) for value in sweep["strengths"]}
 
 
 def _spelled(value: float) -> str:
