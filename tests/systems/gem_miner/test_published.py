@@ -7,11 +7,11 @@ from pruning.errors import PruningError
 from pruning.registry import NETWORKS
 from pruning.systems import joined
 from pruning.systems.gem_miner.published import (
+    ACCURACIES,
     LAYERS,
     PUBLISHED,
     check_reference,
     layers_for,
-    published,
     published_for,
 )
 from pruning.systems.gem_miner.rules import BASELINES, METHODS, VARIANTS
@@ -76,7 +76,7 @@ KEPT = {
 
 @pytest.fixture(scope="module")
 def table():
-    return published(folder=FOLDER)
+    return ACCURACIES.read("raregems2022", FOLDER)
 
 
 def values(rows, *keys, **wanted):

@@ -6,12 +6,11 @@ and standard deviation, as in Frankle et al. (2021). Everything that is a share 
 """
 
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from pruning.analysis import FOLDER, replicates
+from pruning.analysis import replicates
 from pruning.analysis.published import Accuracies
 from pruning.analysis.replicates import KEYS, pruned, summed_up
 from pruning.analysis.score import scored, shown
@@ -143,30 +142,9 @@ def shown_levels(table: pd.DataFrame, wanted: Iterable[int] | None = None) -> li
 # -- published numbers --------------------------------------------------------------------------
 
 
-def read_published(source: str, folder: Path | str = FOLDER) -> pd.DataFrame:
-    """Published accuracies of one source, in percent: :data:`PUBLISHED`.
-
-    See :meth:`pruning.analysis.published.Accuracies.read`.
-    """
-    return ACCURACIES.read(source, folder)
-
-
-def check_reference(reference: str, folder: Path | str = FOLDER) -> None:
-    """Refuse a reference to what was never published.
-
-    See :meth:`pruning.analysis.published.Accuracies.check`.
-    """
-    ACCURACIES.check(reference, folder)
-
-
-def published_for(
-    reference: str, network: str, dataset: str, folder: Path | str = FOLDER
-) -> pd.DataFrame:
-    """Published accuracies to hold beside a study's.
-
-    See :meth:`pruning.analysis.published.Accuracies.read_for`.
-    """
-    return ACCURACIES.read_for(reference, network, dataset, folder)
+read_published = ACCURACIES.read
+check_reference = ACCURACIES.check
+published_for = ACCURACIES.read_for
 
 
 # -- which rows ---------------------------------------------------------------------------------

@@ -31,34 +31,9 @@ PUBLISHED = (
 )
 LAYERS = ("source", "network", "dataset", "method", "density", "layer", "kept", "trust")
 ACCURACIES = Accuracies("gem_miner", PUBLISHED)
-SOURCE = "raregems2022"
+check_reference = ACCURACIES.check
+published_for = ACCURACIES.read_for
 SAME_DENSITY = 0.02  # relative
-
-
-def published(source: str = SOURCE, folder: Path | str = FOLDER) -> pd.DataFrame:
-    """Published accuracies of one source, in percent: :data:`PUBLISHED`.
-
-    See :meth:`pruning.analysis.published.Accuracies.read`.
-    """
-    return ACCURACIES.read(source, folder)
-
-
-def check_reference(reference: str, folder: Path | str = FOLDER) -> None:
-    """Refuse a reference to what was never published.
-
-    See :meth:`pruning.analysis.published.Accuracies.check`.
-    """
-    ACCURACIES.check(reference, folder)
-
-
-def published_for(
-    reference: str, network: str, dataset: str, folder: Path | str = FOLDER
-) -> pd.DataFrame:
-    """Published accuracies to hold beside a study's.
-
-    See :meth:`pruning.analysis.published.Accuracies.read_for`.
-    """
-    return ACCURACIES.read_for(reference, network, dataset, folder)
 
 
 def layers_for(
