@@ -14,7 +14,8 @@ from pruning.files import digest
 from pruning.running.code_version import code_version
 from pruning.study.study import data_root
 from pruning.training.evaluate import evaluate_splits
-from pruning.training.state import State, load_into
+from pruning.training.network import network_of
+from pruning.training.state import State
 from pruning.training.task import Task
 
 
@@ -52,6 +53,4 @@ def load_data(
 def evaluate(task: Task, state: State) -> dict[str, dict[str, float]]:
     """Scores of a state on the validation and test splits: accuracy (fraction) and loss (nats)
     where images are classified."""
-    module = task.build().to(task.device)
-    load_into(module, state)
-    return dict(evaluate_splits(module, task))
+    return dict(evaluate_splits(network_of(task, state).to(task.device), task))

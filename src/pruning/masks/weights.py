@@ -14,7 +14,8 @@ from pruning.masks.threshold_rules import FRACTION_OF_WHAT_IS_LEFT, select_like
 from pruning.models.build import norm_scale_names
 from pruning.scores import ScoreContext
 from pruning.training.arithmetic import arithmetic
-from pruning.training.state import State, load_into
+from pruning.training.network import network_of
+from pruning.training.state import State
 from pruning.training.task import Task
 
 ENDS = ("largest", "smallest")
@@ -141,13 +142,12 @@ def scored_network(
     task: Task, state: State, ranked: str = "kernels"
 ) -> tuple[nn.Module, masking.Masks]:
     """The network with a state's weights, and the masks so far of what is ranked, on its device."""
-    model = task.build()
+    model = network_of(task, state)
     names = {
         "kernels": task.prunable(),
         "kernels_and_norm_scales": [*task.prunable(), *norm_scale_names(model)],
         "nothing": [],
     }[ranked]
-    load_into(model, state)
     masks = masks_so_far(state, names)
     return model.to(task.device), {name: mask.to(task.device) for name, mask in masks.items()}
 

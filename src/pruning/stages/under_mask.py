@@ -15,8 +15,9 @@ from pruning.stages.outputs import (
 )
 from pruning.training.checkpoint import load_masks, load_state
 from pruning.training.evaluate import evaluate_splits
+from pruning.training.network import network_of
 from pruning.training.pruned import train_pruned
-from pruning.training.state import State, load_into
+from pruning.training.state import State
 from pruning.training.task import Task
 
 
@@ -90,8 +91,7 @@ def train_under_mask(
 
 
 def _add_start(scores: dict[str, dict[str, float]], task: Task, start: State) -> None:
-    module = task.build().to(task.device)
-    load_into(module, start)
+    module = network_of(task, start).to(task.device)
     for split, values in evaluate_splits(module, task).items():
         scores[split] |= {f"start_{name}": value for name, value in values.items()}
 

@@ -18,14 +18,14 @@ from pruning.training.state import State
 
 FORMAT = "pruning-state-1"
 _MASKS, _TENSORS = "pruning-masks-1", "pruning-tensors-1"
-_GROUPS = ("weights", "buffers", "slots", "masks", "generators")
+_GROUPS = ("weights", "buffers", "slots", "masks", "generators", "shape")
 
 
 def save_state(state: State, path: Path | str) -> None:
     """Write a state atomically. The same state gives the same bytes.
 
     Tensors are named ``weights/...``, ``buffers/...``, ``slots/...``, ``masks/...``,
-    ``generators/...`` and ``step``.
+    ``generators/...``, ``shape/...`` and ``step``.
     """
     tensors = {
         f"{group}/{name}": tensor.contiguous()

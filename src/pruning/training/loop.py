@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from pruning.errors import TrainingDiverged
+from pruning.models import shape
 from pruning.training import generators, optimizers, reporting
 from pruning.training.arithmetic import arithmetic
 from pruning.training.callback import Callback, EpochEnd, Row
@@ -116,7 +117,8 @@ class _Trainer:
 
     def _go_on_from(self, state: State) -> None:
         """Build network and optimizer and put weights, buffers, slots and masks into them."""
-        task, module = self.task, self.task.build()
+        task, self.shape = self.task, state.shape
+        module = shape.apply(task.build(), state.shape)
         if self.callback is not None:
             module = self.callback.adapt(module)
         self.module = module.to(task.device).to(memory_format=torch.channels_last).train()
@@ -255,6 +257,7 @@ class _Trainer:
         return replace(
             capture(self.module, self.optimizer),
             masks=self.masks,
+            shape=self.shape,
             step=self.first_step + self.done,
             generators=generators.states(self.task.device),
         )

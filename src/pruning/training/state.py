@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from pruning.errors import PruningError
 from pruning.masks import mask as masking
+from pruning.models import shape as shapes
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,8 @@ class State:
         masks: boolean, True = kept, for the prunable weights; empty while dense.
         step: optimizer updates so far, as the schedule counts them.
         generators: states of the generators that forward passes draw from (dropout), uint8.
+        shape: which channels of its layers the network has, see :mod:`pruning.models.shape`; empty
+            while it has all that its code builds.
     """
 
     weights: Mapping[str, Tensor]
@@ -29,6 +32,7 @@ class State:
     masks: Mapping[str, Tensor] = field(default_factory=dict)
     step: int = 0
     generators: Mapping[str, Tensor] = field(default_factory=dict)
+    shape: shapes.Shape = field(default_factory=dict)
 
     def masked(self, masks: Mapping[str, Tensor]) -> "State":
         """The same state under other masks: weights and slots exactly zero where masked.
@@ -49,6 +53,22 @@ class State:
             weights=masking.apply(masks, self.weights),
             slots=masking.apply(by_slot, self.slots),
             masks=dict(masks),
+        )
+
+    def cut(self, change: shapes.Cuts) -> "State":
+        """The same state of a network without some channels; the network keeps its names.
+
+        Raises:
+            PruningError: a slot that cannot be cut along with its weight.
+        """
+        constants = {f"{name}.value": value for name, value in change.constants.items()}
+        return replace(
+            self,
+            weights=shapes.cut_tensors(self.weights, change),
+            buffers=shapes.cut_tensors(self.buffers, change) | constants,
+            slots=shapes.cut_tensors(self.slots, change, self.weights),
+            masks=shapes.cut_tensors(self.masks, change),
+            shape=shapes.changed(self.shape, change),
         )
 
 

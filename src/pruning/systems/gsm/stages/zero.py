@@ -12,7 +12,8 @@ from pruning.training.arithmetic import arithmetic
 from pruning.training.checkpoint import load_masks, load_state
 from pruning.training.evaluate import evaluate_splits
 from pruning.training.loop import Trained
-from pruning.training.state import State, load_into
+from pruning.training.network import network_of
+from pruning.training.state import State
 from pruning.training.task import Task
 
 
@@ -74,7 +75,6 @@ def zero(
 
 
 def _scores(task: Task, state: State) -> dict[str, Any]:
-    module = task.build()
-    load_into(module, state)
+    module = network_of(task, state)
     with arithmetic(task.recipe.threads):
         return dict(evaluate_splits(module.to(task.device), task))

@@ -1,0 +1,18 @@
+"""From a state to the network that it is of."""
+
+from torch import nn
+
+from pruning.models import shape
+from pruning.training.state import State, load_into
+from pruning.training.task import Task
+
+
+def network_of(task: Task, state: State) -> nn.Module:
+    """A task's network in the shape, and with the weights and buffers, of a state; on the CPU.
+
+    Raises:
+        PruningError: the state is of another network.
+    """
+    module = shape.apply(task.build(), state.shape)
+    load_into(module, state)
+    return module
