@@ -14,6 +14,7 @@ from pruning.systems.rewinding.filter_fractions import FRACTIONS
 from pruning.training.state import State, capture
 
 RGB32 = (3, 32, 32)
+IMAGE = (torch.ones(1, *RGB32),)
 
 
 class Net:
@@ -24,6 +25,9 @@ class Net:
 
     def build(self):
         return self.module
+
+    def example(self):
+        return IMAGE
 
     def prunable(self):
         return prunable_names(self.module, self.exempt)
@@ -61,6 +65,17 @@ def test_the_published_densities(networks, network, variant):
     assert found == pytest.approx(PUBLISHED[network, variant], abs=1e-6)
 
 
+class Chain(nn.Module):
+    """A stem, stages, and a linear layer behind average pooling."""
+
+    def __init__(self, conv, stages, fc):
+        super().__init__()
+        self.conv, self.stages, self.fc = conv, stages, fc
+
+    def forward(self, x):
+        return self.fc(self.stages(self.conv(x)).mean((2, 3)))
+
+
 def resnet34():
     """ResNet-34 with a projection in every stage, as the authors'."""
     norm = {}
@@ -70,13 +85,8 @@ def resnet34():
         rest = [Block(width, width, 1, False, norm) for _ in range(blocks - 1)]
         stages.append(nn.Sequential(first, *rest))
         inputs = width
-    return nn.ModuleDict(
-        {
-            "conv": nn.Conv2d(3, 64, 7, bias=False),
-            "stages": nn.Sequential(*stages),
-            "fc": nn.Linear(512, 1000),
-        }
-    )
+    stem, fc = nn.Conv2d(3, 64, 7, bias=False), nn.Linear(512, 1000)
+    return Chain(stem, nn.Sequential(*stages), fc)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +211,7 @@ def test_nothing_is_cut_where_no_whole_filter_is_gone(networks):
         for n, w in module.named_parameters()
         if n in prunable_names(module)
     }
-    assert all(torch.equal(m, masks[n]) for n, m in cut(masks, module).items())
+    assert all(torch.equal(m, masks[n]) for n, m in cut(masks, module, IMAGE).items())
 
 
 def test_a_stem_without_a_filter_leaves_the_blocks_their_inputs(networks):
@@ -209,7 +219,7 @@ def test_a_stem_without_a_filter_leaves_the_blocks_their_inputs(networks):
     weights = dict(module.named_parameters())
     masks = {n: torch.ones_like(weights[n], dtype=torch.bool) for n in prunable_names(module)}
     masks["conv.weight"][0] = False
-    assert cut(masks, module)["stages.0.0.conv1.weight"].all()
+    assert cut(masks, module, IMAGE)["stages.0.0.conv1.weight"].all()
 
 
 def test_a_filter_before_a_depthwise_layer_takes_its_channel_out_of_the_whole_block():
@@ -219,7 +229,7 @@ def test_a_filter_before_a_depthwise_layer_takes_its_channel_out_of_the_whole_bl
     masks = dense(capture(module).weights, prunable_names(module))
     masks[f"{block}.conv1.weight"][[0, 7]] = False
     masks[f"{block}.conv2.weight"][3] = False
-    remaining = cut(masks, module)
+    remaining = cut(masks, module, IMAGE)
     expected = {name: mask.clone() for name, mask in masks.items()}
     expected[f"{block}.conv2.weight"][[0, 7]] = False
     expected[f"{block}.conv3.weight"][:, [0, 3, 7]] = False

@@ -16,6 +16,7 @@ from pruning.errors import PruningError
 from pruning.masks import mask as masking
 from pruning.masks.weights import Pruned, surviving
 from pruning.models.build import prunable_names
+from pruning.models.channels import DEPTHWISE, WEIGHT, follow
 from pruning.training.state import State
 from pruning.training.task import Task
 
@@ -51,15 +52,15 @@ def prune_filters(
     """
     del seed, purpose
     weights, masks = surviving(task, state)
-    module = task.build()
-    fractions = _fractions(thinnings, module, masks)
+    module, example = task.build(), task.example()
+    fractions = _fractions(thinnings, module, fed_layers(module, example), masks)
     draws = Random(0)  # as the authors: re-seeded at each call; with it the counts are theirs
     for name, fraction in fractions.items():
         norms = weights[name].abs().flatten(1).sum(1)
         removed = _filters_to_remove(len(norms), 1 - (1 - fraction) ** level, draws)
         masks[name] = masks[name].clone()
         masks[name][norms.sort(stable=True).indices[:removed]] = False
-    remaining = cut(masks, module)
+    remaining = cut(masks, module, example)
     return Pruned(masks, remaining, masking.density(remaining))
 
 
@@ -69,25 +70,39 @@ def main_convs(module: nn.Module) -> list[str]:
     return [name for name in _main_layers(module) if weights[name].ndim == 4]
 
 
-def fed_layers(module: nn.Module) -> dict[str, str]:
-    """Each layer whose output goes to one other layer alone, and that layer, by weight names.
+def fed_layers(module: nn.Module, example: tuple[Tensor, ...]) -> dict[str, str]:
+    """Each layer whose output goes to one other layer alone, which reads nothing else, and that
+    layer, by weight names.
 
-    That is the next in module order; in a network of residual blocks only within a block, as the
-    output of a block's last layer, and of the stem, is also what shortcuts carry on.
+    A depthwise layer on the way is fed, and feeds. Where outputs are also what shortcuts carry on,
+    several layers make or read them, and none of these feeds another alone.
+
+    Args:
+        module: the network.
+        example: what it takes, a batch of one.
     """
-    blocks = [f"{name}." for name, part in module.named_modules() if hasattr(part, SHORTCUT)]
+    channels = follow(module, example)
+    makers, readers = channels.makers(), channels.readers()
+    fed = {}
+    for layer in channels.layers.values():
+        made = layer.outputs
+        if layer.kind != WEIGHT or any(len(makers[channel]) > 1 for channel in made):
+            continue
+        reading = {name for channel in made for name, _ in readers.get(channel, ())}
+        if len(reading) != 1 or {*channels.layers[min(reading)].inputs} != {*made}:
+            continue
+        way = [
+            other.name
+            for other in channels.layers.values()
+            if other.kind == DEPTHWISE and other.outputs == made
+        ]
+        fed |= pairwise([layer.name, *way, *reading])
+    return {f"{name}.weight": f"{following}.weight" for name, following in fed.items()}
 
-    def block(name: str) -> str | None:
-        return next((prefix for prefix in blocks if name.startswith(prefix)), None)
 
-    return {
-        name: following
-        for name, following in pairwise(_main_layers(module))
-        if not blocks or (block(name) is not None and block(name) == block(following))
-    }
-
-
-def cut(masks: Mapping[str, Tensor], module: nn.Module) -> masking.Masks:
+def cut(
+    masks: Mapping[str, Tensor], module: nn.Module, example: tuple[Tensor, ...]
+) -> masking.Masks:
     """The masks of the network that is left when removed filters are really cut out.
 
     A filter that is gone takes the matching inputs of the layer it feeds with it, and through a
@@ -99,10 +114,11 @@ def cut(masks: Mapping[str, Tensor], module: nn.Module) -> masking.Masks:
     Args:
         masks: by weight name.
         module: the network they are of; weights without a mask stay whole.
+        example: what it takes, a batch of one.
     """
     remaining = {name: mask.clone() for name, mask in masks.items()}
     silent: dict[str, Tensor] = {}  # channels of depthwise layers that nothing reaches
-    for name, following in (*fed_layers(module).items(), *_projections(module)):
+    for name, following in (*fed_layers(module, example).items(), *_projections(module)):
         if name not in masks or following not in masks or masks[name].ndim != 4:
             continue
         gone = ~masks[name].flatten(1).any(1)
@@ -141,10 +157,13 @@ def _projections(module: nn.Module) -> Iterator[tuple[str, str]]:
 
 
 def _fractions(
-    thinnings: Sequence[Mapping], module: nn.Module, masks: Mapping[str, Tensor]
+    thinnings: Sequence[Mapping],
+    module: nn.Module,
+    fed: Mapping[str, str],
+    masks: Mapping[str, Tensor],
 ) -> dict[str, float]:
     """The fraction of each convolution that is thinned out, in module order."""
-    convs, fed = main_convs(module), fed_layers(module)
+    convs = main_convs(module)
     fractions: dict[str, float] = {}
     for thinning in thinnings:
         for index in thinning["convs"]:
