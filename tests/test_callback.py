@@ -1,14 +1,18 @@
 """The loop's one seam: what a method does while a network trains."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
 from torch import nn
 
+from pruning.data.batching import Batching
 from pruning.errors import PruningError
 from pruning.library import evaluate
 from pruning.masks.weights import prune
+from pruning.models.channels import follow
+from pruning.models.shape import cuts
 from pruning.stages.outputs import table_csv
 from pruning.training import optimizers
 from pruning.training.callback import Callback, EpochEnd
@@ -290,3 +294,114 @@ def test_a_captured_state_has_the_optimizers_slots(make_task):
     assert set(capture(module, optimizer).slots) == {
         f"momentum_buffer/{name}" for name, _ in module.named_parameters()
     }
+
+
+class Thinning(Callback):
+    """Cuts four hidden units out of a network, by the shape that states have."""
+
+    def end_epoch(self, module, optimizer):
+        channels = follow(module, (torch.ones(1, 1, 8, 8),))
+        gone = set(channels.layers["fc1"].outputs[:4])
+        everything = {c for layer in channels.layers.values() for c in layer.outputs + layer.inputs}
+        state = replace(capture(module, optimizer), shape=self.shape)
+        state = state.cut(cuts(channels, everything - gone))
+        self.shape = state.shape
+        return EpochEnd({"units": len(state.weights["fc1.bias"])}, state)
+
+    def __init__(self):
+        self.shape = {}
+
+    def state_dict(self):
+        return self.shape
+
+    def load_state_dict(self, state):
+        self.shape = state
+
+
+@pytest.mark.parametrize("epoch", [1, 3])
+def test_a_shape_goes_with_the_state(make_task, tmp_path, epoch):
+    task = make_task()
+    run = Run(task.timeline.total_steps, task.timeline.schedule(), 0, ("x",))
+    start = task.initial_state(0)
+    whole = train(task, start, run, callback=Thinning())
+    assert [row["units"] for row in whole.metrics] == [20, 16, 12, 8]
+    assert whole.state.shape["fc1/outputs"].tolist() == list(range(16, 24))
+    assert evaluate(task, whole.state)["test"]["accuracy"] == whole.metrics[-1]["test_accuracy"]
+    with pytest.raises(Killed):
+        train(task, start, run, callback=Thinning(), resume=Killing(tmp_path / "r", epoch))
+    resume = ResumeFile(tmp_path / "r", "same")
+    assert len(resume.load().epoch_seconds) == epoch
+    again = train(task, start, run, callback=Thinning(), resume=resume)
+    assert_same_bytes(whole, again, tmp_path)
+    assert len(again.epoch_seconds) == len(again.metrics) == len(whole.epoch_seconds)
+    assert all(seconds > 0 for seconds in again.epoch_seconds)
+
+
+# Batches that grow.
+
+
+class Growing(Callback):
+    """Batches twice as large, at twice the rate, from the third of four epochs on."""
+
+    def __init__(self):
+        self.epochs, self.sizes, self.rates = 0, [], []
+
+    def settings(self, task, run):
+        before = task.timeline.steps_per_epoch
+        if self.epochs < 2:
+            return task, run
+        batches = replace(task.recipe.batches, size=2 * task.recipe.batches.size)
+        large = replace(task, recipe=replace(task.recipe, batches=batches))
+        after, done = large.timeline.steps_per_epoch, task.timeline.epoch_end(2)
+        ends = (int(before), done, done + int(after), done + 2 * int(after))
+        schedule = run.schedule
+
+        def rate(step):
+            return schedule(step) if step < done else 2 * schedule(done)
+
+        first = 2 * int(after) - done
+        return large, replace(
+            run, steps=ends[-1], schedule=rate, epoch_ends=ends, first_batch=first
+        )
+
+    def before_step(self, module, optimizer, step):
+        self.rates.append(optimizer.param_groups[0]["lr"])
+
+    def end_epoch(self, module, optimizer):
+        self.epochs += 1
+        return EpochEnd(state=capture(module, optimizer) if self.epochs == 2 else None)
+
+    def state_dict(self):
+        return {"epochs": torch.tensor(self.epochs)}
+
+    def load_state_dict(self, state):
+        self.epochs = int(state["epochs"])
+
+
+@pytest.mark.parametrize("epoch", [1, 2, 3])
+def test_batches_may_grow_and_every_epoch_still_sees_every_image_once(make_task, tmp_path, epoch):
+    task = make_task(batches=Batching(64, epoch_boundary="keep"))
+    seen = []
+
+    class Watched(type(task)):
+        def loss(self, module, batch):
+            seen.append(batch[1])
+            return super().loss(module, batch)
+
+    watched = Watched(task.data, task.network, task.recipe)
+    run = Run(task.timeline.total_steps, lambda step: 0.05, 0, ("x",))
+    start, callback = task.initial_state(0), Growing()
+    whole = train(watched, start, run, callback=callback)
+    assert [row["epoch"] for row in whole.metrics] == [1, 2, 3, 4]
+    before, after = (-(-task.examples("train") // size) for size in (64, 128))
+    assert callback.rates == [0.05] * (2 * before) + [0.1] * (2 * after)
+    ends = [before, 2 * before, 2 * before + after, 2 * before + 2 * after]
+    assert [row["step"] for row in whole.metrics] == ends
+    assert whole.steps == whole.state.step == len(seen) == ends[-1]
+    for begin, end in pairwise([0, *ends]):
+        labels = torch.cat(seen[begin:end])
+        assert torch.equal(labels.bincount(), task.data.train.labels.bincount())
+    with pytest.raises(Killed):
+        train(task, start, run, callback=Growing(), resume=Killing(tmp_path / "r", epoch))
+    again = train(task, start, run, callback=Growing(), resume=ResumeFile(tmp_path / "r", "same"))
+    assert_same_bytes(whole, again, tmp_path)

@@ -64,7 +64,9 @@ def test_environment_yml_lists_what_pyproject_lists():
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     wanted = names([*project["dependencies"], *project["optional-dependencies"]["dev"]])
     environment = yaml.safe_load((REPOSITORY / "environment.yml").read_text())
-    listed = names(d for d in environment["dependencies"] if isinstance(d, str))
+    (by_pip,) = (d["pip"] for d in environment["dependencies"] if isinstance(d, dict))
+    by_conda = [d for d in environment["dependencies"] if isinstance(d, str)]
+    listed = names([*by_conda, *(d for d in by_pip if not d.startswith("-"))])
     listed = {"torch" if name == "pytorch" else name for name in listed}
     assert listed - {"python", "pip"} == wanted
 

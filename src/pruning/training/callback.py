@@ -2,11 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from pruning.training.state import State
+
+if TYPE_CHECKING:
+    from pruning.training.loop import Run
+    from pruning.training.task import Task
 
 Row = dict[str, float | int]
 
@@ -46,6 +51,14 @@ class Callback:
             module: freshly built, on the CPU; may be changed in place.
         """
         return module
+
+    def settings(self, task: "Task", run: "Run") -> "tuple[Task, Run]":
+        """The task and run that training goes on with: other batches, other rates, another length.
+
+        Called where :meth:`adapt` is, and before it, always with what the training was given. The
+        stream is that of the new task's batches, at index ``first_batch`` + steps done.
+        """
+        return task, run
 
     def penalty(self, module: nn.Module, loss: Tensor, step: int) -> Tensor | None:
         """A term to add to the loss before gradients are taken; the metrics' loss is without it.

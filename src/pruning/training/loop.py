@@ -11,8 +11,8 @@ are. One foreach multiplication per step is all that masks cost.
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
 import torch
@@ -42,6 +42,8 @@ class Run:
         seed: the study's seed.
         stream: purpose of the run; (seed, stream) decides which batches.
         first_batch: index of the first batch within the stream.
+        epoch_ends: steps made when each epoch is over, the last at ``steps``; None: as the task's
+            timeline says.
     """
 
     steps: int
@@ -49,6 +51,7 @@ class Run:
     seed: int
     stream: tuple[str | int, ...]
     first_batch: int = 0
+    epoch_ends: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,8 @@ class Trained:
         snapshots: the states at the steps that were asked for.
         steps: optimizer updates made.
         seconds: time spent training, over all sittings.
+        epoch_seconds: of these, what the steps of each row of the metrics took, without evaluation
+            and whatever else happens when an epoch is over.
     """
 
     state: State
@@ -70,6 +75,7 @@ class Trained:
     snapshots: Mapping[int, State]
     steps: int
     seconds: float
+    epoch_seconds: list[float] = field(default_factory=list)
 
 
 def train(
@@ -107,16 +113,20 @@ def train(
 
 class _Trainer:
     def __init__(self, task: Task, run: Run, progress: Progress, callback: Callback | None) -> None:
-        self.task, self.run, self.callback = task, run, callback
+        self.given, self.callback = (task, run), callback
         self.done, self.first_step = progress.done, progress.state.step - progress.done
         self.metrics, self.taken = list(progress.metrics), dict(progress.snapshots)
         self.seconds_before, self.started = progress.seconds, time.perf_counter()
+        self.epoch_seconds = list(progress.epoch_seconds)
         self._go_on_from(progress.state)
         generators.restore(progress.state.generators, task.device)
-        self.batches = task.batches(run.seed, run.stream)
 
     def _go_on_from(self, state: State) -> None:
         """Build network and optimizer and put weights, buffers, slots and masks into them."""
+        self.task, self.run = self.given
+        if self.callback is not None:
+            self.task, self.run = self.callback.settings(*self.given)
+        self.batches = self.task.batches(self.run.seed, self.run.stream)
         task, self.shape = self.task, state.shape
         module = shape.apply(task.build(), state.shape)
         if self.callback is not None:
@@ -139,39 +149,68 @@ class _Trainer:
         wanted = {s - self.first_step for s in snapshots if s >= self.first_step}
         self._snapshot(wanted)
         losses: list[Tensor] = []
+        seconds = 0.0
         with reporting.bar(self.task.name, self.run.steps, self.done) as advance:
-            for stop, epoch in self._stops(wanted):
+            while self.done < self.run.steps:
+                stop, epoch = self._next_stop(wanted)
+                started = time.perf_counter()
                 losses.append(self._steps(stop))
+                seconds += time.perf_counter() - started
                 advance(stop)
                 self._snapshot(wanted)
                 if epoch is not None:
                     self.metrics.append(self._row(epoch, torch.cat(losses)))
-                    losses = []
+                    self.epoch_seconds.append(seconds)
+                    losses, seconds = [], 0.0
                     log.info(reporting.line(self.task, self.metrics[-1]))
                     if resume and self.done < self.run.steps:
                         resume.offer(self.progress)
-        return Trained(self.state(), self.metrics, self.taken, self.run.steps, self._seconds())
+        return Trained(
+            self.state(),
+            self.metrics,
+            self.taken,
+            self.run.steps,
+            self._seconds(),
+            self.epoch_seconds,
+        )
 
     def progress(self) -> Progress:
         """What a killed training goes on from."""
         memory = self.callback.state_dict() if self.callback is not None else {}
-        return Progress(self.state(), self.done, self.metrics, self.taken, self._seconds(), memory)
+        return Progress(
+            self.state(),
+            self.done,
+            self.metrics,
+            self.taken,
+            self._seconds(),
+            memory,
+            self.epoch_seconds,
+        )
 
     def _seconds(self) -> float:
         return self.seconds_before + time.perf_counter() - self.started
 
-    def _stops(self, wanted: set[int]) -> Iterator[tuple[int, float | None]]:
-        """(steps done, epoch) where to pause: ends of epochs, of the run, and snapshots (None)."""
+    def _next_stop(self, wanted: set[int]) -> tuple[int, float | None]:
+        """(steps done, epoch) where to pause next: the end of an epoch or of the run, or a snapshot
+        (None)."""
+        stop, epoch = self._next_end()
+        before = [step for step in wanted if self.done < step < stop]
+        return (min(before), None) if before else (stop, epoch)
+
+    def _next_end(self) -> tuple[int, float]:
+        if self.run.epoch_ends is not None:
+            return next(
+                (end, float(epoch))
+                for epoch, end in enumerate(self.run.epoch_ends, 1)
+                if end > self.done
+            )
         timeline = self.task.timeline
-        ends, epoch = {}, 1
-        while timeline.epoch_end(epoch) < self.run.steps:
-            ends[timeline.epoch_end(epoch)] = float(epoch)
+        epoch = max(1, int(self.done / timeline.steps_per_epoch))
+        while timeline.epoch_end(epoch) <= self.done:
             epoch += 1
-        if self.run.steps:
-            ends[self.run.steps] = float(self.run.steps / timeline.steps_per_epoch)
-        for stop in sorted(ends.keys() | wanted):
-            if self.done < stop <= self.run.steps:
-                yield stop, ends.get(stop)
+        if timeline.epoch_end(epoch) < self.run.steps:
+            return timeline.epoch_end(epoch), float(epoch)
+        return self.run.steps, float(self.run.steps / timeline.steps_per_epoch)
 
     def _steps(self, stop: int) -> Tensor:
         """Train until ``stop`` steps are done; the losses of the steps made."""

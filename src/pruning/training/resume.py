@@ -34,6 +34,7 @@ class Progress:
         snapshots: states taken so far, by global step.
         seconds: training time so far.
         callback: what a callback remembers, see :class:`pruning.training.callback.Callback`.
+        epoch_seconds: what the steps of each row of the metrics took.
     """
 
     state: State
@@ -42,6 +43,7 @@ class Progress:
     snapshots: Mapping[int, State] = field(default_factory=dict)
     seconds: float = 0.0
     callback: Mapping[str, Tensor] = field(default_factory=dict)
+    epoch_seconds: list[float] = field(default_factory=list)
 
 
 class ResumeFile:
@@ -87,6 +89,7 @@ class ResumeFile:
                 "snapshots": sorted(progress.snapshots),
                 "metrics": progress.metrics,
                 "seconds": progress.seconds,
+                "epoch_seconds": progress.epoch_seconds,
             },
         )
         for pattern, current in (
@@ -116,6 +119,7 @@ class ResumeFile:
                     s: load_state(self.folder / _snapshot_name(s)) for s in index["snapshots"]
                 },
                 seconds=index["seconds"],
+                epoch_seconds=index["epoch_seconds"],
                 callback=load_tensors(self.folder / _callback_name(index["done"])),
             )
         except (PruningError, KeyError, TypeError) as error:
