@@ -535,6 +535,40 @@ def test_variances_of_kaiming_uniform_and_xavier_normal():
     assert float(normal.state_dict()[kernel].var()) * 576 == pytest.approx(1, rel=0.03)
 
 
+@pytest.mark.parametrize("name", ["vgg8", "alexnet", "mobilenet", "resnet50_bottleneck"])
+def test_moments_of_kaiming_normal_fan_out(name):
+    """Convolutions from N(0, 2/(area x outputs)); the rest as torch's own layers start."""
+    module = build(NetworkConfig(name, "kaiming_normal_fan_out"), RGB32, 100, seed=0)
+    for layer in module.requires_grad_(False).modules():
+        if isinstance(layer, nn.Conv2d):
+            area, outputs = layer.weight[0, 0].numel(), layer.out_channels
+            kernel = layer.weight * (area * outputs / 2) ** 0.5
+            margin = 4 * kernel.numel() ** -0.5
+            assert float(kernel.mean()) == pytest.approx(0, abs=margin)
+            assert float(kernel.var()) == pytest.approx(1, abs=1.5 * margin)
+        elif isinstance(layer, nn.Linear):
+            kernel = layer.weight * layer.in_features**0.5
+            assert 0.99 < float(kernel.abs().max()) <= 1 + 1e-6
+            assert float(kernel.var()) == pytest.approx(1 / 3, abs=0.01)
+        elif isinstance(layer, nn.BatchNorm2d):
+            assert (layer.weight == 1).all()
+            assert (layer.bias == 0).all()
+        if isinstance(layer, nn.Conv2d | nn.Linear) and layer.bias is not None:
+            bias = layer.bias * layer.weight[0].numel() ** 0.5
+            assert 0.8 < float(bias.abs().max()) <= 1 + 1e-6
+            assert len(set(bias.tolist())) > len(bias) / 2
+
+
+def test_kaiming_normal_fan_out_is_torchs():
+    module = build(NetworkConfig("alexnet", "kaiming_normal_fan_out"), RGB32, 10, seed=5)
+    for name, layer in module.named_modules():
+        if isinstance(layer, nn.Conv2d):
+            kernel = torch.empty_like(layer.weight)
+            source = generator(5, "initialization", name)
+            nn.init.kaiming_normal_(kernel, mode="fan_out", nonlinearity="relu", generator=source)
+            assert torch.allclose(layer.weight, kernel, rtol=1e-6)
+
+
 def test_older_initializations_draw_each_kernel_from_its_own_generator_and_nothing_else():
     """Spelled out, as the bits of random normals differ between processors."""
 

@@ -80,6 +80,7 @@ PRUNERS = {
 INITIALIZATIONS = {
     "fan_in_truncated_normal": "pruning.models.initialization:fan_in_truncated_normal",
     "kaiming_normal": "pruning.models.initialization:kaiming_normal",
+    "kaiming_normal_fan_out": "pruning.models.initialization:kaiming_normal_fan_out",
     "kaiming_normal_uniform_scale": "pruning.models.initialization:kaiming_normal_uniform_scale",
     "kaiming_uniform": "pruning.models.initialization:kaiming_uniform",
     "normal_std_01": "pruning.models.initialization:normal_std_01",
