@@ -39,7 +39,7 @@ def test_dense_costs_are_near_the_published_ones_and_exactly_torchs(name, option
     assert 1.01 < published / sum(macs.values()) < 1.03
 
 
-@pytest.mark.parametrize("name", ["mobilenet_v2", "wide_resnet28"])
+@pytest.mark.parametrize("name", ["mobilenet", "mobilenet_v2", "wide_resnet28"])
 def test_grouped_and_pre_activated_convolutions_cost_what_torch_says(name):
     module, macs = dense(name, norm_affine=False)
     with FlopCounterMode(display=False) as counter, torch.no_grad():

@@ -6,7 +6,9 @@ from pruning import registry
 from pruning.errors import PruningError
 from pruning.models.build import build, norm_scale_names, prunable_names
 from pruning.models.config import NetworkConfig
+from pruning.models.cost import network_macs
 from pruning.seeds import generator
+from pruning.training.classification import one_image
 
 GREY28, RGB32, GREY8 = (1, 28, 28), (3, 32, 32), (1, 8, 8)
 
@@ -339,6 +341,116 @@ def test_imagenet_resnet50_has_the_counts_of_the_reference():
     assert sum(weights[n].numel() for n in names) == 25_502_912
 
 
+@pytest.mark.parametrize(
+    ("name", "shape", "classes", "convolutions", "parameters", "macs"),
+    [
+        ("alexnet", RGB32, 10, 5, 2_472_266, 14_957_056),
+        ("alexnet", RGB32, 100, 5, 2_495_396, 14_980_096),
+        ("vgg8", RGB32, 10, 5, 3_917_386, 67_834_880),
+        ("vgg8", RGB32, 100, 5, 3_963_556, 67_880_960),
+        ("vgg11", RGB32, 10, 8, 9_228_362, 152_769_536),
+        ("vgg11", RGB32, 100, 8, 9_274_532, 152_815_616),
+        ("vgg13", RGB32, 10, 10, 9_413_066, 228_267_008),
+        ("vgg13", RGB32, 100, 10, 9_459_236, 228_313_088),
+        ("resnet32", RGB32, 10, 33, 466_906, 69_124_736),
+        ("resnet32", RGB32, 100, 33, 472_756, 69_130_496),
+        ("resnet50_bottleneck", RGB32, 10, 76, 776_794, 113_953_280),
+        ("resnet50_bottleneck", RGB32, 100, 76, 799_924, 113_976_320),
+        ("resnet50", (3, 224, 224), 1000, 53, 25_557_032, 4_089_184_256),
+        # Howard et al. 2017, table 4: 569 million multiply-adds and 4.2 million parameters.
+        ("mobilenet", (3, 224, 224), 1000, 27, 4_231_976, 568_740_352),
+    ],
+)
+def test_networks_of_lym2019_count_as_the_reference_says(
+    name, shape, classes, convolutions, parameters, macs
+):
+    """Reference, section 1.2, to the digits that it prints; batch norms' parameters included."""
+    module = build(NetworkConfig(name), shape, classes, seed=None)
+    layers = [layer for layer in module.modules() if isinstance(layer, nn.Conv2d)]
+    assert len(layers) == convolutions
+    assert sum(p.numel() for p in module.parameters()) == parameters
+    assert sum(network_macs(module, one_image(shape)).values()) == macs
+
+
+def test_mobilenets_parameters_add_up():
+    """Howard et al. 2017, table 1: kernels, batch norms, and the linear layer."""
+    outputs = [64, 128, 128, 256, 256, *6 * [512], 1024, 1024]
+    inputs = [32, *outputs[:-1]]
+    separable = sum(9 * i + i * o + 2 * (i + o) for i, o in zip(inputs, outputs, strict=True))
+    assert 9 * 3 * 32 + 2 * 32 + separable + 1024 * 1000 + 1000 == 4_231_976
+
+
+@pytest.mark.parametrize(("stem", "side"), [("imagenet", 16), ("small", 32)])
+def test_sizes_of_images_in_a_mobilenet(stem, side):
+    module = build(NetworkConfig("mobilenet", options={"stem": stem}), RGB32, 10, seed=0)
+    shapes = []
+    for part in (module.conv, *module.layers):
+        part.register_forward_hook(lambda _m, _i, y: shapes.append(tuple(y.shape[1:])))
+    module(torch.zeros(2, *RGB32))
+    channels = [32, 64, *2 * [128], *2 * [256], *6 * [512], *2 * [1024]]
+    shrunk = [1, 1, 2, 2, 4, 4, *6 * [8], 16, 16]
+    assert shapes == [(c, side // s, side // s) for c, s in zip(channels, shrunk, strict=True)]
+    with pytest.raises(PruningError, match="stem of a MobileNet is one of.*not 'cifar'"):
+        build(NetworkConfig("mobilenet", options={"stem": "cifar"}), RGB32, 10, seed=0)
+
+
+def test_a_separable_convolution_is_a_depthwise_and_a_pointwise_one():
+    from pruning.models.mobilenet_v1 import SeparableConvolution
+
+    x, conv, block = (
+        torch.randn(4, 3, 6, 6),
+        nn.functional.conv2d,
+        SeparableConvolution(3, 5, 2, {}),
+    )
+    y = normalized(conv(x, block.conv1.weight, stride=2, padding=1, groups=3)).relu()
+    y = normalized(conv(y, block.conv2.weight)).relu()
+    assert torch.allclose(block(x), y, atol=1e-5)
+
+
+def test_sizes_of_images_in_an_alexnet():
+    module = build(NetworkConfig("alexnet"), RGB32, 10, seed=0)
+    shapes = []
+    for part in module.features:
+        if isinstance(part, nn.Conv2d):
+            part.register_forward_hook(lambda _m, _i, y: shapes.append(tuple(y.shape[1:])))
+    module(torch.zeros(2, *RGB32))
+    assert shapes == [(64, 8, 8), (192, 4, 4), (384, 2, 2), (256, 2, 2), (256, 2, 2)]
+    assert module.fc.in_features == 256
+    for shape, inputs in (((3, 29, 29), 1), ((3, 64, 61), 4), ((3, 224, 224), 49)):
+        other = build(NetworkConfig("alexnet"), shape, 10, seed=0)
+        assert other.fc.in_features == 256 * inputs
+        assert other(torch.zeros(1, *shape)).shape == (1, 10)
+    with pytest.raises(PruningError, match="AlexNet needs images of at least 29x29"):
+        build(NetworkConfig("alexnet"), (3, 28, 32), 10, seed=0)
+
+
+def test_a_bottleneck_network_halves_the_image_twice_in_3x3_convolutions():
+    module = build(NetworkConfig("resnet50_bottleneck"), RGB32, 10, seed=None)
+    assert [len(stage) for stage in module.stages] == [8, 8, 8]
+    for index, stage in enumerate(module.stages):
+        width, stride = 16 * 2**index, 1 if index == 0 else 2
+        assert (stage[0].conv1.stride, stage[0].conv2.stride) == ((1, 1), (stride, stride))
+        assert stage[0].shortcut[0].stride == (stride, stride)
+        for block in stage:
+            sizes = [c.out_channels for c in (block.conv1, block.conv2, block.conv3)]
+            assert sizes == [width, width, 4 * width]
+        assert [block.shortcut is None for block in stage] == [False, *7 * [True]]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "alexnet", "vgg8", "vgg11", "vgg13", "vgg16", "resnet32", "resnet50_bottleneck", "resnet50",
+        "mobilenet",
+    ],
+)  # fmt: skip
+def test_networks_can_be_traced(name):
+    """What follows channels through a network reads its graph."""
+    module = build(NetworkConfig(name), RGB32, 10, seed=0).eval()
+    images = torch.randn(2, *RGB32)
+    assert torch.equal(torch.fx.symbolic_trace(module)(images), module(images))
+
+
 def test_the_small_stem_keeps_the_size_of_the_image():
     module = build(NetworkConfig("resnet18", options={"stem": "small"}), RGB32, 10, seed=0)
     shapes = []
@@ -421,6 +533,40 @@ def test_variances_of_kaiming_uniform_and_xavier_normal():
     assert float(weight.abs().max()) == pytest.approx((6 / 576) ** 0.5, rel=0.01)
     normal = build(NetworkConfig("resnet8", "xavier_normal"), RGB32, 10, seed=0)
     assert float(normal.state_dict()[kernel].var()) * 576 == pytest.approx(1, rel=0.03)
+
+
+@pytest.mark.parametrize("name", ["vgg8", "alexnet", "mobilenet", "resnet50_bottleneck"])
+def test_moments_of_kaiming_normal_fan_out(name):
+    """Convolutions from N(0, 2/(area x outputs)); the rest as torch's own layers start."""
+    module = build(NetworkConfig(name, "kaiming_normal_fan_out"), RGB32, 100, seed=0)
+    for layer in module.requires_grad_(False).modules():
+        if isinstance(layer, nn.Conv2d):
+            area, outputs = layer.weight[0, 0].numel(), layer.out_channels
+            kernel = layer.weight * (area * outputs / 2) ** 0.5
+            margin = 4 * kernel.numel() ** -0.5
+            assert float(kernel.mean()) == pytest.approx(0, abs=margin)
+            assert float(kernel.var()) == pytest.approx(1, abs=1.5 * margin)
+        elif isinstance(layer, nn.Linear):
+            kernel = layer.weight * layer.in_features**0.5
+            assert 0.99 < float(kernel.abs().max()) <= 1 + 1e-6
+            assert float(kernel.var()) == pytest.approx(1 / 3, abs=0.01)
+        elif isinstance(layer, nn.BatchNorm2d):
+            assert (layer.weight == 1).all()
+            assert (layer.bias == 0).all()
+        if isinstance(layer, nn.Conv2d | nn.Linear) and layer.bias is not None:
+            bias = layer.bias * layer.weight[0].numel() ** 0.5
+            assert 0.8 < float(bias.abs().max()) <= 1 + 1e-6
+            assert len(set(bias.tolist())) > len(bias) / 2
+
+
+def test_kaiming_normal_fan_out_is_torchs():
+    module = build(NetworkConfig("alexnet", "kaiming_normal_fan_out"), RGB32, 10, seed=5)
+    for name, layer in module.named_modules():
+        if isinstance(layer, nn.Conv2d):
+            kernel = torch.empty_like(layer.weight)
+            source = generator(5, "initialization", name)
+            nn.init.kaiming_normal_(kernel, mode="fan_out", nonlinearity="relu", generator=source)
+            assert torch.allclose(layer.weight, kernel, rtol=1e-6)
 
 
 def test_older_initializations_draw_each_kernel_from_its_own_generator_and_nothing_else():

@@ -37,6 +37,23 @@ def kaiming_normal(module: nn.Module, seed: int) -> None:
     )
 
 
+def kaiming_normal_fan_out(module: nn.Module, seed: int) -> None:
+    """He et al. 2015, backward case: convolutions from N(0, 2/(kernel area x output channels)).
+    Linear weights and all biases as PyTorch draws them, uniform within 1/sqrt(fan_in); BN gamma 1,
+    beta 0.
+    """
+
+    def draw(layer: nn.Module, weight: Tensor, source: torch.Generator) -> None:
+        if isinstance(layer, nn.Linear):
+            bound = _fan_in(weight) ** -0.5
+            nn.init.uniform_(weight, -bound, bound, generator=source)
+            return
+        nn.init.normal_(weight, std=(2 / weight[:, 0].numel()) ** 0.5, generator=source)
+
+    _initialize(module, seed, draw)
+    _draw_biases(module, seed)
+
+
 def xavier_uniform(module: nn.Module, seed: int) -> None:
     """Glorot & Bengio 2010: kernels uniform with variance 2/(fan_in + fan_out), biases 0."""
     _initialize(
@@ -87,7 +104,8 @@ def kaiming_normal_uniform_scale(module: nn.Module, seed: int) -> None:
     as PyTorch draws them, uniform within 1/sqrt(fan_in), BN gamma uniform in (0, 1), beta 0.
     """
     kaiming_normal(module, seed)
-    _draw_biases_and_scales(module, seed)
+    _draw_biases(module, seed)
+    _draw_scales(module, seed)
 
 
 def normal_std_01(module: nn.Module, seed: int) -> None:
@@ -97,7 +115,8 @@ def normal_std_01(module: nn.Module, seed: int) -> None:
     _initialize(
         module, seed, lambda _, weight, source: nn.init.normal_(weight, std=0.1, generator=source)
     )
-    _draw_biases_and_scales(module, seed)
+    _draw_biases(module, seed)
+    _draw_scales(module, seed)
 
 
 def _initialize(
@@ -115,15 +134,21 @@ def _initialize(
                 raise NotImplementedError(f"no initialization for {type(layer).__name__}")
 
 
-def _draw_biases_and_scales(module: nn.Module, seed: int) -> None:
-    """Random biases beside the kernels, and random scales of batch norms, instead of 0 and 1."""
+def _draw_biases(module: nn.Module, seed: int) -> None:
+    """Random biases beside the kernels instead of 0."""
     with torch.no_grad():
         for layer_name, layer in module.named_modules():
             if isinstance(layer, nn.Conv2d | nn.Linear) and layer.bias is not None:
                 bound = _fan_in(layer.weight) ** -0.5
                 source = generator(seed, "initialization", layer_name, "bias")
                 nn.init.uniform_(layer.bias, -bound, bound, generator=source)
-            elif isinstance(layer, nn.BatchNorm2d) and layer.affine:
+
+
+def _draw_scales(module: nn.Module, seed: int) -> None:
+    """Random scales of batch norms instead of 1."""
+    with torch.no_grad():
+        for layer_name, layer in module.named_modules():
+            if isinstance(layer, nn.BatchNorm2d) and layer.affine:
                 source = generator(seed, "initialization", layer_name, "scale")
                 nn.init.uniform_(layer.weight, generator=source)
 

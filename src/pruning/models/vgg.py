@@ -1,11 +1,14 @@
 """VGG for 32x32 images: 3x3 convolutions with batch norm and a single linear layer."""
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
 from pruning.errors import PruningError
 
 POOL = 0
 LAYERS = {
+    8: (64, POOL, 128, POOL, 256, POOL, 512, POOL, 512),
     11: (64, POOL, 128, POOL, 256, 256, POOL, 512, 512, POOL, 512, 512),
     13: (64, 64, POOL, 128, 128, POOL, 256, 256, POOL, 512, 512, POOL, 512, 512),
     16: (64, 64, POOL, 128, 128, POOL, *3 * (256,), POOL, *3 * (512,), POOL, *3 * (512,)),
@@ -14,13 +17,17 @@ LAYERS = {
 
 
 class VGG(nn.Module):
-    """Convolutions as listed in :data:`LAYERS`, a last pooling, one linear layer."""
+    """Convolutions as ``layers`` lists them, a last pooling, one linear layer.
+
+    ``layers`` has the channels of each convolution and :data:`POOL` for four poolings between, as
+    in :data:`LAYERS`.
+    """
 
     def __init__(
         self,
         shape: tuple[int, int, int],
         classes: int,
-        depth: int,
+        layers: Sequence[int],
         width: float,
         conv_bias: bool,
         last_pool: str,
@@ -32,18 +39,18 @@ class VGG(nn.Module):
             raise PruningError(f"A VGG's last_pool is 'max' or 'average', not {last_pool!r}.")
         channels, *sides = shape
         if min(sides) < 32:
-            raise PruningError(f"VGG-{depth} needs images of at least 32x32, these are {sides}.")
-        layers: list[nn.Module] = []
-        for layer in LAYERS[depth]:
+            raise PruningError(f"A VGG needs images of at least 32x32, these are {sides}.")
+        features: list[nn.Module] = []
+        for layer in layers:
             if layer == POOL:
-                layers.append(nn.MaxPool2d(2))
+                features.append(nn.MaxPool2d(2))
                 continue
             outputs = max(1, round(layer * width))
-            layers.append(nn.Conv2d(channels, outputs, 3, padding=1, bias=conv_bias))
-            layers += [nn.BatchNorm2d(outputs, **norm), nn.ReLU()]
+            features.append(nn.Conv2d(channels, outputs, 3, padding=1, bias=conv_bias))
+            features += [nn.BatchNorm2d(outputs, **norm), nn.ReLU()]
             channels = outputs
-        layers.append(nn.MaxPool2d(2) if last_pool == "max" else nn.AvgPool2d(2))
-        self.features = nn.Sequential(*layers)
+        features.append(nn.MaxPool2d(2) if last_pool == "max" else nn.AvgPool2d(2))
+        self.features = nn.Sequential(*features)
         inputs = channels * (sides[0] // 32) * (sides[1] // 32)
         self.fc = nn.Linear(inputs, classes, bias=classifier_bias)
 
@@ -64,7 +71,8 @@ def _variant(depth: int):  # noqa: ANN202 - a factory with the signature below
         classifier_bias: bool = True,
     ) -> nn.Module:
         norm = {"momentum": bn_momentum, "eps": bn_eps, "affine": norm_affine}
-        return VGG(shape, classes, depth, width, conv_bias, last_pool, norm, classifier_bias)
+        layers = LAYERS[depth]
+        return VGG(shape, classes, layers, width, conv_bias, last_pool, norm, classifier_bias)
 
     make.__name__ = make.__qualname__ = f"vgg{depth}"
     make.__doc__ = f"""VGG-{depth} with batch norm.
@@ -81,6 +89,7 @@ def _variant(depth: int):  # noqa: ANN202 - a factory with the signature below
     return make
 
 
+vgg8 = _variant(8)
 vgg11 = _variant(11)
 vgg13 = _variant(13)
 vgg16 = _variant(16)

@@ -1,0 +1,1 @@
+"""Pruning channels while a network trains from scratch (Lym et al. 2019)."""
