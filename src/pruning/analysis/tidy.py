@@ -60,7 +60,8 @@ def collect(study: str, trainings: Iterable[tuple[Path | str, Path | str | None]
     for folder, report in trainings:
         folder = Path(folder)
         summary = read_json(folder / "summary.json")
-        masks = _NOTHING_MASKED if report is None else read_json(report)
+        # A network that is smaller than it was built says so itself.
+        masks = {**_NOTHING_MASKED, **summary} if report is None else read_json(report)
         cell = {
             "study": study,
             "network": summary["network"],

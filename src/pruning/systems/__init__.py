@@ -24,6 +24,7 @@ SYSTEMS = (
     "pruning.systems.at_init.system:SYSTEM",
     "pruning.systems.gsm.system:SYSTEM",
     "pruning.systems.gem_miner.system:SYSTEM",
+    "pruning.systems.prunetrain.system:SYSTEM",
 )
 
 

@@ -1,0 +1,1 @@
+"""Stages: files to files."""
