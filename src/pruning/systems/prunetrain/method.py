@@ -297,7 +297,7 @@ class PruneTrain(Callback):
         for name, size in sizes.outputs.items():
             self.sizes[f"{self.epochs}/{name}/size"] = size
             kept = self.shape.get(f"{name}/outputs", torch.arange(len(size)))
-            self.sizes[f"{self.epochs}/{name}/channel"] = kept
+            self.sizes[f"{self.epochs}/{name}/channel"] = kept.clone()  # written beside the shape
 
     def _epochs_of_all(self) -> int:
         task, run = self.settings(self.task, self.run)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from pruning.systems.prunetrain.cost import LayerCost, layers
 from pruning.systems.prunetrain.method import Result
 
-MATRICES = 6  # layers whose filters are written down one by one
+MATRICES = 6  # convolutions whose filters are written down one by one
 
 Row = dict[str, Any]
 
@@ -58,7 +58,7 @@ def channel_rows(result: Result) -> list[Row]:
 def filter_rows(result: Result) -> list[Row]:
     """Largest |w| of every pair of channels before the last reconfiguration, of some layers.
 
-    These are :data:`MATRICES` layers, evenly spaced from the first to the last.
+    These are :data:`MATRICES` convolutions, evenly spaced from the first to the last.
     """
     weights = _matrices(result.last.weights)
     chosen = sorted({round(i) for i in torch.linspace(0, len(weights) - 1, MATRICES).tolist()})
@@ -80,9 +80,9 @@ def filter_rows(result: Result) -> list[Row]:
 
 def _matrices(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {
-        name: weight.abs().flatten(2).amax(2) if weight.ndim > 2 else weight.abs()
+        name: weight.abs().flatten(2).amax(2)
         for name, weight in weights.items()
-        if weight.ndim > 1 and weight.shape[1] > 1
+        if weight.ndim > 2
     }
 
 
