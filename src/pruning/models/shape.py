@@ -133,7 +133,7 @@ def _layer_cut(
     """Of a layer whose outputs are to be among ``made`` and its inputs among ``read``, where the
     tensors around it have the channels ``kept``."""
     outputs, target = _kept(layer.outputs, made), _kept(layer.target, kept)
-    writes = writes or layer.outputs != layer.target
+    writes = (writes or layer.outputs != layer.target) and outputs != target
     places = tuple(map(target.index, outputs)) if writes else None
     width = len(target) if writes else 0
     if not layer.inputs:

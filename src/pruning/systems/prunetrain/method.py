@@ -167,9 +167,13 @@ class PruneTrain(Callback):
             penalty.add_gradient(self._of(module), self.strength, self.how.epsilon)
 
     def after_step(self, module: nn.Module, optimizer: torch.optim.Optimizer, step: int) -> None:
-        """Soft-thresholding, where the penalty has no gradient."""
+        """Soft-thresholding, where the penalty has no gradient.
+
+        By as much as a gradient would have moved a weight in the end, momentum included.
+        """
         if self.how.row.proximal:
-            penalty.soften(self._of(module), self.rate * self.strength)
+            carried = self.rate / (1 - optimizer.param_groups[0].get("momentum", 0.0))
+            penalty.soften(self._of(module), carried * self.strength)
 
     def end_epoch(self, module: nn.Module, optimizer: torch.optim.Optimizer) -> EpochEnd:
         """What this epoch was like, and a reconfiguration where one is due.

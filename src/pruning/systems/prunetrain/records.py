@@ -80,9 +80,7 @@ def filter_rows(result: Result) -> list[Row]:
 
 def _matrices(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {
-        name: weight.abs().flatten(2).amax(2)
-        for name, weight in weights.items()
-        if weight.ndim > 2
+        name: weight.abs().flatten(2).amax(2) for name, weight in weights.items() if weight.ndim > 2
     }
 
 

@@ -136,8 +136,8 @@ def _check_interval(part: PruneTrain) -> None:
     if interval >= epochs and not all(METHODS[name].once for name in part.levels):
         raise PruningError(
             f"prunetrain.interval: {interval} epochs are no shorter than the training, which has "
-            f"{epochs:g}, so nothing would be cut before its end. Use a shorter interval; the method "
-            "that cuts at the end alone is prunetrain_one_time."
+            f"{epochs:g}, so nothing would be cut before its end. Use a shorter interval; the "
+            "method that cuts at the end alone is prunetrain_one_time."
         )
 
 

@@ -47,8 +47,8 @@ def _work(study: Study, images: int) -> dict[str, Work]:
 
 SYSTEM = System(
     name="prunetrain",
-    citation="Lym, Choukse, Zangeneh, Wen, Sanghavi, Erez: PruneTrain: Fast Neural Network Training "
-    "by Dynamic Sparse Model Reconfiguration. SC 2019",
+    citation="Lym, Choukse, Zangeneh, Wen, Sanghavi, Erez: PruneTrain: Fast Neural Network "
+    "Training by Dynamic Sparse Model Reconfiguration. SC 2019",
     rules="prunetrain.smk",
     asks="pruning.systems.prunetrain.asks:PruneTrainAsks",
     sections=(Section("prunetrain", read),),

@@ -8,12 +8,13 @@ in :mod:`pruning.systems.prunetrain.cost`.
 """
 
 CELL = (
-    "study", "network", "dataset", "seed", "method", "variant", "level", "density", "metric", "ratio",
+    "study", "network", "dataset", "seed", "method", "variant", "level", "density", "metric",
+    "ratio",
 )  # fmt: skip
 
 # A row per epoch. ``penalty`` is lambda * G and ``dense_...`` the mean over layers of the share of
-# channels that reach the threshold, both at the end of the epoch; ``rate_times_strength`` is to stay
-# below ``bound``; ``memory`` is an estimate in bytes. What a reconfiguration at its end did:
+# channels that reach the threshold, both at the end of the epoch; ``rate_times_strength`` is to
+# stay below ``bound``; ``memory`` is an estimate in bytes. What a reconfiguration at its end did:
 # channels and bodies of residual blocks that went, norm of what these gave, relative L2 change of
 # the logits of the first batch, and change of the test score by it.
 EPOCHS = (
