@@ -142,9 +142,10 @@ def test_the_largest_weight_of_a_channel_decides():
     weight = module.get_submodule("features.4").weight.detach()
     assert torch.equal(sizes.outputs["features.4"], weight.abs().amax((1, 2, 3)))
     assert torch.equal(sizes.inputs["features.4"], weight.abs().amax((0, 2, 3)))
-    assert sizes.share("outputs", 0.0) == 1.0
-    middle = float(sizes.outputs["features.4"].median())
-    assert 0 < sizes.share("outputs", middle) < 1
+    built = {name: len(size) for name, size in sizes.outputs.items()}
+    assert sizes.share("outputs", 0.0, built) == 1.0
+    assert sizes.share("outputs", 0.0, built | {"gone": 5}) == 6 / 7
+    assert sizes.share("outputs", 0.0, {"features.4": 256}) == 0.5
 
 
 def test_a_plain_network_keeps_the_largest_channel_of_a_dead_layer():

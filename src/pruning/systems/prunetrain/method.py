@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pruning.models.channels import follow
+from pruning.models.channels import WEIGHT, follow
 from pruning.systems.prunetrain import batches, penalty
 from pruning.systems.prunetrain.batches import Growth, memory_of
 from pruning.systems.prunetrain.cost import totals
@@ -142,6 +142,13 @@ class PruneTrain(Callback):
         self.sizes: dict[str, Tensor] = {}
         self.last: State | None = None
         self.rate = 0.0
+        layers = list(follow(task.build(), task.example()).layers.values())
+        self.built = {
+            side: {
+                layer.name: len(getattr(layer, side)) for layer in layers if layer.kind == WEIGHT
+            }
+            for side in ("inputs", "outputs")
+        }
         self._groups: Mapping[str, penalty.Groups] | None = None
 
     # -- what the loop asks -------------------------------------------------------------------
@@ -288,8 +295,10 @@ class PruneTrain(Callback):
         sizes = sizes_of(module, self.channels)
         return {
             "penalty": self.strength * value,
-            "dense_inputs": sizes.share("inputs", self.how.threshold),
-            "dense_outputs": sizes.share("outputs", self.how.threshold),
+            **{
+                f"dense_{side}": sizes.share(side, self.how.threshold, built)
+                for side, built in self.built.items()
+            },
             "rate_times_strength": self.rate * self.strength,
             "batch": self.batches[-1][1],
             "memory": self.memory.of(self.batches[-1][1]),

@@ -26,12 +26,16 @@ class Sizes:
     outputs: Mapping[str, Tensor]
     inputs: Mapping[str, Tensor]
 
-    def share(self, side: str, threshold: float) -> float:
-        """Mean over layers of the share of channels that reach the threshold."""
-        shares = [
-            float((sizes >= threshold).float().mean()) for sizes in getattr(self, side).values()
-        ]
-        return sum(shares) / len(shares)
+    def share(self, side: str, threshold: float, built: Mapping[str, int]) -> float:
+        """Mean over layers of the share of channels that reach the threshold.
+
+        Args:
+            side: ``outputs`` or ``inputs``.
+            threshold: in |w|.
+            built: how many channels each layer had as built; one that is gone reaches it in none.
+        """
+        dense = {name: int((s >= threshold).sum()) for name, s in getattr(self, side).items()}
+        return sum(dense.get(name, 0) / count for name, count in built.items()) / len(built)
 
 
 @dataclass(frozen=True)

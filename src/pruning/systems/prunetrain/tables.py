@@ -13,10 +13,10 @@ CELL = (
 )  # fmt: skip
 
 # A row per epoch. ``penalty`` is lambda * G and ``dense_...`` the mean over layers of the share of
-# channels that reach the threshold, both at the end of the epoch; ``rate_times_strength`` is to
-# stay below ``bound``; ``memory`` is an estimate in bytes. What a reconfiguration at its end did:
-# channels and bodies of residual blocks that went, norm of what these gave, relative L2 change of
-# the logits of the first batch, and change of the test score by it.
+# their channels as built that reach the threshold, both at the end of the epoch;
+# ``rate_times_strength`` is to stay below ``bound``; ``memory`` is an estimate in bytes. What a
+# reconfiguration at its end did: channels and bodies of residual blocks that went, norm of what
+# these gave, relative L2 change of the logits of the first batch, and change of the test score.
 EPOCHS = (
     *CELL,
     "strength",
