@@ -41,6 +41,17 @@ def _parser() -> argparse.ArgumentParser:
     dense.add_argument("--dataset", help="use this data set instead of the study's")
     dense.add_argument("--output", type=Path, help="folder for state.safetensors and metrics.csv")
     dense.set_defaults(run=_dense)
+    export = commands.add_parser("export", help="write a trained network as .pt2, .onnx, ...")
+    export.add_argument("trained", metavar="FOLDER", help="of a training")
+    export.add_argument("output", metavar="OUTPUT", help="ends in .pt2, .onnx or .safetensors")
+    export.set_defaults(run=_export)
+    latency = commands.add_parser("latency", help="time trained networks side by side")
+    latency.add_argument("trained", metavar="FOLDER", nargs="+", help="as of export")
+    latency.add_argument("--batch", type=int, nargs="+", default=[1, 32], help="batch sizes")
+    latency.add_argument("--threads", type=int, default=1, help="CPU threads")
+    latency.add_argument("--seconds", type=float, default=2.0, help="for each network and batch")
+    latency.add_argument("--onnx", action="store_true", help="fail without ONNX Runtime")
+    latency.set_defaults(run=_latency)
     return parser
 
 
@@ -118,6 +129,19 @@ def _dense(options: argparse.Namespace) -> None:
         f"{task.name}: {trained.steps} steps in {trained.seconds:.1f} s, "
         f"train loss {last['train_loss']:.4f}, test {metric} {last[f'test_{metric}']:.4f}"
     )
+
+
+def _export(options: argparse.Namespace) -> None:
+    from pruning.deploy.export import describe, export
+
+    print(describe(export(options.trained, options.output)))
+
+
+def _latency(options: argparse.Namespace) -> None:
+    from pruning.deploy.latency import Setting, measure, table
+
+    setting = Setting(tuple(options.batch), options.threads, options.seconds, options.onnx)
+    print(table(measure(options.trained, setting), setting))
 
 
 if __name__ == "__main__":

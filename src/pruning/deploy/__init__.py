@@ -1,0 +1,1 @@
+"""Trained networks outside this project: rebuilt, exported, measured."""
