@@ -43,6 +43,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/scoring_time.py
 	$(BIN)/python benchmarks/gsm_step_time.py
 	$(BIN)/python benchmarks/search_step_time.py
+	$(BIN)/python benchmarks/shrunk_step_time.py
 
 clean-venv:
 	rm -rf .venv

@@ -19,6 +19,8 @@ from pruning.deploy.trained import load_trained, normalization
 from pruning.errors import PruningError
 from pruning.files import read_json, sha256, write_json
 from pruning.masks.weights import prune
+from pruning.models.channels import follow
+from pruning.models.shape import cuts
 from pruning.stages.context import StageContext
 from pruning.stages.dense import dense
 from pruning.training.checkpoint import load_state, save_state
@@ -183,6 +185,28 @@ def test_an_onnx_model_gives_the_same_logits_for_any_batch(masked, tmp_path):
         assert torch.allclose(torch.from_numpy(logits), exported.network.logits((x,)), atol=1e-5)
     facts = json.loads(session.get_modelmeta().custom_metadata_map["pruning"])
     assert facts["network"] == "small_cnn"
+
+
+@pytest.mark.parametrize("ending", ["pt2", "safetensors"])
+def test_a_network_that_lost_channels_is_small(folder, tmp_path, ending):
+    network = load_trained(folder)
+    channels = follow(network.task.build(), network.task.example())
+    kept = {c for layer in channels.layers.values() for c in (*layer.source, *layer.target)}
+    kept -= {*channels.layers["conv2"].outputs[:4], *channels.layers["fc1"].outputs[2:]}
+    save_state(network.state.cut(cuts(channels, kept)), folder / "state.safetensors")
+    small = load_trained(folder)
+    assert small.parameters < network.parameters / 2
+    assert small.macs < network.macs
+    export(folder, tmp_path / f"small.{ending}")
+    if ending == "pt2":
+        again = torch.export.load(tmp_path / "small.pt2").module()
+        assert torch.equal(again(images(small)), small.module(images(small)))
+        return
+    with safe_open(tmp_path / "small.safetensors", "pt") as file:
+        told = json.loads(file.metadata()["pruning"])
+    assert told["shape"]["conv2/outputs"] == [4, 5]
+    tensors = load_file(tmp_path / "small.safetensors")
+    assert tensors["fc1.weight"].shape == (2, 2 * 2 * 2)
 
 
 def test_without_its_packages_onnx_says_how_to_install_them(trained, tmp_path, monkeypatch):

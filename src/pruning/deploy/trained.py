@@ -163,6 +163,8 @@ def facts(network: TrainedNetwork) -> dict[str, Any]:
     }
     if kept is not None:
         told |= {"prunable": kept[1], "kept": kept[0]}
+    if network.state.shape:  # see pruning.models.shape
+        told["shape"] = {key: value.tolist() for key, value in network.state.shape.items()}
     return json.loads(json.dumps(told))
 
 
