@@ -82,7 +82,7 @@ def test_every_shipped_study_is_valid(name):
         ({"extends": "digit"}, "Unknown study 'digit'"),
         ({"extends": "s"}, "goes in a circle"),
         ({"recipe__optimizer": {"weight_decay": "5e-4"}}, "write 5.0e-4"),
-        ({"recipe__epochs": float("inf")}, "finite numbers"),
+        ({"recipe__epochs": float("inf")}, "numbers must be finite"),
         ({"recipe__schedule": {"learning_rate": 0.1, "milestones": [3, 2]}}, "rising order"),
         ({"rewinding__retrain_times": [1e-9]}, "plain number of epochs"),
         ({12: "x"}, "unknown key '12'"),

@@ -1,11 +1,9 @@
 """A recipe of a study file, checked and completed before anything is trained. No torch here."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 from pruning import registry
-from pruning.errors import PruningError
 from pruning.training.recipe import Recipe
 
 
@@ -17,12 +15,9 @@ def complete_recipe(recipe: Mapping[str, Any], where: str = "recipe") -> dict[st
         where: its key in the study file, for messages.
 
     Raises:
-        PruningError: an unknown optimizer, numbers that are not finite, an impossible schedule or
+        PruningError: an unknown optimizer, an impossible schedule or
             way to batch.
     """
-    numbers = (recipe["epochs"], *recipe["schedule"].get("milestones", ()))
-    if not all(map(math.isfinite, numbers)):
-        raise PruningError(f"{where}: epochs and milestones must be finite numbers: {numbers}.")
     completed = Recipe.from_dict(recipe).to_dict()  # its parts say what is wrong with them
     optimizer = completed["optimizer"]
     optimizer["name"] = registry.reference("optimizer", optimizer["name"])

@@ -2,8 +2,9 @@
 
 import copy
 import difflib
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,7 +71,8 @@ def check_document(
         where: the file's name, for messages.
 
     Raises:
-        PruningError: the first wrong key: its path, its value and what is allowed.
+        PruningError: the first wrong key: its path, its value and what is allowed. No number may be
+            infinite or NaN.
     """
     if not isinstance(document, dict):
         raise PruningError(f"{where} must hold keys and values.")
@@ -79,7 +81,19 @@ def check_document(
     errors = sorted(validator.iter_errors(filled), key=lambda e: (len(e.path), str(e.path)))
     if errors:
         raise PruningError(f"{where}: {_explain(errors[0])}")
+    for key, value in _numbers(filled):
+        if not math.isfinite(value):
+            raise PruningError(f"{where}: {key} is {value}; numbers must be finite.")
     return filled
+
+
+def _numbers(value: Any, key: str = "") -> Iterator[tuple[str, float]]:
+    """Every number of a document, and where it stands."""
+    if isinstance(value, float):
+        yield key, value
+    elif isinstance(value, dict | list):
+        for name, part in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _numbers(part, f"{key}.{name}" if key else str(name))
 
 
 def _explain(error: "ValidationError") -> str:
