@@ -87,7 +87,10 @@ class Project:
             str(path.relative_to(self.root)): path.read_bytes()
             for folder in ("results", "plots")
             for path in sorted((self.root / folder).rglob("*"))
-            if path.is_file() and path.name not in unlike and ".repairs" not in path.parts
+            if path.is_file()
+            and path.name not in unlike
+            and ".repairs" not in path.parts
+            and not path.name.endswith("seconds.csv")
         }
 
     def copy(self, to):

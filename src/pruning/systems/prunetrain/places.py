@@ -51,6 +51,7 @@ def files(study: Study) -> Iterator[str]:
 
 def epochs(study: Study, seed: int) -> Iterator[tuple[str, str]]:
     """(summary, metrics) of every training that shrinks, the dense one first."""
+    study.part("prunetrain")  # raises where there is none
     for place in (dense_folder(study.name, seed), *_folders(study, seed)):
         yield f"{place}/summary.json", f"{place}/metrics.csv"
 
