@@ -10,6 +10,7 @@ from pruning.data.batching import Batching
 from pruning.errors import PruningError
 from pruning.library import evaluate
 from pruning.models.channels import follow
+from pruning.systems.prunetrain import method as method_module
 from pruning.systems.prunetrain import penalty
 from pruning.systems.prunetrain.batches import Growth
 from pruning.systems.prunetrain.cost import totals
@@ -145,6 +146,34 @@ def test_a_killed_training_goes_on_to_the_same_bytes(task, tmp_path, method, epo
         ):
             assert all(torch.equal(by_epoch[name], other[name]) for name in by_epoch)
     assert_same_state(whole.last, again.last)
+
+
+@pytest.mark.parametrize("moment", ["reconfigure", "network_of"])
+def test_a_training_killed_inside_a_reconfiguration_goes_on_to_the_same_bytes(
+    task, tmp_path, monkeypatch, moment
+):
+    class Saving(ResumeFile):
+        def offer(self, progress):
+            self.save(progress())
+
+    whole = trained(task)
+    kept = getattr(method_module, moment)
+    calls = []
+
+    def killing(*arguments, **more):
+        calls.append(moment)
+        if len(calls) == 3:
+            raise Killed
+        return kept(*arguments, **more)
+
+    monkeypatch.setattr(method_module, moment, killing)
+    with pytest.raises(Killed):
+        trained(task, resume=Saving(tmp_path / "r", "same"))
+    monkeypatch.undo()
+    done = ResumeFile(tmp_path / "r", "same").load().done
+    assert 0 < done < whole.trained.steps
+    again = trained(task, resume=ResumeFile(tmp_path / "r", "same"))
+    assert_same_bytes(whole.trained, again.trained, tmp_path)
 
 
 def test_batches_grow_as_memory_is_freed(task):
