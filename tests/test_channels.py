@@ -213,6 +213,9 @@ ODD = {
     "softmax over channels": lambda self, x: x.softmax(1),
     "some channels are taken": lambda self, x: torch.cat([x[:, :4], x[:, 4:]], 1),
     "the layer is used twice": lambda self, x: self.second(nn.functional.pad(x, (1, 1, 1, 1))),
+    "channels are cropped": lambda self, x: nn.functional.pad(
+        nn.functional.pad(x, (0, 0, 0, 0, 0, 2)), (0, 0, 0, 0, -2, 0)
+    ),
     "the size is asked for": lambda self, x: x.view(x.shape[0], x.shape[1], x.shape[2], 30),
 }
 
@@ -223,6 +226,16 @@ def test_what_is_not_understood_is_fixed(what):
     channels = channels_of(module)
     assert set(channels.layers["first"].outputs) <= channels.fixed
     assert channels.whole or what == "a parameter per channel"
+
+
+def test_layers_that_share_a_weight_are_fixed():
+    module = Odd(lambda self, x: self.third(x))
+    module.third = nn.Conv2d(8, 8, 3, padding=1)
+    module.third.weight = module.second.weight
+    channels = channels_of(module)
+    for name in ("first", "third"):
+        assert set(channels.layers[name].outputs) <= channels.fixed
+    assert "the same weight" in " ".join(channels.whole)
 
 
 def test_a_network_whose_forward_pass_depends_on_values_is_refused():

@@ -204,6 +204,7 @@ class _Follower:
         self.count, self.union = 0, _Union()
         self.fixed: set[int] = set()
         self.layers: dict[str, Layer] = {}
+        self.owners: dict[int, str] = {}  # of weights, by identity
         self.whole: list[str] = []
         self.at: dict[fx.Node, tuple[int, ...] | None] = {}
 
@@ -306,6 +307,8 @@ class _Follower:
         widths = node.args[1] if len(node.args) > 1 else node.kwargs["pad"]
         if not all(isinstance(width, int) for width in widths) or len(widths) > 6:
             return None
+        if any(width < 0 for width in widths[2 * (len(size) - 2) :]):  # takes channels away
+            return None
         before, after = (*widths, *[0] * (6 - len(widths)))[2 * (len(size) - 2) :][:2]
         zeros = self._new(before, fixed=True), self._new(after, fixed=True)
         return (*zeros[0], *first, *zeros[1])
@@ -320,6 +323,9 @@ class _Follower:
             return self._not_followed(node, size[1], "a linear layer over a sequence")
         if source is None or node.target in self.layers:
             return self._not_followed(node, size[1], "a layer that is used more than once")
+        if (owner := self.owners.setdefault(id(layer.weight), node.target)) != node.target:
+            self.fixed.update((*self.layers[owner].outputs, *self.layers[owner].inputs))
+            return self._not_followed(node, size[1], f"of the same weight as {owner}")
         inputs = source
         if (reads := getattr(layer, "reads", None)) is not None:
             inputs = tuple(source[index] for index in reads.tolist())
