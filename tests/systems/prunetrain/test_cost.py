@@ -8,7 +8,8 @@ from pruning.models.build import build
 from pruning.models.config import NetworkConfig
 from pruning.models.cost import network_macs
 from pruning.models.vgg import LAYERS, POOL, VGG
-from pruning.systems.prunetrain.cost import Costs, LayerCost, communication, layers, totals
+from pruning.systems.prunetrain.communication import communication
+from pruning.systems.prunetrain.cost import Costs, LayerCost, layers, totals
 from pruning.training.classification import one_image
 
 RGB32, IMAGENET = (3, 32, 32), (3, 224, 224)

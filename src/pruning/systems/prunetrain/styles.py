@@ -10,5 +10,5 @@ STYLES = {
     "prunetrain_size_scaled": Style("PruneTrain, by size of group", 4, "v"),
     "prunetrain_proximal": Style("PruneTrain, proximal", 5, "P"),
     "prunetrain_folded": Style("PruneTrain, branches folded", 6, "X"),
-    "prunetrain_dynamic_batch": Style("PruneTrain, growing batch", 8, "<"),
+    "prunetrain_dynamic_batch": Style("PruneTrain, growing batch", 7, "<"),
 }

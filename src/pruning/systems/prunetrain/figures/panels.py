@@ -1,0 +1,194 @@
+"""What figures of this wing share: rows of panels, lines by epoch, and what they choose to show."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from pruning.analysis import replicates as summaries
+from pruning.errors import PruningError
+from pruning.figures import replicates, style
+from pruning.figures.context import Context
+from pruning.figures.style import Style
+from pruning.systems.prunetrain.rules import UNMODIFIED
+
+PAGE = (7.0, 9.0)  # inches
+SMALLEST, TITLE, TITLE_PAD = 7, 7.6, 5  # pt
+MARKERS = 6  # on a line
+KEYS = ("study", "method", "variant", "level", "ratio")
+TRAINING = (*KEYS, "seed")
+WRITTEN = ("source", *KEYS, "quantity", "position", "layer", "epoch", "mean", "std", "n")
+STUDY = "study"  # where a number is from, if it was not published
+
+
+def nothing(context: Context, what: str) -> PruningError:
+    """The error for studies that have not what a figure shows."""
+    return PruningError(f"{', '.join(context.titles)}: {what}")
+
+
+# -- which rows ---------------------------------------------------------------------------------
+
+
+def shrinking(table: pd.DataFrame, *methods: str) -> pd.DataFrame:
+    """The rows of trainings that shrink by these methods."""
+    return table[table["method"].isin(methods) & (table["variant"] == UNMODIFIED)]
+
+
+def chosen(rows: pd.DataFrame, context: Context) -> int:
+    """The level that a study shows: its ``prunetrain_level`` where there is it, else the last."""
+    (study,) = set(rows["study"])
+    wanted = context.option(study, "prunetrain_level")
+    return int(wanted if wanted in set(rows["level"]) else rows["level"].max())
+
+
+def together(rows: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
+    """The rows at levels at which a study has all of these methods."""
+    have = rows.groupby(["study", "level"])["method"].transform(lambda m: len(set(m)))
+    return rows[have == len(methods)]
+
+
+def at_one_level(rows: pd.DataFrame, context: Context) -> dict[str, pd.DataFrame]:
+    """By study, in the order of figures, the rows of the level that it shows."""
+    studies = {s: rows[rows["study"] == s] for s in replicates.studies(rows, context)}
+    return {s: here[here["level"] == chosen(here, context)] for s, here in studies.items()}
+
+
+def of_first(rows: pd.DataFrame, column: str) -> pd.Series:
+    """A column in percent of what it is in the first epoch of each training; of 0 it is missing."""
+    ordered = rows.sort_values("epoch", kind="stable")
+    first = ordered.groupby(list(TRAINING))[column].transform("first")
+    return (100 * ordered[column] / first.where(first > 0)).reindex(rows.index)
+
+
+def of_whole(seconds: pd.DataFrame) -> pd.Series:
+    """Seconds of each epoch in percent of the median epoch before anything was cut.
+
+    Not of the first epoch alone, which takes what starting takes.
+    """
+    ordered = seconds.sort_values("epoch", kind="stable")
+    first = ordered.groupby(list(TRAINING))["parameters"].transform("first")
+    whole = ordered["seconds"].where(ordered["parameters"] == first)
+    usual = whole.groupby([ordered[key] for key in TRAINING]).transform("median")
+    return (100 * ordered["seconds"] / usual).reindex(seconds.index)
+
+
+def summed(
+    rows: pd.DataFrame, values: pd.Series, quantity: str, by: Sequence[str] = ("epoch",)
+) -> pd.DataFrame:
+    """Mean, deviation and number of values that there are over replicates, by cell and ``by``."""
+    known = rows.assign(value=values).dropna(subset="value")
+    return summaries.summed_up(known, "value", [*KEYS, *by]).assign(quantity=quantity)
+
+
+def written(tables: Iterable[pd.DataFrame], more: Sequence[str] = ()) -> pd.DataFrame:
+    """The numbers of a figure in one table, without columns that it has nothing in."""
+    table = pd.concat([table for table in tables if len(table)], ignore_index=True)
+    source = table["source"] if "source" in table else pd.Series(index=table.index, dtype=object)
+    table = table.assign(source=source.fillna(STUDY))
+    columns = [*WRITTEN[:-3], *more, *WRITTEN[-3:]]
+    return table[[column for column in columns if column in table]]
+
+
+# -- how it is drawn ----------------------------------------------------------------------------
+
+
+def ratio_styles(ratios: Iterable[float]) -> dict[float, Style]:
+    """A style for each penalty ratio: the smallest is the darkest."""
+    ordered = sorted(set(ratios))
+    places = [i / max(1, len(ordered) - 1) for i in range(len(ordered))]
+    labels = [f"Penalty ratio {ratio:g}" for ratio in ordered]
+    return dict(zip(ordered, style.sequential(labels, places), strict=True))
+
+
+def method_styles(methods: Iterable[str]) -> dict[str, Style]:
+    """The styles of methods, in the order of legends."""
+    found = style.order(list(dict.fromkeys(methods)))
+    return {method: style.method_style(method, found) for method in found}
+
+
+def rows_of(count: int, columns: int, height: float) -> tuple[Figure, list[list[Axes]]]:
+    """Rows of panels as wide as a page, a row so many inches high where they all fit it."""
+    figure, grid = style.grid(count, columns)
+    figure.set_size_inches(PAGE[0], min(PAGE[1], height * count + 0.5))
+    for panel in (panel for row in grid for panel in row):
+        panel.tick_params(labelsize=SMALLEST)
+        panel.xaxis.label.set_size(8)
+        panel.yaxis.label.set_size(8)
+    return figure, grid
+
+
+def entitle(grid: Sequence[Sequence[Axes]], heads: Sequence[str], names: Sequence[str]) -> None:
+    """A letter and a name above each panel, and above each row what it is of."""
+    letters = iter("abcdefghijklmnopqrstuvwxyz")
+    single = sum(map(len, grid)) == 1
+    for row, head in zip(grid, heads, strict=True):
+        for place, (panel, name) in enumerate(zip(row, names, strict=True)):
+            text = name if single else f"({next(letters)}) {name}"
+            put_title(panel, text, head if place == 0 else "")
+
+
+def put_title(panel: Axes, text: str, head: str = "") -> None:
+    """A title at the left of a panel, and a line above it that may be longer than the panel."""
+    above = "\n" if head else ""  # room for it
+    panel.set_title(f"{above}{text}", loc="left", fontsize=TITLE, pad=TITLE_PAD)
+    if head:
+        away = TITLE_PAD + 1.15 * TITLE * (1 + text.count("\n"))
+        note = panel.annotate(
+            head, (0, 1), (0, away), "axes fraction", "offset points", fontsize=TITLE, va="bottom"
+        )
+        note.set_in_layout(False)  # or panels would be moved apart for it
+
+
+def head(context: Context, rows: pd.DataFrame, what: str = "", spread: str = "bands") -> str:
+    """Which study, how many replicates, and what is drawn of their spread."""
+    (study,) = set(rows["study"])
+    number = replicates.counts(rows)
+    spread = f", {spread}: ± 1 SD" if rows["std"].notna().any() else ""
+    parts = [context.title(study), *([what] if what else [])]
+    return f"{', '.join(parts)} ({number}{spread})"
+
+
+def lines(
+    panel: Axes, table: pd.DataFrame, looks: Mapping[Any, Style], by: str, **more: Any
+) -> None:
+    """A line by epoch for each value of a column, with a band of one standard deviation."""
+    for place, (value, look) in enumerate(looks.items()):
+        rows = table[table[by] == value].sort_values("epoch")
+        if rows.empty:
+            continue
+        every = max(1, len(rows) // MARKERS)
+        start = place * every // len(looks)
+        style.curve(
+            panel, rows["epoch"], rows["mean"], look, **{"markevery": (start, every)} | more
+        )
+        if rows["std"].notna().any():
+            low, high = rows["mean"] - rows["std"], rows["mean"] + rows["std"]
+            style.band(panel, rows["epoch"], low, high, look)
+
+
+def epoch_axis(axes: Iterable[Axes]) -> None:
+    """Ticks at whole epochs."""
+    for panel in axes:
+        panel.xaxis.set_major_locator(MaxNLocator(4, integer=True, steps=[1, 2, 5, 10]))
+        panel.set_xlabel("Epoch")
+
+
+def from_zero(axes: Sequence[Axes], *tables: pd.DataFrame, least: float = 0.0) -> None:
+    """The same value axis for all panels: from 0 to above everything drawn, and above ``least``.
+
+    It begins lower where a band does.
+    """
+    filled = [table for table in tables if len(table)]
+    top = max([least, *((table["mean"] + table["std"].fillna(0)).max() for table in filled)])
+    low = min([0.0, *(1.05 * (table["mean"] - table["std"].fillna(0)).min() for table in filled)])
+    for panel in axes:
+        panel.set_ylim(low, 1.05 * top)
+
+
+def share_labels(row: Sequence[Axes]) -> None:
+    """Tick labels of the value axis at the left panel alone."""
+    for panel in row[1:]:
+        panel.tick_params(labelleft=False)
