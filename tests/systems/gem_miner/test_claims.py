@@ -14,6 +14,7 @@ from pruning.stages.claims import claims as claims_stage
 from pruning.systems.gem_miner.catalog import CLAIMS as PAGES
 from pruning.systems.gem_miner.claims import CLAIMS
 from pruning.systems.gem_miner.evidence import RAREGEMS2022, cells, evidence
+from pruning.systems.gem_miner.rules import SPARSE
 from tests.conftest import REPOSITORY
 from tests.other_scores import SCORES, restated, told
 from tests.systems.gem_miner.made_up import DENSITIES, EPOCHS, row, study_rows
@@ -120,6 +121,11 @@ def sides(name, first, second, gap, **more):
     return [*parts, rows("gem_miner_l1", 50, **more)]
 
 
+def test_the_sparse_regime_ends_where_the_paper_says():
+    """1.44 % of ResNet-20 and 1.4 % elsewhere belong to it, 2 % of ResNet-32 does not."""
+    assert SPARSE == 0.015
+
+
 def test_every_claim_has_a_name_and_a_test():
     assert [claim.name for claim in CLAIMS] == NAMES == [*PAIRS, "14"]
     assert len({claim.statement for claim in CLAIMS}) == len(CLAIMS)
@@ -187,7 +193,7 @@ def test_levels_are_never_compared_with_each_other(name, first, second, least):
 
 @every_pair
 def test_a_claim_is_about_its_regime(name, first, second, least):
-    outside = {"aim": 0.1, "level": 2}
+    outside = {"aim": 0.19 if name == "13" else 0.02, "level": 2}
     assert count(name, *sides(name, first, second, least, **outside))["cells"] == 0
     ends = (0.2, 0.5) if name == "13" else (0.015, 0.001)
     for end in ends:
