@@ -243,6 +243,19 @@ def test_they_stand_beside_what_a_search_really_kept():
     assert count("8c", empty, near, far)["worst_margin"] == pytest.approx(59)
 
 
+def test_a_search_that_left_nothing_is_no_check_and_the_page_says_so(tmp_path):
+    kept = rows("gem_miner_inverted", 10, 10)
+    some = rows("gem_miner_inverted", 10) + rows("gem_miner_inverted", 10, mask_density=0.0)
+    some[1]["seed"] = 1
+    gone = rows("gem_miner_inverted", 10, 10, mask_density=0.0)
+    for inverted, cells_ in ((kept, 1), (some, 0), (gone, 0)):
+        assert count("9d", GEM(60, 60), inverted)["cells"] == cells_
+        page = tmp_path / "claims.md"
+        got = found(GEM(60, 60), inverted)
+        write_claims(RAREGEMS2022, got, "T", csv=tmp_path / "claims.csv", page=page)
+        assert ("claim 9d is not counted there:\n\n- s: 0.59 %" in page.read_text()) == (not cells_)
+
+
 def test_imp_is_the_one_with_warm_up():
     cold, warm = imp(80, cold=True), imp(55)
     assert count("8c", GEM(60), cold)["cells"] == 0
