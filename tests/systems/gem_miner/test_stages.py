@@ -254,6 +254,8 @@ def test_training_starts_from_what_was_searched(finished, method, level):
 def test_fresh_weights_are_a_draw_of_their_own_from_the_variants_distribution(
     finished, method, level
 ):
+    """Scaled by the fan of the level as the searched ones are."""
+    share = {("edge_popup", 1): 0.25, ("edge_popup", 2): 0.81}.get((method, level), 1.0)
     network = load_state(finished.search(method, level) / places.NETWORK)
     mask = finished.mask(method, "reinitialized", level)
     for variant in ("reinitialized", "reinitialized_kaiming"):
@@ -264,8 +266,10 @@ def test_fresh_weights_are_a_draw_of_their_own_from_the_variants_distribution(
             assert not torch.allclose(state.weights[name][kept], network.weights[name][kept])
             assert not size[~kept].any()
             entries.append(size[kept])
-        entries = torch.cat(entries)
+        entries, size = torch.cat(entries), (2 / share) ** 0.5
         if variant == "reinitialized":
-            torch.testing.assert_close(entries, entries[:1].expand_as(entries))
-        else:
-            assert entries.std() > 0.3 * entries.mean()  # 0.76 of half a normal distribution
+            torch.testing.assert_close(entries, torch.full_like(entries, size))
+        else:  # of half a normal distribution, to four standard errors
+            error = 4 * size / (2 * len(entries)) ** 0.5
+            assert abs(entries.square().mean() ** 0.5 - size) < error
+            assert entries.std() > 0.3 * entries.mean()
