@@ -8,6 +8,14 @@ from pruning import registry
 from pruning.errors import PruningError
 from pruning.training.recipe import Recipe
 
+# What optimizers call by these names, a recipe says elsewhere.
+ELSEWHERE = {
+    "lr": "schedule.learning_rate",
+    "weight_decay": "optimizer.weight_decay",
+    "bias_rate": "optimizer.bias_rate",
+    "decay_exclude": "optimizer.decay_exclude",
+}
+
 
 def complete_recipe(recipe: Mapping[str, Any], where: str = "recipe") -> dict[str, Any]:
     """A recipe with what it leaves out, as :class:`pruning.training.recipe.Recipe` has it.
@@ -17,13 +25,29 @@ def complete_recipe(recipe: Mapping[str, Any], where: str = "recipe") -> dict[st
         where: its key in the study file, for messages.
 
     Raises:
-        PruningError: an unknown optimizer, numbers that are not finite, an impossible schedule or
-            way to batch.
+        PruningError: an unknown optimizer, or an option of it that is a key of the recipe; numbers
+            that are not finite, an impossible schedule or way to batch.
     """
-    numbers = (recipe["epochs"], *recipe["schedule"].get("milestones", ()))
-    if not all(map(math.isfinite, numbers)):
-        raise PruningError(f"{where}: epochs and milestones must be finite numbers: {numbers}.")
-    completed = Recipe.from_dict(recipe).to_dict()  # its parts say what is wrong with them
+    _check_numbers(recipe, where)
+    for option, key in ELSEWHERE.items():
+        if option in recipe.get("optimizer", {}).get("options", {}):
+            raise PruningError(
+                f"{where}.optimizer.options has {option!r}, which is said by {where}.{key}. Take "
+                "it out of the options."
+            )
+    try:
+        completed = Recipe.from_dict(recipe).to_dict()
+    except PruningError as error:  # its parts say what is wrong with them, but not whose they are
+        raise PruningError(f"{where}: {error}") from None
     optimizer = completed["optimizer"]
     optimizer["name"] = registry.reference("optimizer", optimizer["name"])
     return completed
+
+
+def _check_numbers(values: Mapping[str, Any], where: str) -> None:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            _check_numbers(value, f"{where}.{key}")
+        for number in value if isinstance(value, list | tuple) else (value,):
+            if isinstance(number, float) and not math.isfinite(number):
+                raise PruningError(f"{where}.{key} takes finite numbers only, not {number}.")
