@@ -34,6 +34,7 @@ SLOW = (
     "systems/at_init/test_other_scores.py",
     "systems/gem_miner/test_figures.py",
     "systems/gem_miner/test_search.py",
+    "systems/gem_miner/test_stages.py",
     "systems/gsm/test_digits.py",
     "systems/gsm/test_other_scores.py",
     "systems/gsm/test_figures.py",

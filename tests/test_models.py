@@ -1,3 +1,5 @@
+import functools
+
 import pytest
 import torch
 from torch import nn
@@ -656,6 +658,89 @@ def test_identity_shortcut_subsamples_and_pads_with_zeros():
     assert torch.equal(skipped[:, 2:6], x[:, :, ::2, ::2])
     assert skipped[:, :2].abs().sum() == 0
     assert skipped[:, 6:].abs().sum() == 0
+
+
+AS_WRITTEN = """
+import torch
+from torch import nn
+
+
+class Tied(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.first, self.second = nn.Linear(64, 64), nn.Linear(64, 64)
+        self.second.weight = self.first.weight
+        self.last = nn.Linear(64, classes)
+
+    def forward(self, x):
+        return self.last(self.second(self.first(x.flatten(1))))
+
+
+class Constant(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.register_buffer("table", torch.linspace(0, 1, 64))
+        self.register_buffer("noise", torch.randn(64))
+        self.scale = torch.full((64,), 2.0)
+        self.fc = nn.Linear(64, classes)
+
+    def forward(self, x):
+        return self.fc(self.scale * (x.flatten(1) + self.table))
+
+
+def tied(shape, classes):
+    return Tied(classes)
+
+
+def constant(shape, classes):
+    return Constant(classes)
+"""
+
+
+@pytest.fixture
+def as_written(tmp_path):
+    path = tmp_path / "as_written.py"
+    path.write_text(AS_WRITTEN)
+    return lambda name, seed=0: build(NetworkConfig(f"{path}:{name}"), GREY8, 10, seed)
+
+
+@pytest.mark.parametrize("seed", [0, None])
+def test_tied_weights_stay_tied(as_written, seed):
+    module = as_written("tied", seed)
+    assert module.second.weight is module.first.weight
+    assert prunable_names(module) == ["first.weight", "last.weight"]
+    for exempt in ("first", "second"):
+        assert prunable_names(module, (exempt,)) == ["last.weight"]
+
+
+@pytest.mark.parametrize("seed", [0, None])
+def test_values_that_a_network_is_built_with_stay(as_written, seed):
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    first, second = (as_written("constant", seed) for _ in range(2))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(first.table, torch.linspace(0, 1, 64))
+    assert torch.equal(first.scale, torch.full((64,), 2.0))
+    for name, buffer in first.named_buffers():
+        assert torch.equal(buffer, second.get_buffer(name))
+    assert first.noise.std() > 0.5
+    if seed is not None:
+        assert torch.equal(first.fc.weight, second.fc.weight)
+        assert not torch.equal(as_written("constant", 1).noise, first.noise)
+
+
+@pytest.mark.parametrize("name", registry.known("network"))
+def test_networks_of_this_package_are_built_without_drawing_twice(name, monkeypatch):
+    calls, factory = [], registry.find("network", name)
+
+    @functools.wraps(factory)
+    def counted(*arguments, **options):
+        calls.append(name)
+        return factory(*arguments, **options)
+
+    monkeypatch.setattr(registry, "find", lambda *_: counted)
+    build(NetworkConfig(name), GREY28 if name.startswith("lenet") else RGB32, 10, None)
+    assert calls == [name]
 
 
 def test_bad_names_and_options_say_what_exists():

@@ -1,6 +1,7 @@
 import pytest
 import yaml
 
+from pruning import cli
 from pruning.analysis.published import read_cells
 from pruning.data.batching import Batching
 from pruning.data.validation import Validation
@@ -36,6 +37,13 @@ def write(tmp_path, name="s", changes=None, **more):
     return path
 
 
+def test_published_numbers_that_there_are_not_are_refused_by_a_check(tmp_path):
+    path = write(tmp_path, changes={"figure": {"at_init_published": "frankle21"}})
+    study = load_study(path, SCHEMA)
+    with pytest.raises(PruningError, match="s: figure.at_init_published: .*frankle21"):
+        cli._check_overlays(study)
+
+
 @pytest.mark.parametrize("name", study_names(STUDIES))
 def test_every_shipped_study_is_valid(name):
     config = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text())
@@ -67,7 +75,7 @@ def test_every_shipped_study_is_valid(name):
         ({"recipe__optimizer": {"name": "sdg"}}, "Unknown optimizer 'sdg'. Did you mean 'sgd'"),
         (
             {"recipe__batches": {"size": 8, "normalization": "given", "mean": [0.5]}},
-            r"s.yaml: normalization: given needs `mean` and `std`",
+            r"s.yaml: recipe: normalization: given needs `mean` and `std`",
         ),
         (
             {"recipe__batches": {"size": 8, "resized_crop": {"scale": [0.1, 1]}}},
@@ -82,7 +90,23 @@ def test_every_shipped_study_is_valid(name):
         ({"extends": "digit"}, "Unknown study 'digit'"),
         ({"extends": "s"}, "goes in a circle"),
         ({"recipe__optimizer": {"weight_decay": "5e-4"}}, "write 5.0e-4"),
-        ({"recipe__epochs": float("inf")}, "numbers must be finite"),
+        ({"recipe__epochs": float("inf")}, "recipe.epochs is inf; numbers must be finite"),
+        (
+            {"recipe__schedule": {"learning_rate": float("nan")}},
+            "recipe.schedule.learning_rate is nan; numbers must be finite",
+        ),
+        (
+            {"recipe__schedule": {"shape": "cosine", "learning_rate": 1, "milestones": [1]}},
+            "s.yaml: recipe: schedule: 'milestones' does not go with `shape: cosine`",
+        ),
+        (
+            {"recipe__optimizer": {"options": {"weight_decay": 0.1}}},
+            "recipe.optimizer.options has 'weight_decay', which is said by recipe.optimizer",
+        ),
+        (
+            {"recipe__optimizer": {"options": {"lr": 0.1}}},
+            "options has 'lr', which is said by recipe.schedule.learning_rate",
+        ),
         ({"recipe__schedule": {"learning_rate": 0.1, "milestones": [3, 2]}}, "rising order"),
         ({"rewinding__retrain_times": [1e-9]}, "plain number of epochs"),
         ({12: "x"}, "unknown key '12'"),

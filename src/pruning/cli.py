@@ -10,8 +10,8 @@ from pruning.files import write_text
 from pruning.running.jobs import device, job
 from pruning.study import places
 from pruning.study.asks import Workflow
-from pruning.study.study import data_root
-from pruning.systems import systems
+from pruning.study.study import Study, data_root
+from pruning.systems import joined, systems
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -80,9 +80,20 @@ def _check(options: argparse.Namespace) -> None:
     workflow = _workflow(options)
     for name in options.studies or [study.name for study in workflow.enabled]:
         study = workflow.study(name)
+        _check_overlays(study)
         trained = {n: c for system in systems() for n, c in system.jobs(study).items() if c}
         told = ", ".join(f"{count} {rule}" for rule, count in trained.items()) or "none of a system"
         print(f"{name}: {len(study.seeds)} seeds on {study.dataset}; jobs: {told}")
+
+
+def _check_overlays(study: Study) -> None:
+    """Published numbers that figures lay over a study: the workflow looks when it draws them."""
+    for option, overlay in joined("overlays").items():
+        if option in study.figure:
+            try:
+                overlay(study.figure[option])
+            except PruningError as error:
+                raise PruningError(f"{study.name}: figure.{option}: {error}") from None
 
 
 def _plan(options: argparse.Namespace) -> None:

@@ -259,21 +259,10 @@ def _load(place: str, *, callable_only: bool) -> Any:
 
 
 def _known_layers(initialize: Callable[..., Any]) -> Callable[..., Any]:
-    """Ours draw what they know of; of other people's layers they leave nothing unset silently."""
+    """Ours draw what they know of, and say so where other people's layers have more."""
 
     @functools.wraps(initialize)
     def call(module: Any, *arguments: Any, **named: Any) -> Any:
-        from torch import nn
-
-        for name, layer in module.named_modules():
-            for buffer, _ in layer.named_buffers(recurse=False):
-                if not isinstance(layer, nn.BatchNorm2d):
-                    raise PruningError(
-                        f"The network's buffer {f'{name}.{buffer}'.lstrip('.')!r} has no value: "
-                        "networks are built without memory, and the initialization "
-                        f"{initialize.__name__!r} sets none in {type(layer).__name__}. "
-                        "Compute it in forward, or use an initialization of your own."
-                    )
         try:
             return initialize(module, *arguments, **named)
         except NotImplementedError as error:

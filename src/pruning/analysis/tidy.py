@@ -60,7 +60,7 @@ def collect(study: str, trainings: Iterable[tuple[Path | str, Path | str | None]
     for folder, report in trainings:
         folder = Path(folder)
         summary = read_json(folder / "summary.json")
-        # A network that is smaller than it was built says so itself.
+        # A summary may say itself what is left, of a network without a mask's report.
         masks = {**_NOTHING_MASKED, **summary} if report is None else read_json(report)
         cell = {
             "study": study,

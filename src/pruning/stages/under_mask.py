@@ -1,6 +1,7 @@
 """Train a network under a mask and write what that left: what many stages of wings are."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ def train_under_mask(
     stream: tuple[str, ...],
     cell: Mapping[str, Any],
     schedule: str = "whole",
+    fresh_scale: float = 1.0,
     parent_summary: Path | str | None = None,
     score_start: bool = False,
 ) -> None:
@@ -48,6 +50,7 @@ def train_under_mask(
             training whose weights were pruned; what the dense training has cost up to there is part
             of what the network has cost. What it says goes before what the context says.
         schedule: ``whole`` or ``rest``, see :func:`pruning.training.pruned.train_pruned`.
+        fresh_scale: what the prunable weights are multiplied by if they are drawn anew.
         parent_summary: of the training that was pruned, for costs, where it is not the dense one.
         score_start: whether to write down scores before the training too, as ``start_<metric>``.
 
@@ -59,10 +62,15 @@ def train_under_mask(
     parents = {"data": data, "mask": mask}
     if state is not None:
         parents["state"] = state
-    config = context.config(stage="under_mask", cell=list(stream), schedule=schedule)
+    config = context.config(
+        stage="under_mask", cell=list(stream), schedule=schedule, fresh_scale=fresh_scale
+    )
     resume = resume_file(output, config, parents)
     masks = load_masks(mask)
-    start = task.initial_state(context.seed, *stream) if state is None else load_state(state)
+    if state is None:
+        start = _scaled(task, task.initial_state(context.seed, *stream), fresh_scale)
+    else:
+        start = load_state(state)
     trained = train_pruned(
         task,
         masks,
@@ -88,6 +96,11 @@ def train_under_mask(
         _add_start(summary["scores"], task, start.masked(masks))
     write_training(trained, output, config=config, parents=parents, summary=summary)
     resume.discard()
+
+
+def _scaled(task: Task, state: State, scale: float) -> State:
+    weights = {name: state.weights[name] * scale for name in task.prunable()}
+    return replace(state, weights={**state.weights, **weights})
 
 
 def _add_start(scores: dict[str, dict[str, float]], task: Task, start: State) -> None:

@@ -119,7 +119,8 @@ class Training:
 
     Attributes:
         folder: where it lies.
-        mask: the file of the mask it is under; None where nothing is pruned.
+        mask: the file of the mask it is under; None where nothing is pruned, or where the summary
+            says itself what is left.
     """
 
     folder: str

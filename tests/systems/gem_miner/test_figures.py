@@ -239,10 +239,27 @@ def test_what_keeps_nothing_stands_where_it_was_to_be(study):
         (scores.sanity, "Scores inverted"), (scores.accuracy, "Edge-Popup, global"),
     ):  # fmt: skip
         drawn = draw(empty, context())
-        (container,) = curves_of(drawn.figure.axes[0])[label]
-        assert container[0].get_xdata() == pytest.approx(DENSITIES, rel=0.2)
+        (axes,) = drawn.figure.axes
+        (container,) = curves_of(axes)[label]
+        assert not len(container[0].get_xdata())
+        crosses = [line for line in axes.lines if line.get_marker() == "x"]
+        cross, entry = crosses
+        assert not len(entry.get_xdata())
+        assert cross.get_xdata() == pytest.approx(DENSITIES)
+        assert cross.get_color() == container[0].get_color()
+        assert "Nothing found, no weight left" in labels(drawn.figure)
     table = only(drawn.table, method="global_edge_popup")
     assert table["density"].tolist() == list(DENSITIES)
+    assert table["empty"].all()
+    assert not only(drawn.table, method="gem_miner")["empty"].any()
+    for name in ("gem_miner_sanity", "gem_miner_accuracy", "gem_miner_before"):
+        assert "Crosses are networks with no weight left" in FIGURES[name].caption
+
+
+def test_where_something_was_found_there_is_no_cross(study):
+    for draw in (scores.sanity, scores.accuracy, scores.before):
+        drawn = draw(study, context())
+        assert "Nothing found, no weight left" not in labels(drawn.figure)
 
 
 def test_scores_before_training(study):

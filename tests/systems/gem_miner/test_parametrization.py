@@ -110,6 +110,8 @@ def test_weights_that_cannot_be_searched_are_named():
         parametrized(tied, ["0.weight", "2.weight"], "rounded")
     with pytest.raises(PruningError, match=r"'1.weight' is shared"):
         parametrized(tied, ["1.weight"], "rounded")
+    with pytest.raises(PruningError, match=r"'0.weight' is shared by 0.weight, 1.weight"):
+        parametrized(tied, prunable_names(tied), "rounded")
     shared = nn.Linear(4, 4)
     twice = nn.Sequential(shared, nn.ReLU(), shared)
     with pytest.raises(PruningError, match=r"'0.weight' is shared by 0.weight, 2.weight"):

@@ -367,6 +367,28 @@ def test_layers_that_take_no_part_in_the_loss_are_named(make):
         run(task, Search())
 
 
+TIED = """
+from torch import nn
+
+
+class Tied(nn.Sequential):
+    def __init__(self, shape, classes):
+        super().__init__(nn.Flatten(), nn.Linear(64, 64), nn.Linear(64, 64), nn.Linear(64, classes))
+        self[2].weight = self[1].weight
+"""
+
+
+def test_layers_that_share_weights_are_named(make, tmp_path):
+    """Of a network as a study builds it, where the shared weight is one of the state's."""
+    (tmp_path / "tied.py").write_text(TIED)
+    task = make(epochs=1)
+    task = replace(task, network=replace(task.network, name=f"{tmp_path}/tied.py:Tied", options={}))
+    with pytest.raises(PruningError, match=r"'1.weight' is shared by 1.weight, 2.weight"):
+        run(task, Search())
+    _, _, found = run(replace(task, exempt=("1",)), Search())
+    assert list(found.kept) == ["3.weight"]
+
+
 def test_what_is_exempt_or_not_prunable_stays_as_it_is(make):
     task = replace(make(epochs=2, norm_affine=True, bias=True), exempt=("fc2",))
     state, _, found = run(task, Search("gem_miner", 0.5, period=1))

@@ -67,10 +67,11 @@ class GemMinerAsks:
 
     @for_rules
     def training_params(self, wildcards: Any) -> dict[str, Any]:
-        """The cell, the initialization of fresh weights, and by which recipe it trains."""
+        """The cell, how fresh weights are drawn, and by which recipe it trains."""
         part, cell = self._trained(wildcards)
         return {
             **_names(cell),
+            "fan_share": part.fresh_fan_share(cell),
             "initialization": self._initialization(part, cell),
             "recipe": ordered(self._recipe(wildcards, part, cell)),
         }

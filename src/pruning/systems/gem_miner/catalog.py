@@ -48,6 +48,7 @@ def _has_family(study: Study) -> bool:
 
 _SCORES = "pruning.systems.gem_miner.figures.scores:"
 _CURVES = "pruning.systems.gem_miner.figures.curves:"
+_EMPTY = "Crosses are networks with no weight left, where a search found nothing. "
 _PAPER = " Methods and terms are those of Sreenivasan et al. (NeurIPS 2022)."
 FIGURES: dict[str, Figure] = {
     "gem_miner_accuracy": Figure(
@@ -56,6 +57,7 @@ FIGURES: dict[str, Figure] = {
         "Test score by what is really kept, of networks that were found by searching random "
         "weights and then trained, beside pruning by other rules. IMP is iterative magnitude "
         "pruning with weights rewound to an early step (warm-up) or to the beginning (cold). "
+        + _EMPTY
         + MEANS
         + _PAPER,
         _searches,
@@ -67,6 +69,7 @@ FIGURES: dict[str, Figure] = {
         TITLE,
         "Test score of what Gem-Miner found, trained as it is, with its mask shuffled within "
         "layers, with weights drawn anew, and found by freezing the wrong end of the scores. "
+        + _EMPTY
         + MEANS
         + _PAPER,
         _checks,
@@ -77,7 +80,7 @@ FIGURES: dict[str, Figure] = {
         f"{_SCORES}before",
         TITLE,
         "Test score before any weight is trained, under the mask that is trained next; thin where "
-        "the mask of the search's last scores gives another. " + MEANS + _PAPER,
+        "the mask of the search's last scores gives another. " + _EMPTY + MEANS + _PAPER,
         _searches,
         tables=("tidy",),
         overlays=("gem_miner_published",),

@@ -93,11 +93,14 @@ def _searched(study: str, cell: Cell, seed: int | str, level: int) -> str:
 
 
 def trainings(study: Study) -> Iterator[Training]:
-    """Every search, whose scores are those before training, and every training."""
+    """Every search, whose scores are those before training, and every training.
+
+    A search is under the mask of its last scores, which is not always the one that is cut and
+    reported: its summary says itself what that mask leaves.
+    """
     for seed in study.seeds:
         for cell in searches(study):
-            place = search_folder(study.name, seed, cell)
-            yield Training(place, cell_mask(study, seed, cell))
+            yield Training(search_folder(study.name, seed, cell))
         for cell in cells(study):
             yield Training(folder(study.name, seed, cell), cell_mask(study, seed, cell))
 

@@ -86,7 +86,8 @@ class Variant:
 
     Attributes:
         shuffle: whether the mask is permuted within each tensor.
-        weights: ``kept``: those that were searched; ``fresh``: a new draw of the whole network.
+        weights: ``kept``: those that were searched; ``fresh``: a new draw of the whole network,
+            with the search's ``fan_share``.
         initialization: of the fresh draw; None: the network's own.
     """
 

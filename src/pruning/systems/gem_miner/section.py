@@ -111,6 +111,12 @@ class GemMiner:
             fan_share=setting.fan_share[level],
         )
 
+    def fresh_fan_share(self, cell: Cell) -> float:
+        """The ``fan_share`` of weights that are drawn anew: that of those that were searched."""
+        if cell.method in METHODS and self.variant(cell).weights == "fresh":
+            return self.search(self.found_by(cell)).fan_share
+        return 1.0
+
     def pruning(self, cell: Cell) -> dict[str, Any]:
         """Parameters of the prune stage."""
         density = self.densities[cell.level - 1]

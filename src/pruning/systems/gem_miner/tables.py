@@ -94,14 +94,17 @@ def apart(densities: pd.Series, density: float) -> pd.Series:
 def summed_up(rows: pd.DataFrame) -> pd.DataFrame:
     """Mean, deviation and number of replicates of every network and moment, at what it keeps.
 
-    ``density`` is the mean share that is really kept, ``aimed`` the one that was asked for.
+    ``density`` is the mean share that is really kept, ``aimed`` the one that was asked for,
+    ``empty`` the number of replicates that keep nothing.
     """
     keys = [*NETWORK, "moment"]
     table = summaries.summed_up(rows, "value", keys)
     groups = rows.groupby(keys, dropna=False, sort=False)[["mask_density", "training_steps"]]
     means = groups.mean().reset_index(drop=True)
+    nothing = (rows["mask_density"] == 0).groupby([rows[k] for k in keys], dropna=False, sort=False)
     return table.rename(columns={"density": "aimed"}).assign(
         density=means["mask_density"].round(8),
+        empty=nothing.sum().reset_index(drop=True),
         training_steps=means["training_steps"],
         pruned_at=float("nan"),
     )

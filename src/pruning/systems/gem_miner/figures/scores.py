@@ -42,6 +42,7 @@ FAMILY = (
     "gem_miner",
 )
 MORE = ("network", "dataset", "metric", "moment", "aimed")
+NOTHING_FOUND = "Nothing found, no weight left"
 SAME = 1.02  # ratio of two densities up to which they are the same, but for rounding
 NEAR = 1.5  # ratio of two densities up to which they are called about the same
 
@@ -68,8 +69,6 @@ def sanity(tidy: pd.DataFrame, context: Context) -> Drawn:
     inverted = table[table["method"] == "gem_miner_inverted"].assign(
         variant="inverted", method="gem_miner"
     )
-    # Where nothing was found, what is trained keeps nothing: it stands where it was to be.
-    inverted["density"] = inverted["aimed"]
     table = pd.concat([table[table["method"] != "gem_miner_inverted"], inverted])
     mine = (table["method"] == "gem_miner") & table["variant"].isin(CHECKS)
     return _by_density(table[mine | (table["method"] == "dense")], context, _checks, AFTER)
@@ -179,8 +178,9 @@ def _by_density(
     moment: str,
 ) -> Drawn:
     pruned = table[table["method"] != "dense"]
-    # What keeps nothing has no place on a log axis: it stands where it was to be.
-    pruned = pruned.assign(density=pruned["density"].where(pruned["density"] > 0, pruned["aimed"]))
+    empty = pruned["density"] == 0
+    # What keeps nothing has no place on a log axis: a cross stands where it was to be.
+    pruned = pruned.assign(density=pruned["density"].mask(empty, pruned["aimed"]), empty=empty)
     names = replicates.studies(pruned[pruned["method"].isin(OWN)], context)
     if not names:
         raise nothing(context, "no network was searched.")
@@ -194,7 +194,8 @@ def _by_density(
         curves, published = curves_of(here), _published(here, context, moment)
         replicates.dense_band(panel, dense)
         _limit(panel, curves, pd.concat([dense, published]), metric)
-        places = replicates.draw(panel, curves, "density")
+        places = replicates.draw(panel, [_part(curve, empty=False) for curve in curves], "density")
+        places += _draw_empty(panel, [_part(curve, empty=True) for curve in curves])
         _density_axis(panel, here, [*places, published["density"]])
         _draw_published(panel, curves, published)
         title, what = context.title(study), f"({replicates.counts(here, dense)})"
@@ -207,7 +208,24 @@ def _by_density(
     ):
         panel.set_ylabel(metric.axis)
     style.legend(figure, axes, dashes=True)
-    return Drawn(figure, replicates.written(shown, MORE))
+    return Drawn(figure, replicates.written(shown, (*MORE, "empty")))
+
+
+def _part(curve: Curve, *, empty: bool) -> Curve:
+    """A curve's networks that keep nothing, or the others."""
+    return replace(curve, rows=curve.rows[curve.rows["empty"] == empty])
+
+
+def _draw_empty(panel: Axes, curves: Sequence[Curve]) -> list[pd.Series]:
+    """Crosses, in the colours of what found nothing; their positions."""
+    look = {"linestyle": "none", "marker": "x", "markersize": 6, "markeredgewidth": 1.2}
+    found = [curve for curve in curves if len(curve.rows)]
+    for curve in found:
+        rows = curve.rows
+        panel.plot(rows["density"], rows["mean"], color=style.color(curve.look), zorder=3, **look)
+    if found:
+        panel.plot([], [], color="0.35", label=NOTHING_FOUND, **look)
+    return [curve.rows["density"] for curve in found]
 
 
 def _draw_published(panel: Axes, curves: Sequence[Curve], published: pd.DataFrame) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from pruning.masks.report import report
 from pruning.models.cost import network_macs
 from pruning.stages.context import StageContext
 from pruning.stages.outputs import final_scores, resume_file, spent, write_training
@@ -28,7 +29,8 @@ def search(
     """Search a random network; write the search's state, the network, metrics and summary.
 
     All searches of a replicate are of the same network. The scores in the summary are those of the
-    mask of the last scores, r(p) * q, before anything is trained.
+    mask of the last scores, r(p) * q, before anything is trained, and so is all that it says of
+    what is left; ``kept_density`` alone is that of q.
 
     Args:
         context: study, seed, task.
@@ -58,14 +60,18 @@ def search(
     )
     macs = sum(network_macs(task.build(), task.example()).values())  # no kernel skips a weight
     last = trained.metrics[-1]
-    save_state(found(trained.state, task.prunable(), search["row"]["mask"]).state, output / NETWORK)
+    result = found(trained.state, task.prunable(), search["row"]["mask"])
+    save_state(result.state, output / NETWORK)
+    left = report(task, result.active)
     summary = {
         **context.facts(task),
         "method": method,
         "variant": f"searched_{variant}",
         "level": level,
         "density": search["density"],
-        "mask_density": last["active_density"],
+        "mask_density": left["mask_density"],
+        "effective_density": left["effective_density"],
+        "collapsed_layers": left["collapsed_layers"],
         "kept_density": last["kept_density"],
         "strength": search["strength"],
         "retrain_time": task.recipe.epochs,

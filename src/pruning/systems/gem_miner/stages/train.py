@@ -19,6 +19,7 @@ def train(
     level: int,
     recipe: dict[str, Any],
     initialization: str,
+    fan_share: float = 1.0,
     search_summary: Path | str | None = None,
 ) -> None:
     """Train under a mask; the summary also has the scores before training, ``start_<metric>``.
@@ -32,6 +33,8 @@ def train(
         method, variant, level: name the cell; with the seed they decide its random draws.
         recipe: how it trains.
         initialization: of weights that are drawn anew.
+        fan_share: of these, see :class:`pruning.systems.gem_miner.rules.Search`: a share of the
+            fan-in divides weights by its square root.
         search_summary: of the search, for costs; None where nothing was searched.
     """
     stream = ("gem_miner", method, variant, f"level{level}")
@@ -50,6 +53,7 @@ def train(
         output,
         stream=stream,
         cell=cell,
+        fresh_scale=fan_share**-0.5,
         parent_summary=search_summary,
         score_start=True,
     )
