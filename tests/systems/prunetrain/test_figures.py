@@ -497,6 +497,12 @@ def test_the_table_of_results():
     assert len(rows) == len(drawn.table) == 3
 
 
+def test_times_are_those_of_an_epoch_where_the_dense_network_trains_for_fewer():
+    found = tables()
+    found["prunetrain"]["training_time"] = 5.0
+    assert draw("table", found).table["seconds"].tolist() == pytest.approx([45, 37.5, 30])
+
+
 def test_published_rows_stand_below_with_their_trust():
     drawn = draw("table", of_network("resnet50", "imagenet"), OVERLAY)
     _, *rows = texts_of(drawn)
