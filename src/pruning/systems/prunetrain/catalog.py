@@ -182,6 +182,8 @@ FIGURES: dict[str, Figure] = {
         "the loss at the start: means over replicates with one standard deviation. MACs of "
         "training, what batch norms move and the gradients that each worker of data-parallel "
         "training would exchange are of the whole training, counted as the authors count them, in "
+        "percent of a training of the same length that cuts nothing; the time of an epoch is in "
+        "percent of one of the dense network's training; memory is an estimate, of "
         "percent of a training of the same length that cuts nothing; memory is an estimate, of "
         "the last epoch, in percent of the first. The score is held beside the dense network of "
         "the same seed. Shaded rows are published, of the same network and data set, with what "

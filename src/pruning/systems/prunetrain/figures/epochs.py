@@ -51,7 +51,7 @@ UNITS = {"memory": "MiB", "batch": "Images", "learning_rate": ""}
 PROGRESS = {
     "realised_ratio": ("Penalty in the loss", "Share of the loss (%)"),
     "seconds": ("Time of an epoch", "% of uncut epochs"),
-    "bytes": ("Gradients exchanged", "MB per epoch"),
+    "bytes": ("Gradients sent", "MB per epoch"),
     "rate_times_strength": ("Stability", "Learning rate · λ"),
 }
 BOUND = "bound"

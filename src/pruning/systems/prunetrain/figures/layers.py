@@ -175,9 +175,8 @@ def _revived(here: pd.DataFrame) -> pd.DataFrame:
     """Channels below the threshold at a record that is not the last, and those above it later."""
     sizes = here.pivot(index="channel", columns="epoch", values="size")
     sparse = sizes < here["threshold"].iloc[0]
-    before = sparse.cummax(axis=1).shift(1, axis=1, fill_value=False)
     counts = {
-        "revived": (before & ~sparse).any(axis=1).sum(),
+        "revived": (sparse.cummax(axis=1) & ~sparse).any(axis=1).sum(),
         "sparse": sparse.iloc[:, :-1].any(axis=1).sum(),
     }
     cell = here.iloc[[0]][[*KEYS, "seed", "threshold", *LAYER]]

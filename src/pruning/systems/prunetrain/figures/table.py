@@ -33,7 +33,7 @@ CELL = ["study", "network", "dataset", "variant", "level", "ratio"]
 OURS = "this study"
 NONE = "\N{EN DASH}"  # where nothing is known
 LINE, ROOM = 0.118, 0.1  # inches: a line of a row, and what is around its lines
-NAME_LENGTH = 22  # characters of a line
+NAME_LENGTH = 18  # characters of a line of text
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ COLUMNS = {
     "norm_traffic": Column("Batch-norm\ntraffic\n(% left)", 0.088),
     "bytes": Column("Gradients\nexchanged\n(% left)", 0.085),
 }
-WIDTHS = (0.148, 0.05, *(column.width for column in COLUMNS.values()), 0.132)
+WIDTHS = (0.142, 0.056, *(column.width for column in COLUMNS.values()), 0.132)
 
 
 def results(table: pd.DataFrame, context: Context) -> Drawn:
@@ -184,10 +184,10 @@ def _cells(shown: pd.DataFrame, context: Context) -> list[list[str]]:
         trust = f"{OURS}, n={row['n']:g}" if mine else row["trust"]
         cells.append(
             [
-                fill(name, NAME_LENGTH),
+                fill(name, NAME_LENGTH, break_on_hyphens=False),
                 NONE if pd.isna(row["ratio"]) else f"{row['ratio']:g}",
                 *(_number(row, name, column) for name, column in COLUMNS.items()),
-                fill(trust, NAME_LENGTH - 4),
+                fill(trust, NAME_LENGTH),
             ]
         )
     return cells
