@@ -408,12 +408,17 @@ def test_searches_that_cannot_be_say_why(make):
         search(task, state.masked(masks), Search(), recipe=task.recipe)
     with pytest.raises(PruningError, match="2 epochs freezes nothing when its period is 5"):
         search(task, state, Search(density=0.5), recipe=task.recipe)
+    for name in ("gem_miner", "global_edge_popup", "global_edge_popup_gradual"):
+        with pytest.raises(PruningError, match=r"test task: of 3,592 .* none.*gem_miner.densities"):
+            search(task, state, Search(name, 1e-7, period=1), recipe=task.recipe)
     for values, message in (
         ({"method": "gem_minr"}, "Did you mean 'gem_miner'"),
         ({"density": 0}, "lies in"),
         ({"density": 1.5}, "lies in"),
         ({"period": 0}, "at least 1 epoch"),
         ({"strength": -1.0}, "from 0 on"),
+        ({"strength": float("inf")}, "from 0 on, not inf"),
+        ({"strength": float("nan")}, "from 0 on, not nan"),
         ({"method": "edge_popup", "strength": 1.0}, "has no penalty"),
         ({"fan_share": 0.0}, "fan_share lies in"),
     ):

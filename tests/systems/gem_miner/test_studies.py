@@ -107,14 +107,17 @@ def test_searches_of_the_paper_end_at_the_counts_of_the_authors_own_files():
     assert part.settings["edge_popup"].fan_share == (0.8, 0.9628, 0.9856, 0.9941)
 
 
+INF, NAN = float("inf"), float("nan")
+ALL = ["gem_miner", "edge_popup", "smart_ratio"]
+SEARCH = {
+    "epochs": 8,
+    "batches": {"size": 64},
+    "schedule": {"shape": "cosine", "learning_rate": 0.1},
+}
 GEM = {
-    "methods": ["gem_miner", "edge_popup", "smart_ratio"],
+    "methods": ALL,
     "densities": [0.5, 0.1],
-    "search": {
-        "epochs": 8,
-        "batches": {"size": 64},
-        "schedule": {"shape": "cosine", "learning_rate": 0.1},
-    },
+    "search": SEARCH,
     "finetune": {"epochs": 8, "batches": {"size": 64}, "schedule": {"learning_rate": 0.1}},
     "strengths": {"gem_miner": [1e-4, 1e-3]},
 }
@@ -145,8 +148,57 @@ def changed(changes):
         ({"unflag": [True]}, "gem_miner.unflag has 1 entries"),
         ({"unflag": "yes"}, "gem_miner.unflag is 'yes'; it must be of type boolean or array"),
         ({"search__epochs": 5}, "5 epochs freezes nothing when its period is 5"),
-        ({"search__epochs": 7.5}, "gem_miner.search of gem_miner: 7.5 epochs .*whole"),
-        ({"search__optimizer": {"weight_decay": 1e-4}}, "weight decay would act on the scores"),
+        (
+            {"period": 8, "settings_by_method": {"gem_miner": {"search": SEARCH}}},
+            "gem_miner.period and gem_miner.settings_by_method.gem_miner.search.epochs, of gem_mi",
+        ),
+        ({"search__epochs": 7.5}, "gem_miner.search.epochs: 7.5 epochs .*whole"),
+        ({"search__optimizer": {"weight_decay": 1e-4}}, "decay would act on the scores of gem_min"),
+        (
+            {"search__optimizer": {"options": {"weight_decay": 1e-4}}},
+            "gem_miner.search.optimizer.options has 'weight_decay'",
+        ),
+        (
+            {"search__optimizer": {"name": "gsm", "options": {"density": 0.5}}},
+            "gem_miner.search.optimizer: 'gsm' prunes what it trains",
+        ),
+        ({"search__schedule__learning_rate": NAN}, "gem_miner.search.schedule.learning_rate takes"),
+        (
+            {"settings_by_method": {"edge_popup": {"search": SEARCH | {"epochs": INF}}}},
+            "gem_miner.settings_by_method.edge_popup.search.epochs takes finite numbers",
+        ),
+        ({"search__schedule__milestones": [1]}, "gem_miner.search: schedule: 'milestones' "),
+        ({"strengths": {"gem_miner": [INF, 0]}}, "strengths.gem_miner takes finite numbers .*inf"),
+        ({"strengths": {"gem_miner": NAN}}, "gem_miner.strengths.gem_miner takes finite numbers"),
+        (
+            {"settings_by_method": {"edge_popup": {"fan_share": NAN}}},
+            "gem_miner.settings_by_method.edge_popup.fan_share takes finite numbers only, not nan",
+        ),
+        (
+            {"settings_by_method": {"edge_popup": {"fan_share": [0.5]}}},
+            "gem_miner.settings_by_method.edge_popup.fan_share has 1 entries",
+        ),
+        (
+            {"settings_by_method": {"edge_popup": {"period": 2}}},
+            "settings_by_method.edge_popup.period has no effect",
+        ),
+        (
+            {"methods": ["gem_miner"], "layer_rule": "quadratic"},
+            "gem_miner.layer_rule has no effect: it is of smart_ratio",
+        ),
+        ({"variants": []}, r"gem_miner.variants is \[\]; it needs at least 1 entries"),
+        (
+            {"variants": ["shufled"], "variants_by_method": {name: ["unmodified"] for name in ALL}},
+            "Unknown variant 'shufled'",
+        ),
+        (
+            {"sweep": {"method": "gem_miner", "level": 1, "strengths": [1e-4, 1.0000001e-4]}},
+            "gem_miner.sweep.strengths has 0.0001 and 0.00010000001, which folders cannot tell",
+        ),
+        (
+            {"sweep": {"method": "gem_miner", "level": 1, "strengths": [INF]}},
+            "gem_miner.sweep.strengths takes finite numbers",
+        ),
         ({"search__milestones": [1]}, "unknown key 'milestones' in gem_miner.search"),
         ({"target_sparsity": 5}, "unknown key 'target_sparsity' in gem_miner"),
         ({"prune_rate": 0.5}, "unknown key 'prune_rate' in gem_miner"),
@@ -165,6 +217,25 @@ def test_mistakes_are_named(tmp_path, changes, message):
     path = write(tmp_path, changes={"gem_miner": changed(changes)})
     with pytest.raises(PruningError, match=message):
         load_study(path, SCHEMA)
+
+
+def test_gem_miner_otherwise_has_gem_miners_strengths(tmp_path):
+    methods = [
+        "gem_miner", "gem_miner_inverted", "gem_miner_long", "gem_miner_l1",
+        "global_edge_popup_gradual_regularized",
+    ]  # fmt: skip
+    for own, expected in (({}, (1e-4, 1e-3)), ({"gem_miner_inverted": 2e-4}, (2e-4, 2e-4))):
+        document = changed({"methods": methods})
+        document["strengths"] |= own
+        study = load_study(write(tmp_path, changes={"gem_miner": document}), SCHEMA)
+        part = study.part("gem_miner")
+        found = {name: part.settings[name].strengths for name in methods}
+        assert found["gem_miner_inverted"] == expected
+        assert found["gem_miner_long"] == (1e-4, 1e-3)
+        assert found["gem_miner_l1"] == found["global_edge_popup_gradual_regularized"] == (0, 0)
+    document = changed({"methods": ["gem_miner_inverted"], "strengths": {}})
+    part = load_study(write(tmp_path, changes={"gem_miner": document}), SCHEMA).part("gem_miner")
+    assert part.settings["gem_miner_inverted"].strengths == (0, 0)
 
 
 def test_cells_searches_and_masks(tmp_path):

@@ -275,7 +275,7 @@ def search(
     Raises:
         PruningError: weight decay, which would act on scores that are clipped; a state with masks;
             a network whose weights cannot be searched; a search that is over before anything is
-            frozen.
+            frozen; a density that leaves no weight.
     """
     if config.row.mask == "rounded" and recipe.optimizer.weight_decay:
         raise PruningError(
@@ -285,10 +285,24 @@ def search(
         )
     task = replace(task, recipe=recipe)
     names = task.prunable()
+    _refuse_empty(task, config, sum(state.weights[name].numel() for name in names))
     callback = searching(config, names, epochs(task.timeline))
     start = callback.start(state, seed, *stream)
     run = Run(task.timeline.total_steps, task.timeline.schedule(), seed, stream)
     return train(task, start, run, callback=callback, resume=resume)
+
+
+def _refuse_empty(task: Task, config: Search, total: int) -> None:
+    left = total
+    if config.row.sparsifies == "freezing" and config.density < 1:
+        left = schedule.left_after(total, config.density, epochs(task.timeline), config.period)[-1]
+    elif config.row.mask == "global":
+        left -= schedule.removed_count(1 - config.density, total)
+    if not left:
+        raise PruningError(
+            f"{task.name}: of {total:,} prunable weights, density {config.density:g} leaves none. "
+            "Take a larger one (gem_miner.densities)."
+        )
 
 
 def epochs(timeline: Timeline) -> int:
