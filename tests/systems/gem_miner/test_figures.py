@@ -373,6 +373,27 @@ def test_scores_by_what_they_took(study):
     assert steps["lr_rewind"] == 24_000
 
 
+def test_budgets_are_at_a_density_that_all_searches_have(study):
+    """The long search of the paper is at one of several densities."""
+    long = study["method"] == "gem_miner_long"
+    drawn = scores.budget(study[~long | (study["level"] == 2)], context())
+    found = only(drawn.table, variant="unmodified")
+    own = found[found["method"].isin(METHODS)]
+    assert set(own["aimed"]) == {DENSITIES[1]}
+    assert "gem_miner_long" in set(own["method"])
+
+
+def test_a_search_at_one_density_has_its_place_in_every_figure():
+    found = tables()
+    for name, table in found.items():
+        found[name] = table[(table["method"] != "gem_miner_long") | (table["level"] == 2)]
+    for name in FIGURES:
+        drawing(name, found)
+    (axes,) = drawing("gem_miner_accuracy", found).figure.axes
+    (container,) = curves_of(axes)[STYLES["gem_miner_long"].label]
+    assert container[0].get_ydata().tolist() == [mean(AFTER["gem_miner_long", "unmodified"][1])]
+
+
 def test_what_is_not_nearly_as_sparse_has_no_place_among_budgets(study):
     denser = study[~((study["method"] == "lr_rewind") & (study["level"] == 23))]
     table = scores.budget(denser, context()).table

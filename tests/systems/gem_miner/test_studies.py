@@ -97,10 +97,58 @@ def test_warm_up_is_rewound_to_the_papers_step(name):
     assert [timeline.rewind_step(t) for t in times["lr_rewind"]] == [0]
 
 
+# Reference, section 2: batches, rate and shape of the training of what Edge-Popup found.
+EDGE_POPUP = {
+    "raregems_resnet20": (256, 0.1, "cosine"),
+    "raregems_resnet20_half": (256, 0.1, "cosine"),
+    "raregems_mobilenetv2": (128, 0.01, "step"),
+    "raregems_vgg16": (256, 0.1, "cosine"),
+    "raregems_wrn28_2": (256, 0.01, "step"),
+    "raregems_resnet32_cifar100": (256, 0.1, "cosine"),
+    "raregems_resnet18_tinyimagenet": (256, 0.01, "step"),
+    "raregems_resnet18_tinyimagenet_dense": (256, 0.01, "step"),
+}
+# Reference, section 3: epochs, rate, drops and batches of Smart Ratio.
+SMART_RATIO = {
+    "raregems_resnet20": (160, 0.1, [80, 120], 128),
+    "raregems_resnet20_half": (160, 0.1, [80, 120], 128),
+    "raregems_mobilenetv2": (300, 0.01, [150, 250], 128),
+    "raregems_vgg16": (200, 0.1, [100, 150], 128),
+    "raregems_wrn28_2": (150, 0.1, [80, 120], 128),
+    "raregems_resnet18_tinyimagenet": (200, 0.2, [100, 150], 256),
+    "raregems_resnet18_tinyimagenet_dense": (200, 0.2, [100, 150], 256),
+}
+
+
+@pytest.mark.parametrize("name", EDGE_POPUP)
+def test_edge_popup_of_the_paper(name):
+    size, rate, shape = EDGE_POPUP[name]
+    setting = find_study(name, STUDIES, SCHEMA).part("gem_miner").settings["edge_popup"]
+    search, tuned = setting.search, setting.finetune
+    assert search["epochs"] == tuned["epochs"] == PAPER[name][0]
+    assert [recipe["batches"]["size"] for recipe in (search, tuned)] == [size, size]
+    assert (search["schedule"]["learning_rate"], search["schedule"]["shape"]) == (0.1, "cosine")
+    assert [recipe["optimizer"]["weight_decay"] for recipe in (search, tuned)] == [5e-4, 1e-4]
+    assert (tuned["schedule"]["learning_rate"], tuned["schedule"]["shape"]) == (rate, shape)
+
+
+@pytest.mark.parametrize("name", SMART_RATIO)
+def test_smart_ratio_of_the_paper(name):
+    study = find_study(name, STUDIES, SCHEMA)
+    cell = Cell("smart_ratio", "unmodified", 1)
+    recipe = study.part("gem_miner").recipe(cell, study.task["recipe"])
+    schedule = recipe["schedule"]
+    found = (recipe["epochs"], schedule["learning_rate"], schedule["milestones"])
+    assert (*found, recipe["batches"]["size"]) == SMART_RATIO[name]
+    assert recipe["optimizer"]["weight_decay"] == 1e-4
+    assert recipe["optimizer"]["options"] == {"momentum": 0.9}
+
+
 def test_searches_of_the_paper_end_at_the_counts_of_the_authors_own_files():
     part = find_study("raregems_resnet20", STUDIES, SCHEMA).part("gem_miner")
     ends = [left_after(268_336, d, 150, 5)[-1] for d in part.densities]
     assert ends[1:] == [9_977, 3_861, 1_580]
+    assert [c.level for c in part.cells if c.method == "gem_miner_long"] == [3]
     longer = part.settings["gem_miner_long"]
     assert (longer.search["epochs"], longer.period) == (3000, 150)
     assert part.settings["gem_miner"].unflag == (False, True, True, True)
@@ -211,12 +259,43 @@ def changed(changes):
         ({"period": 0}, "gem_miner.period is 0; it must be at least 1"),
         ({"settings_by_method": {"edge_popup": {"fan_share": 1.5}}}, "it must be at most 1"),
         ({"settings_by_method": {"edge_popup": {}}}, "settings_by_method.edge_popup is {}"),
+        (
+            {"settings_by_method": {"smart_ratio": {"search": SEARCH}}},
+            "settings_by_method.smart_ratio.search has no effect: smart_ratio does not search",
+        ),
+        (
+            {"settings_by_method": {"smart_ratio": {"finetune": SEARCH | {"epochs": NAN}}}},
+            "gem_miner.settings_by_method.smart_ratio.finetune.epochs takes finite numbers",
+        ),
+        ({"levels_by_method": {"gem_miner": [3]}}, "levels_by_method.gem_miner names level 3"),
+        ({"levels_by_method": {"gem_miner_l1": [1]}}, "levels_by_method names 'gem_miner_l1', w"),
+        ({"levels_by_method": {"gem_miner": []}}, "levels_by_method.gem_miner is .*at least 1"),
     ],
 )  # fmt: skip
 def test_mistakes_are_named(tmp_path, changes, message):
     path = write(tmp_path, changes={"gem_miner": changed(changes)})
     with pytest.raises(PruningError, match=message):
         load_study(path, SCHEMA)
+
+
+def test_methods_have_levels_and_baselines_recipes_of_their_own(tmp_path):
+    other = SEARCH | {"epochs": 9}
+    more = {
+        "methods": [*ALL, "random_subnetwork"],
+        "levels_by_method": {"edge_popup": [2], "smart_ratio": [1]},
+        "settings_by_method": {"smart_ratio": {"finetune": other}},
+    }
+    study = load_study(write(tmp_path, changes={"gem_miner": changed(more)}), SCHEMA)
+    part, own = study.part("gem_miner"), study.task["recipe"]
+    assert [(cell.method, cell.level) for cell in part.cells] == [
+        ("gem_miner", 1), ("gem_miner", 2), ("edge_popup", 2), ("smart_ratio", 1),
+        ("random_subnetwork", 1), ("random_subnetwork", 2),
+    ]  # fmt: skip
+    assert [(c.method, c.level) for c in part.searched()] == [
+        ("gem_miner", 1), ("gem_miner", 2), ("edge_popup", 2),
+    ]  # fmt: skip
+    assert part.recipe(Cell("smart_ratio", "unmodified", 1), own)["epochs"] == 9
+    assert part.recipe(Cell("random_subnetwork", "unmodified", 1), own) is own
 
 
 def test_gem_miner_otherwise_has_gem_miners_strengths(tmp_path):

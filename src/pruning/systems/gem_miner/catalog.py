@@ -98,8 +98,8 @@ FIGURES: dict[str, Figure] = {
         f"{_SCORES}budget",
         TITLE,
         "Test score by the optimizer steps that finding and training a network took, everything "
-        "counted, of each method at the density nearest to the sparsest search, if that is "
-        "within a factor of 1.5. " + MEANS + _PAPER,
+        "counted, of each method at the density nearest to the sparsest one that all searches "
+        "have, if that is within a factor of 1.5. " + MEANS + _PAPER,
         _searches,
         tables=("tidy",),
     ),

@@ -66,7 +66,7 @@ METHODS: Mapping[str, Method] = {
 
 @dataclass(frozen=True)
 class Baseline:
-    """One way to choose a mask without a search; it trains as the study's own networks do.
+    """One way to choose a mask without a search; it trains by the study's recipe or one of its own.
 
     Attributes:
         pruning: what the prune stage is told, besides the density.

@@ -73,6 +73,7 @@ class GemMiner:
         cells: what is found and trained, baselines included.
         densities: of level 1, 2, ...
         settings: by method.
+        baselines: the recipes that baselines with one of their own train by, by method.
         sweep: lambda by variant, of the searches that differ in nothing else.
         initialization: of the network that is searched.
         layer_rule: of Smart Ratio.
@@ -81,6 +82,7 @@ class GemMiner:
     cells: tuple[Cell, ...]
     densities: tuple[float, ...]
     settings: Mapping[str, Setting]
+    baselines: Mapping[str, Mapping[str, Any]]
     sweep: Mapping[str, float]
     initialization: str
     layer_rule: str
@@ -138,7 +140,9 @@ class GemMiner:
 
     def recipe(self, cell: Cell, own: Mapping[str, Any]) -> Mapping[str, Any]:
         """The recipe that a cell's network is trained by; ``own`` is the study's."""
-        return self.settings[cell.method].finetune if cell.method in METHODS else own
+        if cell.method in METHODS:
+            return self.settings[cell.method].finetune
+        return self.baselines.get(cell.method, own)
 
 
 def read(
@@ -165,6 +169,7 @@ def read(
         cells=tuple(dict.fromkeys(_cells(values, densities, sweep))),
         densities=densities,
         settings=settings,
+        baselines=_baselines(values),
         sweep=sweep,
         initialization=registry.reference("initialization", values["initialization"]),
         layer_rule=values.get("layer_rule", LAYER_RULE),
@@ -175,14 +180,20 @@ def read(
 
 
 def _check_names(values: Mapping[str, Any]) -> None:
-    for key in ("settings_by_method", "variants_by_method", "strengths"):
+    for key in ("settings_by_method", "variants_by_method", "levels_by_method", "strengths"):
         for name in values[key]:
             if name not in values["methods"]:
                 raise PruningError(
                     f"gem_miner.{key} names {name!r}, which is not among its methods."
                 )
-            if key != "variants_by_method" and name in BASELINES:
+            if key == "strengths" and name in BASELINES:
                 raise PruningError(f"gem_miner.{key} names {name!r}, which does not search.")
+    for name, levels in values["levels_by_method"].items():
+        if max(levels) > len(values["densities"]):
+            raise PruningError(
+                f"gem_miner.levels_by_method.{name} names level {max(levels)}, but there are "
+                f"{len(values['densities'])} densities."
+            )
     for kinds in (values["variants"], *values["variants_by_method"].values()):
         for kind in kinds:
             variant(kind)
@@ -191,6 +202,11 @@ def _check_names(values: Mapping[str, Any]) -> None:
 def _check_effects(values: Mapping[str, Any]) -> None:
     """Refuse what is said in vain: whoever says it expects something of it."""
     for name, own in values["settings_by_method"].items():
+        if name in BASELINES and own.keys() - {"finetune"}:
+            raise PruningError(
+                f"gem_miner.settings_by_method.{name}.{sorted(own.keys() - {'finetune'})[0]} has "
+                f"no effect: {name} does not search. Of a baseline only `finetune` can be set."
+            )
         if "period" in own and METHODS[name].sparsifies == "at_once":
             raise PruningError(
                 f"gem_miner.settings_by_method.{name}.period has no effect: {name} has its density "
@@ -216,7 +232,9 @@ def _cells(
                         "no check of it."
                     )
                 continue
-            yield from (Cell(name, kind, level) for level in range(1, len(densities) + 1))
+            every = range(1, len(densities) + 1)
+            levels = values["levels_by_method"].get(name, every)
+            yield from (Cell(name, kind, level) for level in every if level in levels)
     for kind in sweep:
         yield Cell(values["sweep"]["method"], kind, values["sweep"]["level"])
 
@@ -243,6 +261,15 @@ def _setting(name: str, values: Mapping[str, Any], levels: int) -> Setting:
         unflag=_by_level(values["unflag"], levels, "gem_miner.unflag"),
         fan_share=_numbers(fans, _key(name, "fan_share", values)),
     )
+
+
+def _baselines(values: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    own = {name: values["settings_by_method"].get(name, {}) for name in BASELINES}
+    return {
+        name: complete_recipe(given["finetune"], _key(name, "finetune", values))
+        for name, given in own.items()
+        if "finetune" in given
+    }
 
 
 def _is_gem_miner(name: str) -> bool:
