@@ -328,7 +328,7 @@ def test_published_numbers_stay_away_from_other_densities_and_where_nobody_asked
     ("draw", "moment", "expected"),
     [
         (scores.sanity, "after", {"unmodified": {83.4, 66.15, 77.89}, "shuffled": {78.73},
-                                  "reinitialized": {78.6}}),
+                                  "reinitialized": {78.6}, "reinitialized_kaiming": {78.6}}),
         (scores.before, "before", {"unmodified": {45.3, 31.56, 19.57, 22.22, 19.67}}),
     ],
 )  # fmt: skip
@@ -677,6 +677,16 @@ def test_a_study_without_searches_has_no_panel(study):
         assert len(draw(both, context()).figure.axes) == 1
 
 
+@pytest.mark.parametrize("name", ["gem_miner_sanity", "gem_miner_before", "gem_miner_family"])
+def test_figures_of_this_wing_alone_wait_for_no_other(name):
+    """And show the same as beside all others."""
+    assert FIGURES[name].tables == ("gem_miner",)
+    found = tables(2)
+    both = (drawing(name, found | {"gem_miner": found[t]}, OVERLAY) for t in ("gem_miner", "tidy"))
+    first, second = (drawn.table for drawn in both)
+    pd.testing.assert_frame_equal(first, second)
+
+
 def test_a_single_density_is_drawn(study):
     first = study[study["level"].isin((0, 1))]
     for draw in (scores.accuracy, scores.sanity, scores.before, scores.family, scores.budget):
@@ -687,7 +697,7 @@ def test_a_single_density_is_drawn(study):
 
 def test_tables_read_from_files_give_the_same(tmp_path):
     found = tables(2)
-    names = {"tidy": tidy.COLUMNS, "gem_miner_curves": own_tables.CURVES,
+    names = {"tidy": tidy.COLUMNS, "gem_miner": tidy.COLUMNS, "gem_miner_curves": own_tables.CURVES,
              "gem_miner_layers": mask_tables.LAYERS}  # fmt: skip
     read = {}
     for name, table in found.items():

@@ -73,7 +73,7 @@ FIGURES: dict[str, Figure] = {
         + MEANS
         + _PAPER,
         _checks,
-        tables=("tidy",),
+        tables=("gem_miner",),
         overlays=("gem_miner_published",),
     ),
     "gem_miner_before": Figure(
@@ -82,7 +82,7 @@ FIGURES: dict[str, Figure] = {
         "Test score before any weight is trained, under the mask that is trained next; thin where "
         "the mask of the search's last scores gives another. " + _EMPTY + MEANS + _PAPER,
         _searches,
-        tables=("tidy",),
+        tables=("gem_miner",),
         overlays=("gem_miner_published",),
     ),
     "gem_miner_family": Figure(
@@ -91,7 +91,7 @@ FIGURES: dict[str, Figure] = {
         "Test score before (open) and after training of what Edge-Popup, its global and gradual "
         "forms and Gem-Miner find, at the sparsest density of the study. " + MEANS + _PAPER,
         _has_family,
-        tables=("tidy",),
+        tables=("gem_miner",),
         overlays=("gem_miner_published",),
     ),
     "gem_miner_budget": Figure(
