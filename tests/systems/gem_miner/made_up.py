@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from pruning.analysis import mask_tables, tidy
-from pruning.systems.gem_miner.tables import CURVES
+from pruning.systems.gem_miner.tables import CURVES, OWN
 
 DENSITIES = (0.2, 0.0144, 0.0059)
 EPOCHS = 160  # of the dense training
@@ -205,9 +205,11 @@ def _layers(method, variant, shares, level, density, seed, cell):
 
 
 def tables(seeds=2, studies=("s",), rows=(study_rows, curve_rows, layer_rows)):
-    """The three tables of these studies, by name."""
+    """The four tables of these studies, by name; one is the part of another that is this wing's."""
     names = ("tidy", "gem_miner_curves", "gem_miner_layers")
-    return {
+    found = {
         name: pd.DataFrame([r for study in studies for r in make(seeds=seeds, study=study)])
         for name, make in zip(names, rows, strict=True)
     }
+    own = found["tidy"]["method"].isin((*OWN, "dense"))
+    return found | {"gem_miner": found["tidy"][own].reset_index(drop=True)}

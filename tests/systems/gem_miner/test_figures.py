@@ -328,7 +328,7 @@ def test_published_numbers_stay_away_from_other_densities_and_where_nobody_asked
     ("draw", "moment", "expected"),
     [
         (scores.sanity, "after", {"unmodified": {83.4, 66.15, 77.89}, "shuffled": {78.73},
-                                  "reinitialized": {78.6}}),
+                                  "reinitialized": {78.6}, "reinitialized_kaiming": {78.6}}),
         (scores.before, "before", {"unmodified": {45.3, 31.56, 19.57, 22.22, 19.67}}),
     ],
 )  # fmt: skip
@@ -371,6 +371,27 @@ def test_scores_by_what_they_took(study):
     steps = drawn.table.set_index("method")["training_steps"]
     assert steps["dense"] == 1_000
     assert steps["lr_rewind"] == 24_000
+
+
+def test_budgets_are_at_a_density_that_all_searches_have(study):
+    """The long search of the paper is at one of several densities."""
+    long = study["method"] == "gem_miner_long"
+    drawn = scores.budget(study[~long | (study["level"] == 2)], context())
+    found = only(drawn.table, variant="unmodified")
+    own = found[found["method"].isin(METHODS)]
+    assert set(own["aimed"]) == {DENSITIES[1]}
+    assert "gem_miner_long" in set(own["method"])
+
+
+def test_a_search_at_one_density_has_its_place_in_every_figure():
+    found = tables()
+    for name, table in found.items():
+        found[name] = table[(table["method"] != "gem_miner_long") | (table["level"] == 2)]
+    for name in FIGURES:
+        drawing(name, found)
+    (axes,) = drawing("gem_miner_accuracy", found).figure.axes
+    (container,) = curves_of(axes)[STYLES["gem_miner_long"].label]
+    assert container[0].get_ydata().tolist() == [mean(AFTER["gem_miner_long", "unmodified"][1])]
 
 
 def test_what_is_not_nearly_as_sparse_has_no_place_among_budgets(study):
@@ -656,6 +677,16 @@ def test_a_study_without_searches_has_no_panel(study):
         assert len(draw(both, context()).figure.axes) == 1
 
 
+@pytest.mark.parametrize("name", ["gem_miner_sanity", "gem_miner_before", "gem_miner_family"])
+def test_figures_of_this_wing_alone_wait_for_no_other(name):
+    """And show the same as beside all others."""
+    assert FIGURES[name].tables == ("gem_miner",)
+    found = tables(2)
+    both = (drawing(name, found | {"gem_miner": found[t]}, OVERLAY) for t in ("gem_miner", "tidy"))
+    first, second = (drawn.table for drawn in both)
+    pd.testing.assert_frame_equal(first, second)
+
+
 def test_a_single_density_is_drawn(study):
     first = study[study["level"].isin((0, 1))]
     for draw in (scores.accuracy, scores.sanity, scores.before, scores.family, scores.budget):
@@ -666,7 +697,7 @@ def test_a_single_density_is_drawn(study):
 
 def test_tables_read_from_files_give_the_same(tmp_path):
     found = tables(2)
-    names = {"tidy": tidy.COLUMNS, "gem_miner_curves": own_tables.CURVES,
+    names = {"tidy": tidy.COLUMNS, "gem_miner": tidy.COLUMNS, "gem_miner_curves": own_tables.CURVES,
              "gem_miner_layers": mask_tables.LAYERS}  # fmt: skip
     read = {}
     for name, table in found.items():

@@ -339,6 +339,18 @@ def test_a_search_whose_weights_all_round_to_zero_freezes_once_more_and_gives_up
     assert masking.counts(found.kept)[0] == left
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("gem_miner", "penalty may be too strong"), ("gem_miner_inverted", "are what this check freezes")],
+)
+def test_a_search_that_found_nothing_blames_what_it_may(make, caplog, name, told):
+    config = Search(name, 0.3, period=3, strength=0.4)
+    run(make(epochs=4, learning_rate=0.01), config)
+    (message,) = (r.getMessage() for r in caplog.records if "no active weight" in r.getMessage())
+    assert told in message
+    assert ("penalty" in message) == (name == "gem_miner")
+
+
 def test_a_search_that_gave_up_is_resumed_as_one_that_did(make, tmp_path):
     task = make(epochs=4, learning_rate=0.01)
     config = Search("gem_miner", 0.3, period=3, strength=0.4)
@@ -408,12 +420,17 @@ def test_searches_that_cannot_be_say_why(make):
         search(task, state.masked(masks), Search(), recipe=task.recipe)
     with pytest.raises(PruningError, match="2 epochs freezes nothing when its period is 5"):
         search(task, state, Search(density=0.5), recipe=task.recipe)
+    for name in ("gem_miner", "global_edge_popup", "global_edge_popup_gradual"):
+        with pytest.raises(PruningError, match=r"test task: of 3,592 .* none.*gem_miner.densities"):
+            search(task, state, Search(name, 1e-7, period=1), recipe=task.recipe)
     for values, message in (
         ({"method": "gem_minr"}, "Did you mean 'gem_miner'"),
         ({"density": 0}, "lies in"),
         ({"density": 1.5}, "lies in"),
         ({"period": 0}, "at least 1 epoch"),
         ({"strength": -1.0}, "from 0 on"),
+        ({"strength": float("inf")}, "from 0 on, not inf"),
+        ({"strength": float("nan")}, "from 0 on, not nan"),
         ({"method": "edge_popup", "strength": 1.0}, "has no penalty"),
         ({"fan_share": 0.0}, "fan_share lies in"),
     ):

@@ -90,6 +90,12 @@ def test_densities_that_smart_ratio_cannot_have_say_why(resnet20):
         budgets(resnet20, 0.5, "quadratics")
 
 
+def test_an_impossible_density_names_the_study(make_task):
+    task = make_task()
+    with pytest.raises(PruningError, match=r"test task \(gem_miner.densities\): .*Prune less"):
+        smart_ratio(task, task.initial_state(0), density=1e-4)
+
+
 def test_a_random_subnetwork_is_a_score_of_the_ground(make_task):
     from pruning.masks.weights import prune_weights
 

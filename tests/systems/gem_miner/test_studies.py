@@ -97,24 +97,75 @@ def test_warm_up_is_rewound_to_the_papers_step(name):
     assert [timeline.rewind_step(t) for t in times["lr_rewind"]] == [0]
 
 
+# Reference, section 2: batches, rate and shape of the training of what Edge-Popup found.
+EDGE_POPUP = {
+    "raregems_resnet20": (256, 0.1, "cosine"),
+    "raregems_resnet20_half": (256, 0.1, "cosine"),
+    "raregems_mobilenetv2": (128, 0.01, "step"),
+    "raregems_vgg16": (256, 0.1, "cosine"),
+    "raregems_wrn28_2": (256, 0.01, "step"),
+    "raregems_resnet32_cifar100": (256, 0.1, "cosine"),
+    "raregems_resnet18_tinyimagenet": (256, 0.01, "step"),
+    "raregems_resnet18_tinyimagenet_dense": (256, 0.01, "step"),
+}
+# Reference, section 3: epochs, rate, drops and batches of Smart Ratio.
+SMART_RATIO = {
+    "raregems_resnet20": (160, 0.1, [80, 120], 128),
+    "raregems_resnet20_half": (160, 0.1, [80, 120], 128),
+    "raregems_mobilenetv2": (300, 0.01, [150, 250], 128),
+    "raregems_vgg16": (200, 0.1, [100, 150], 128),
+    "raregems_wrn28_2": (150, 0.1, [80, 120], 128),
+    "raregems_resnet18_tinyimagenet": (200, 0.2, [100, 150], 256),
+    "raregems_resnet18_tinyimagenet_dense": (200, 0.2, [100, 150], 256),
+}
+
+
+@pytest.mark.parametrize("name", EDGE_POPUP)
+def test_edge_popup_of_the_paper(name):
+    size, rate, shape = EDGE_POPUP[name]
+    setting = find_study(name, STUDIES, SCHEMA).part("gem_miner").settings["edge_popup"]
+    search, tuned = setting.search, setting.finetune
+    assert search["epochs"] == tuned["epochs"] == PAPER[name][0]
+    assert [recipe["batches"]["size"] for recipe in (search, tuned)] == [size, size]
+    assert (search["schedule"]["learning_rate"], search["schedule"]["shape"]) == (0.1, "cosine")
+    assert [recipe["optimizer"]["weight_decay"] for recipe in (search, tuned)] == [5e-4, 1e-4]
+    assert (tuned["schedule"]["learning_rate"], tuned["schedule"]["shape"]) == (rate, shape)
+
+
+@pytest.mark.parametrize("name", SMART_RATIO)
+def test_smart_ratio_of_the_paper(name):
+    study = find_study(name, STUDIES, SCHEMA)
+    cell = Cell("smart_ratio", "unmodified", 1)
+    recipe = study.part("gem_miner").recipe(cell, study.task["recipe"])
+    schedule = recipe["schedule"]
+    found = (recipe["epochs"], schedule["learning_rate"], schedule["milestones"])
+    assert (*found, recipe["batches"]["size"]) == SMART_RATIO[name]
+    assert recipe["optimizer"]["weight_decay"] == 1e-4
+    assert recipe["optimizer"]["options"] == {"momentum": 0.9}
+
+
 def test_searches_of_the_paper_end_at_the_counts_of_the_authors_own_files():
     part = find_study("raregems_resnet20", STUDIES, SCHEMA).part("gem_miner")
     ends = [left_after(268_336, d, 150, 5)[-1] for d in part.densities]
     assert ends[1:] == [9_977, 3_861, 1_580]
+    assert [c.level for c in part.cells if c.method == "gem_miner_long"] == [3]
     longer = part.settings["gem_miner_long"]
     assert (longer.search["epochs"], longer.period) == (3000, 150)
     assert part.settings["gem_miner"].unflag == (False, True, True, True)
     assert part.settings["edge_popup"].fan_share == (0.8, 0.9628, 0.9856, 0.9941)
 
 
+INF, NAN = float("inf"), float("nan")
+ALL = ["gem_miner", "edge_popup", "smart_ratio"]
+SEARCH = {
+    "epochs": 8,
+    "batches": {"size": 64},
+    "schedule": {"shape": "cosine", "learning_rate": 0.1},
+}
 GEM = {
-    "methods": ["gem_miner", "edge_popup", "smart_ratio"],
+    "methods": ALL,
     "densities": [0.5, 0.1],
-    "search": {
-        "epochs": 8,
-        "batches": {"size": 64},
-        "schedule": {"shape": "cosine", "learning_rate": 0.1},
-    },
+    "search": SEARCH,
     "finetune": {"epochs": 8, "batches": {"size": 64}, "schedule": {"learning_rate": 0.1}},
     "strengths": {"gem_miner": [1e-4, 1e-3]},
 }
@@ -145,8 +196,57 @@ def changed(changes):
         ({"unflag": [True]}, "gem_miner.unflag has 1 entries"),
         ({"unflag": "yes"}, "gem_miner.unflag is 'yes'; it must be of type boolean or array"),
         ({"search__epochs": 5}, "5 epochs freezes nothing when its period is 5"),
-        ({"search__epochs": 7.5}, "gem_miner.search of gem_miner: 7.5 epochs .*whole"),
-        ({"search__optimizer": {"weight_decay": 1e-4}}, "weight decay would act on the scores"),
+        (
+            {"period": 8, "settings_by_method": {"gem_miner": {"search": SEARCH}}},
+            "gem_miner.period and gem_miner.settings_by_method.gem_miner.search.epochs, of gem_mi",
+        ),
+        ({"search__epochs": 7.5}, "gem_miner.search.epochs: 7.5 epochs .*whole"),
+        ({"search__optimizer": {"weight_decay": 1e-4}}, "decay would act on the scores of gem_min"),
+        (
+            {"search__optimizer": {"options": {"weight_decay": 1e-4}}},
+            "gem_miner.search.optimizer.options has 'weight_decay'",
+        ),
+        (
+            {"search__optimizer": {"name": "gsm", "options": {"density": 0.5}}},
+            "gem_miner.search.optimizer: 'gsm' prunes what it trains",
+        ),
+        ({"search__schedule__learning_rate": NAN}, "gem_miner.search.schedule.learning_rate takes"),
+        (
+            {"settings_by_method": {"edge_popup": {"search": SEARCH | {"epochs": INF}}}},
+            "gem_miner.settings_by_method.edge_popup.search.epochs takes finite numbers",
+        ),
+        ({"search__schedule__milestones": [1]}, "gem_miner.search: schedule: 'milestones' "),
+        ({"strengths": {"gem_miner": [INF, 0]}}, "strengths.gem_miner takes finite numbers .*inf"),
+        ({"strengths": {"gem_miner": NAN}}, "gem_miner.strengths.gem_miner takes finite numbers"),
+        (
+            {"settings_by_method": {"edge_popup": {"fan_share": NAN}}},
+            "gem_miner.settings_by_method.edge_popup.fan_share takes finite numbers only, not nan",
+        ),
+        (
+            {"settings_by_method": {"edge_popup": {"fan_share": [0.5]}}},
+            "gem_miner.settings_by_method.edge_popup.fan_share has 1 entries",
+        ),
+        (
+            {"settings_by_method": {"edge_popup": {"period": 2}}},
+            "settings_by_method.edge_popup.period has no effect",
+        ),
+        (
+            {"methods": ["gem_miner"], "layer_rule": "quadratic"},
+            "gem_miner.layer_rule has no effect: it is of smart_ratio",
+        ),
+        ({"variants": []}, r"gem_miner.variants is \[\]; it needs at least 1 entries"),
+        (
+            {"variants": ["shufled"], "variants_by_method": {name: ["unmodified"] for name in ALL}},
+            "Unknown variant 'shufled'",
+        ),
+        (
+            {"sweep": {"method": "gem_miner", "level": 1, "strengths": [1e-4, 1.0000001e-4]}},
+            "gem_miner.sweep.strengths has 0.0001 and 0.00010000001, which folders cannot tell",
+        ),
+        (
+            {"sweep": {"method": "gem_miner", "level": 1, "strengths": [INF]}},
+            "gem_miner.sweep.strengths takes finite numbers",
+        ),
         ({"search__milestones": [1]}, "unknown key 'milestones' in gem_miner.search"),
         ({"target_sparsity": 5}, "unknown key 'target_sparsity' in gem_miner"),
         ({"prune_rate": 0.5}, "unknown key 'prune_rate' in gem_miner"),
@@ -159,12 +259,62 @@ def changed(changes):
         ({"period": 0}, "gem_miner.period is 0; it must be at least 1"),
         ({"settings_by_method": {"edge_popup": {"fan_share": 1.5}}}, "it must be at most 1"),
         ({"settings_by_method": {"edge_popup": {}}}, "settings_by_method.edge_popup is {}"),
+        (
+            {"settings_by_method": {"smart_ratio": {"search": SEARCH}}},
+            "settings_by_method.smart_ratio.search has no effect: smart_ratio does not search",
+        ),
+        (
+            {"settings_by_method": {"smart_ratio": {"finetune": SEARCH | {"epochs": NAN}}}},
+            "gem_miner.settings_by_method.smart_ratio.finetune.epochs takes finite numbers",
+        ),
+        ({"levels_by_method": {"gem_miner": [3]}}, "levels_by_method.gem_miner names level 3"),
+        ({"levels_by_method": {"gem_miner_l1": [1]}}, "levels_by_method names 'gem_miner_l1', w"),
+        ({"levels_by_method": {"gem_miner": []}}, "levels_by_method.gem_miner is .*at least 1"),
     ],
 )  # fmt: skip
 def test_mistakes_are_named(tmp_path, changes, message):
     path = write(tmp_path, changes={"gem_miner": changed(changes)})
     with pytest.raises(PruningError, match=message):
         load_study(path, SCHEMA)
+
+
+def test_methods_have_levels_and_baselines_recipes_of_their_own(tmp_path):
+    other = SEARCH | {"epochs": 9}
+    more = {
+        "methods": [*ALL, "random_subnetwork"],
+        "levels_by_method": {"edge_popup": [2], "smart_ratio": [1]},
+        "settings_by_method": {"smart_ratio": {"finetune": other}},
+    }
+    study = load_study(write(tmp_path, changes={"gem_miner": changed(more)}), SCHEMA)
+    part, own = study.part("gem_miner"), study.task["recipe"]
+    assert [(cell.method, cell.level) for cell in part.cells] == [
+        ("gem_miner", 1), ("gem_miner", 2), ("edge_popup", 2), ("smart_ratio", 1),
+        ("random_subnetwork", 1), ("random_subnetwork", 2),
+    ]  # fmt: skip
+    assert [(c.method, c.level) for c in part.searched()] == [
+        ("gem_miner", 1), ("gem_miner", 2), ("edge_popup", 2),
+    ]  # fmt: skip
+    assert part.recipe(Cell("smart_ratio", "unmodified", 1), own)["epochs"] == 9
+    assert part.recipe(Cell("random_subnetwork", "unmodified", 1), own) is own
+
+
+def test_gem_miner_otherwise_has_gem_miners_strengths(tmp_path):
+    methods = [
+        "gem_miner", "gem_miner_inverted", "gem_miner_long", "gem_miner_l1",
+        "global_edge_popup_gradual_regularized",
+    ]  # fmt: skip
+    for own, expected in (({}, (1e-4, 1e-3)), ({"gem_miner_inverted": 2e-4}, (2e-4, 2e-4))):
+        document = changed({"methods": methods})
+        document["strengths"] |= own
+        study = load_study(write(tmp_path, changes={"gem_miner": document}), SCHEMA)
+        part = study.part("gem_miner")
+        found = {name: part.settings[name].strengths for name in methods}
+        assert found["gem_miner_inverted"] == expected
+        assert found["gem_miner_long"] == (1e-4, 1e-3)
+        assert found["gem_miner_l1"] == found["global_edge_popup_gradual_regularized"] == (0, 0)
+    document = changed({"methods": ["gem_miner_inverted"], "strengths": {}})
+    part = load_study(write(tmp_path, changes={"gem_miner": document}), SCHEMA).part("gem_miner")
+    assert part.settings["gem_miner_inverted"].strengths == (0, 0)
 
 
 def test_cells_searches_and_masks(tmp_path):

@@ -73,7 +73,7 @@ FIGURES: dict[str, Figure] = {
         + MEANS
         + _PAPER,
         _checks,
-        tables=("tidy",),
+        tables=("gem_miner",),
         overlays=("gem_miner_published",),
     ),
     "gem_miner_before": Figure(
@@ -82,7 +82,7 @@ FIGURES: dict[str, Figure] = {
         "Test score before any weight is trained, under the mask that is trained next; thin where "
         "the mask of the search's last scores gives another. " + _EMPTY + MEANS + _PAPER,
         _searches,
-        tables=("tidy",),
+        tables=("gem_miner",),
         overlays=("gem_miner_published",),
     ),
     "gem_miner_family": Figure(
@@ -91,15 +91,15 @@ FIGURES: dict[str, Figure] = {
         "Test score before (open) and after training of what Edge-Popup, its global and gradual "
         "forms and Gem-Miner find, at the sparsest density of the study. " + MEANS + _PAPER,
         _has_family,
-        tables=("tidy",),
+        tables=("gem_miner",),
         overlays=("gem_miner_published",),
     ),
     "gem_miner_budget": Figure(
         f"{_SCORES}budget",
         TITLE,
         "Test score by the optimizer steps that finding and training a network took, everything "
-        "counted, of each method at the density nearest to the sparsest search, if that is "
-        "within a factor of 1.5. " + MEANS + _PAPER,
+        "counted, of each method at the density nearest to the sparsest one that all searches "
+        "have, if that is within a factor of 1.5. " + MEANS + _PAPER,
         _searches,
         tables=("tidy",),
     ),

@@ -1,8 +1,9 @@
 """What Sreenivasan et al. (2022) claim about searching random networks: the table of claims.
 
 Source: Sreenivasan et al., "Rare Gems: Finding Lottery Tickets at Initialization" (NeurIPS 2022),
-arXiv 2202.12002; claims are numbered as in this project's notes on the paper. How claims are tested
-is in :mod:`pruning.analysis.claims`, on what in :mod:`pruning.systems.gem_miner.evidence`.
+arXiv 2202.12002. The paper does not number what it claims: numbers here, from 7 on, group claims
+about one thing, and stay as they are so that pages can be compared. How claims are tested is in
+:mod:`pruning.analysis.claims`, on what in :mod:`pruning.systems.gem_miner.evidence`.
 """
 
 from dataclasses import dataclass
@@ -24,7 +25,9 @@ READING = (
     "the share of weights that is kept; its value is a difference of mean test accuracies over "
     "replicates, in percentage points. Networks that are pruned step by step have densities of "
     "their own: the nearest one stands beside a search, if it is within a tenth in ratio. IMP is "
-    "iterative magnitude pruning.\n"
+    "iterative magnitude pruning. The paper does not number its claims; numbers here, from 7 on, "
+    "only tell them apart: 7 is about networks before training, 8 after it, 9 about sanity checks, "
+    "10 and 11 about Edge-Popup's family, 12 to 14 about long, dense and collapsing searches.\n"
     "\n"
     "Claims about the sparse regime are counted at densities up to 1.5 %, those about the dense "
     "one from 20 % on. A claim *holds* in every cell, *holds within noise* if no cell misses it by "

@@ -25,7 +25,7 @@ from pruning.systems.gem_miner.parametrization import (
     parametrized,
 )
 from pruning.systems.gem_miner.rules import PENALTIES, Search
-from pruning.systems.gem_miner.selection import freeze, share, thresholds
+from pruning.systems.gem_miner.selection import WHY_EMPTY, freeze, share, thresholds
 from pruning.training.callback import Callback, EpochEnd, Row
 from pruning.training.loop import Run, Trained, train
 from pruning.training.recipe import Recipe, Timeline
@@ -191,9 +191,10 @@ class Freezing(Searching):
             self.collapsed = True
             removed = schedule.removed_count(1 - self.search.density, left)
             log.warning(
-                "The search has no active weight left after epoch %d: every score is at most 0.5. "
-                "It freezes once more and never again; make the penalty weaker.",
+                "The search has no active weight left after epoch %d: every score that is not "
+                "frozen out is at most 0.5. It freezes once more and never again. %s",
                 epoch + 1,
+                WHY_EMPTY[self.row.freezes],
             )
         elif schedule.is_event(epoch, self.search.period):
             removed = schedule.removed_count(self.share, left)
@@ -275,7 +276,7 @@ def search(
     Raises:
         PruningError: weight decay, which would act on scores that are clipped; a state with masks;
             a network whose weights cannot be searched; a search that is over before anything is
-            frozen.
+            frozen; a density that leaves no weight.
     """
     if config.row.mask == "rounded" and recipe.optimizer.weight_decay:
         raise PruningError(
@@ -285,10 +286,24 @@ def search(
         )
     task = replace(task, recipe=recipe)
     names = task.prunable()
+    _refuse_empty(task, config, sum(state.weights[name].numel() for name in names))
     callback = searching(config, names, epochs(task.timeline))
     start = callback.start(state, seed, *stream)
     run = Run(task.timeline.total_steps, task.timeline.schedule(), seed, stream)
     return train(task, start, run, callback=callback, resume=resume)
+
+
+def _refuse_empty(task: Task, config: Search, total: int) -> None:
+    left = total
+    if config.row.sparsifies == "freezing" and config.density < 1:
+        left = schedule.left_after(total, config.density, epochs(task.timeline), config.period)[-1]
+    elif config.row.mask == "global":
+        left -= schedule.removed_count(1 - config.density, total)
+    if not left:
+        raise PruningError(
+            f"{task.name}: of {total:,} prunable weights, density {config.density:g} leaves none. "
+            "Take a larger one (gem_miner.densities)."
+        )
 
 
 def epochs(timeline: Timeline) -> int:

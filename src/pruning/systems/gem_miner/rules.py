@@ -6,6 +6,7 @@ Farhadi, Rastegari: "What's Hidden in a Randomly Weighted Neural Network?" (CVPR
 one row: how scores become a mask, how sparse it gets and when. To add one, add a row.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -65,7 +66,7 @@ METHODS: Mapping[str, Method] = {
 
 @dataclass(frozen=True)
 class Baseline:
-    """One way to choose a mask without a search; it trains as the study's own networks do.
+    """One way to choose a mask without a search; it trains by the study's recipe or one of its own.
 
     Attributes:
         pruning: what the prune stage is told, besides the density.
@@ -144,7 +145,7 @@ class Search:
             )
         if self.period < 1:
             raise PruningError(f"A search's period is at least 1 epoch, not {self.period}.")
-        if not self.strength >= 0:
+        if not 0 <= self.strength < math.inf:
             raise PruningError(f"A search's penalty has a strength from 0 on, not {self.strength}.")
         if self.strength and row.penalty == "none":
             raise PruningError(

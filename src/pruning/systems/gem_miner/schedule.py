@@ -10,7 +10,11 @@ from pruning.errors import PruningError
 
 
 def events(epochs: int, period: int) -> int:
-    """How many times a search of so many epochs freezes weights, the last period left to train."""
+    """How many times a search of so many epochs freezes weights.
+
+    Afterwards it trains scores for what is left of a period, ``(epochs - 1) % period`` epochs. If
+    that is none, the last event comes after the last step.
+    """
     return (epochs - 1) // period
 
 

@@ -5,6 +5,7 @@ say ``target_sparsity``, which is the density in percent, and ``prune_rate``, wh
 removed for some methods and the share kept for others.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,6 +24,7 @@ from pruning.systems.gem_miner.rules import (
 )
 from pruning.systems.gem_miner.schedule import removed_share
 
+LAYER_RULE = "quadratic"  # without one
 STRENGTH = "strength_"  # begins the variants of a sweep over penalties
 
 
@@ -71,6 +73,7 @@ class GemMiner:
         cells: what is found and trained, baselines included.
         densities: of level 1, 2, ...
         settings: by method.
+        baselines: the recipes that baselines with one of their own train by, by method.
         sweep: lambda by variant, of the searches that differ in nothing else.
         initialization: of the network that is searched.
         layer_rule: of Smart Ratio.
@@ -79,6 +82,7 @@ class GemMiner:
     cells: tuple[Cell, ...]
     densities: tuple[float, ...]
     settings: Mapping[str, Setting]
+    baselines: Mapping[str, Mapping[str, Any]]
     sweep: Mapping[str, float]
     initialization: str
     layer_rule: str
@@ -136,7 +140,9 @@ class GemMiner:
 
     def recipe(self, cell: Cell, own: Mapping[str, Any]) -> Mapping[str, Any]:
         """The recipe that a cell's network is trained by; ``own`` is the study's."""
-        return self.settings[cell.method].finetune if cell.method in METHODS else own
+        if cell.method in METHODS:
+            return self.settings[cell.method].finetune
+        return self.baselines.get(cell.method, own)
 
 
 def read(
@@ -146,14 +152,16 @@ def read(
 
     Raises:
         PruningError: an unknown method, variant or initialization; a density outside (0, 1]; a list
-            that has not one entry per level; an impossible recipe; a search that is over before it
-            freezes anything.
+            that has not one entry per level; numbers that are not finite; an impossible recipe, or
+            one that scores cannot train by; a search that is over before it freezes anything;
+            strengths that paths cannot tell apart; what would have no effect.
     """
     densities = tuple(values["densities"])
     check_densities(densities, "gem_miner")
     for name in values["methods"]:
         look_up("method of search", name, {**METHODS, **BASELINES})
     _check_names(values)
+    _check_effects(values)
     searched = [name for name in values["methods"] if name in METHODS]
     settings = {name: _setting(name, values, len(densities)) for name in searched}
     sweep = _sweep(values, len(densities))
@@ -161,32 +169,54 @@ def read(
         cells=tuple(dict.fromkeys(_cells(values, densities, sweep))),
         densities=densities,
         settings=settings,
+        baselines=_baselines(values),
         sweep=sweep,
         initialization=registry.reference("initialization", values["initialization"]),
-        layer_rule=values["layer_rule"],
+        layer_rule=values.get("layer_rule", LAYER_RULE),
     )
     for cell in part.searched():
-        row, epochs = part.search(cell).row, part.settings[cell.method].search["epochs"]
-        if row.sparsifies != "at_once":
-            if epochs != int(epochs):
-                raise PruningError(
-                    f"gem_miner.search of {cell.method}: {epochs:g} epochs end within one, but "
-                    "densities change when epochs are over. Give a whole number."
-                )
-            removed_share(part.densities[cell.level - 1], int(epochs), part.search(cell).period)
-        _check_decay(cell.method, row.mask, part.settings[cell.method])
+        _check_search(part, cell, values)
     return part
 
 
 def _check_names(values: Mapping[str, Any]) -> None:
-    for key in ("settings_by_method", "variants_by_method", "strengths"):
+    for key in ("settings_by_method", "variants_by_method", "levels_by_method", "strengths"):
         for name in values[key]:
             if name not in values["methods"]:
                 raise PruningError(
                     f"gem_miner.{key} names {name!r}, which is not among its methods."
                 )
-            if key != "variants_by_method" and name in BASELINES:
+            if key == "strengths" and name in BASELINES:
                 raise PruningError(f"gem_miner.{key} names {name!r}, which does not search.")
+    for name, levels in values["levels_by_method"].items():
+        if max(levels) > len(values["densities"]):
+            raise PruningError(
+                f"gem_miner.levels_by_method.{name} names level {max(levels)}, but there are "
+                f"{len(values['densities'])} densities."
+            )
+    for kinds in (values["variants"], *values["variants_by_method"].values()):
+        for kind in kinds:
+            variant(kind)
+
+
+def _check_effects(values: Mapping[str, Any]) -> None:
+    """Refuse what is said in vain: whoever says it expects something of it."""
+    for name, own in values["settings_by_method"].items():
+        if name in BASELINES and own.keys() - {"finetune"}:
+            raise PruningError(
+                f"gem_miner.settings_by_method.{name}.{sorted(own.keys() - {'finetune'})[0]} has "
+                f"no effect: {name} does not search. Of a baseline only `finetune` can be set."
+            )
+        if "period" in own and METHODS[name].sparsifies == "at_once":
+            raise PruningError(
+                f"gem_miner.settings_by_method.{name}.period has no effect: {name} has its density "
+                "from the first step on. Take it out."
+            )
+    if "layer_rule" in values and "smart_ratio" not in values["methods"]:
+        raise PruningError(
+            "gem_miner.layer_rule has no effect: it is of smart_ratio, which is not among the "
+            "methods. Take it out."
+        )
 
 
 def _cells(
@@ -195,7 +225,6 @@ def _cells(
     for name in values["methods"]:
         row = BASELINES.get(name)
         for kind in values["variants_by_method"].get(name, values["variants"]):
-            variant(kind)
             if row is not None and kind != UNMODIFIED:
                 if name in values["variants_by_method"]:
                     raise PruningError(
@@ -203,7 +232,9 @@ def _cells(
                         "no check of it."
                     )
                 continue
-            yield from (Cell(name, kind, level) for level in range(1, len(densities) + 1))
+            every = range(1, len(densities) + 1)
+            levels = values["levels_by_method"].get(name, every)
+            yield from (Cell(name, kind, level) for level in every if level in levels)
     for kind in sweep:
         yield Cell(values["sweep"]["method"], kind, values["sweep"]["level"])
 
@@ -211,22 +242,52 @@ def _cells(
 def _setting(name: str, values: Mapping[str, Any], levels: int) -> Setting:
     own = values["settings_by_method"].get(name, {})
     recipes = {
-        key: complete_recipe(own.get(key, values[key]), f"gem_miner.{key} of {name}")
+        key: complete_recipe(own.get(key, values[key]), _key(name, key, values))
         for key in ("search", "finetune")
     }
-    penalized = METHODS[name].penalty != "none"
-    default = values["strengths"].get(name, 0.0)
-    if not penalized and name in values["strengths"]:
+    strengths = values["strengths"]
+    if METHODS[name].penalty == "none" and name in strengths:
         raise PruningError(f"gem_miner.strengths names {name!r}, which has no penalty.")
-    unflag = values["unflag"]
+    of = name if name in strengths or not _is_gem_miner(name) else "gem_miner"
+    fans = _by_level(own.get("fan_share", 1.0), levels, _key(name, "fan_share", values))
     return Setting(
         search=recipes["search"],
         finetune=recipes["finetune"],
         period=own.get("period", values["period"]),
-        strengths=_by_level(default, levels, f"gem_miner.strengths.{name}"),
-        unflag=_by_level(unflag, levels, "gem_miner.unflag"),
-        fan_share=_by_level(own.get("fan_share", 1.0), levels, f"fan_share of {name}"),
+        strengths=_numbers(
+            _by_level(strengths.get(of, 0.0), levels, f"gem_miner.strengths.{of}"),
+            f"gem_miner.strengths.{of}",
+        ),
+        unflag=_by_level(values["unflag"], levels, "gem_miner.unflag"),
+        fan_share=_numbers(fans, _key(name, "fan_share", values)),
     )
+
+
+def _baselines(values: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    own = {name: values["settings_by_method"].get(name, {}) for name in BASELINES}
+    return {
+        name: complete_recipe(given["finetune"], _key(name, "finetune", values))
+        for name, given in own.items()
+        if "finetune" in given
+    }
+
+
+def _is_gem_miner(name: str) -> bool:
+    """Whether a method differs from Gem-Miner in nothing but how long, or what, it freezes."""
+    return replace(METHODS[name], freezes="smallest") == METHODS["gem_miner"]
+
+
+def _key(name: str, key: str, values: Mapping[str, Any]) -> str:
+    """Where a study says something of a method."""
+    own = key in values["settings_by_method"].get(name, {})
+    return f"gem_miner.settings_by_method.{name}.{key}" if own else f"gem_miner.{key}"
+
+
+def _numbers(given: Sequence[float], where: str) -> tuple[float, ...]:
+    for number in given:
+        if not math.isfinite(number):
+            raise PruningError(f"{where} takes finite numbers only, not {number}.")
+    return tuple(given)
 
 
 def _by_level(given: Any, levels: int, where: str) -> tuple[Any, ...]:
@@ -251,7 +312,16 @@ def _sweep(values: Mapping[str, Any], levels: int) -> dict[str, float]:
         raise PruningError(f"gem_miner.sweep.method: {name} has no penalty to vary.")
     if sweep["level"] > levels:
         raise PruningError(f"gem_miner.sweep.level is {sweep['level']}, there are {levels}.")
-    return {f"{STRENGTH}{_spelled(value)}": float(value) for value in sweep["strengths"]}
+    found: dict[str, float] = {}
+    for value in _numbers(sweep["strengths"], "gem_miner.sweep.strengths"):
+        kind = f"{STRENGTH}{_spelled(value)}"
+        if kind in found:
+            raise PruningError(
+                f"gem_miner.sweep.strengths has {found[kind]!r} and {value!r}, which folders "
+                "cannot tell apart: give numbers that differ in their first six digits."
+            )
+        found[kind] = float(value)
+    return found
 
 
 def _spelled(value: float) -> str:
@@ -259,9 +329,36 @@ def _spelled(value: float) -> str:
     return f"{value:g}".replace("-", "m").replace(".", "p").replace("+", "")
 
 
-def _check_decay(name: str, mask: str, setting: Setting) -> None:
-    if mask == "rounded" and setting.search["optimizer"]["weight_decay"]:
+def _check_search(part: GemMiner, cell: Cell, values: Mapping[str, Any]) -> None:
+    """Refuse a search by a recipe that scores cannot train by, or that is over too soon."""
+    search, recipe = part.search(cell), part.settings[cell.method].search
+    where, optimizer = _key(cell.method, "search", values), recipe["optimizer"]
+    if search.row.sparsifies != "at_once":
+        if recipe["epochs"] != int(recipe["epochs"]):
+            raise PruningError(
+                f"{where}.epochs: {recipe['epochs']:g} epochs end within one, but densities of "
+                f"{cell.method} change when epochs are over. Give a whole number."
+            )
+        try:
+            removed_share(search.density, int(recipe["epochs"]), search.period)
+        except PruningError as error:
+            period = _key(cell.method, "period", values)
+            raise PruningError(f"{period} and {where}.epochs, of {cell.method}: {error}") from None
+    if search.row.mask == "rounded" and optimizer["weight_decay"]:
         raise PruningError(
-            f"gem_miner.search of {name}: weight decay would act on the scores. Set weight_decay "
-            "to 0; the penalty is for that."
+            f"{where}.optimizer: weight decay would act on the scores of {cell.method}. Set "
+            "weight_decay to 0; the penalty is for that."
         )
+    if _prunes(optimizer["name"]):
+        raise PruningError(
+            f"{where}.optimizer: {optimizer['name']!r} prunes what it trains, which would be the "
+            "scores. Take one that does not."
+        )
+
+
+def _prunes(optimizer: str) -> bool:
+    """Whether an optimizer is told a density, so ranks the tensors that it trains."""
+    try:
+        return "density" in registry.options("optimizer", optimizer)
+    except PruningError:  # it does not say what it takes
+        return False

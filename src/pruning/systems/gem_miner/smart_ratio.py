@@ -88,7 +88,10 @@ def smart_ratio(
     if state.masks:
         raise PruningError("Smart Ratio prunes a dense state, and this one has masks.")
     whole = masks_so_far(state, task.prunable())
-    kept = budgets([mask.numel() for mask in whole.values()], density, layer_rule)
+    try:
+        kept = budgets([mask.numel() for mask in whole.values()], density, layer_rule)
+    except PruningError as error:
+        raise PruningError(f"{task.name} (gem_miner.densities): {error}") from None
     masks = {
         name: _random(mask, count, generator(seed, *purpose, "smart ratio", name))
         for (name, mask), count in zip(whole.items(), kept, strict=True)

@@ -117,9 +117,9 @@ def family(tidy: pd.DataFrame, context: Context) -> Drawn:
 def budget(tidy: pd.DataFrame, context: Context) -> Drawn:
     """Score by the optimizer steps spent to find and to train a network (Table 4).
 
-    A panel per study; of every method the network whose density is nearest to that of the sparsest
-    search, if neither is half as dense again as the other. Steps count the dense training where a
-    method needs one, searches and every earlier level.
+    A panel per study; of every method the network whose density is nearest to the sparsest one at
+    which every method searched, if neither is half as dense again as the other. Steps count the
+    dense training where a method needs one, searches and every earlier level.
     """
     table = summed_up(compared(tidy))
     wanted = table[(table["moment"] == AFTER) & table["variant"].isin((UNMODIFIED, ""))]
@@ -132,7 +132,7 @@ def budget(tidy: pd.DataFrame, context: Context) -> Drawn:
     for panel, study in zip(axes, names, strict=True):
         here = wanted[wanted["study"] == study]
         searched = here[here["method"].isin(METHODS)]
-        aim = searched["aimed"].min()
+        aim = searched.groupby("method")["aimed"].min().max()
         rows = _nearest(here[here["method"] != "dense"], aim)
         for method in _order(rows["method"]):
             row = rows[rows["method"] == method]
