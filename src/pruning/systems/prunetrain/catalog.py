@@ -76,9 +76,8 @@ FIGURES: dict[str, Figure] = {
     "prunetrain_density": Figure(
         f"{_LAYERS}density",
         TITLE,
-        "Left: share of a layer's output and input channels that are not sparse, of those there "
-        "are now, so that it rises where channels are cut out; the mean over layers by "
-        "epoch, a line per share of the penalty in the loss at the start, on the same axis. "
+        "Left: share of a layer's output and input channels, as built, that are not sparse; the "
+        "mean over layers by epoch, a line per share of the penalty in the loss at the start, on the same axis. "
         "Right: output channels of each layer as built and at the end of training. "
         "Means over replicates; bands and bars are one standard deviation to each side (SD)."
         + _PAPER,

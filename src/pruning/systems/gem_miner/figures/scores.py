@@ -107,7 +107,8 @@ def family(tidy: pd.DataFrame, context: Context) -> Drawn:
         published = published[apart(published["density"], here["aimed"].iloc[0]) <= SAME]
         _rows_of_methods(panel, here, published)
         what = f"{100 * here['aimed'].iloc[0]:g} % kept ({replicates.counts(here)})"
-        panel.set_title(f"{context.title(study)}\n{what}")
+        # To the left there is room: names of methods stand there.
+        panel.set_title(f"{context.title(study)}\n{what}", loc="right")
         panel.set_xlabel(only(here["metric"]).axis)
         shown += [here, published]
     style.legend(figure, axes)
