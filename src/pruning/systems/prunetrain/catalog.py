@@ -77,8 +77,8 @@ FIGURES: dict[str, Figure] = {
         f"{_LAYERS}density",
         TITLE,
         "Left: share of a layer's output and input channels, as built, that are not sparse; the "
-        "mean over layers by epoch, a line per share of the penalty in the loss at the start, on the same axis. "
-        "Right: output channels of each layer as built and at the end of training. "
+        "mean over layers by epoch, a line per share of the penalty in the loss at the start, on "
+        "the same axis. Right: output channels of each layer as built and at the end of training. "
         "Means over replicates; bands and bars are one standard deviation to each side (SD)."
         + _PAPER,
         _shrinks,

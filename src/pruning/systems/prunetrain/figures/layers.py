@@ -52,9 +52,9 @@ AXES = {"_by_epoch": "Output channel, sorted", "_by_pair": "Output channel"}
 def density(table: pd.DataFrame, context: Context) -> Drawn:
     """Channels that reach the threshold by epoch, and those left at the end, a row per study.
 
-    Left: the mean over layers of the share of output and of input channels that reach it, of those
-    that there are at the moment: where channels are cut out the share rises again. A line per
-    penalty ratio, bands one standard deviation to each side; the two have the same axis. Right:
+    Left: the mean over layers of the share of output and of input channels, as built, that reach
+    it. A line per penalty ratio, bands one standard deviation to each side; the two have the same
+    axis. Right:
     output channels of each layer as built and at the end, at the study's ``prunetrain_level``;
     means over replicates, bars one standard deviation. Draws from ``prunetrain_layers`` too.
     """
