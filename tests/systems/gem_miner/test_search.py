@@ -339,6 +339,18 @@ def test_a_search_whose_weights_all_round_to_zero_freezes_once_more_and_gives_up
     assert masking.counts(found.kept)[0] == left
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("gem_miner", "penalty may be too strong"), ("gem_miner_inverted", "what this check freezes")],
+)
+def test_a_search_that_found_nothing_blames_what_it_may(make, caplog, name, told):
+    config = Search(name, 0.3, period=3, strength=0.4)
+    run(make(epochs=4, learning_rate=0.01), config)
+    (message,) = (r.getMessage() for r in caplog.records if "no active weight" in r.getMessage())
+    assert told in message
+    assert ("penalty" in message) == (name == "gem_miner")
+
+
 def test_a_search_that_gave_up_is_resumed_as_one_that_did(make, tmp_path):
     task = make(epochs=4, learning_rate=0.01)
     config = Search("gem_miner", 0.3, period=3, strength=0.4)

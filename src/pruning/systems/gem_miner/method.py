@@ -25,7 +25,7 @@ from pruning.systems.gem_miner.parametrization import (
     parametrized,
 )
 from pruning.systems.gem_miner.rules import PENALTIES, Search
-from pruning.systems.gem_miner.selection import freeze, share, thresholds
+from pruning.systems.gem_miner.selection import WHY_EMPTY, freeze, share, thresholds
 from pruning.training.callback import Callback, EpochEnd, Row
 from pruning.training.loop import Run, Trained, train
 from pruning.training.recipe import Recipe, Timeline
@@ -191,9 +191,10 @@ class Freezing(Searching):
             self.collapsed = True
             removed = schedule.removed_count(1 - self.search.density, left)
             log.warning(
-                "The search has no active weight left after epoch %d: every score is at most 0.5. "
-                "It freezes once more and never again; make the penalty weaker.",
+                "The search has no active weight left after epoch %d: every score that is not "
+                "frozen out is at most 0.5. It freezes once more and never again. %s",
                 epoch + 1,
+                WHY_EMPTY[self.row.freezes],
             )
         elif schedule.is_event(epoch, self.search.period):
             removed = schedule.removed_count(self.share, left)

@@ -11,6 +11,12 @@ from pruning.systems.gem_miner.schedule import kept_in_layer, kept_of_all
 
 log = logging.getLogger("pruning")
 
+# What may have left nothing, and what helps, by the end of the scores that is frozen out.
+WHY_EMPTY = {
+    "smallest": "The penalty may be too strong, or the density too small for it.",
+    "largest": "The high scores are what this check freezes out, so that may be its result.",
+}
+
 
 def freeze(
     scores: Sequence[Tensor], flags: Sequence[Tensor], removed: int, end: str = "smallest"
@@ -42,9 +48,10 @@ def freeze(
         found = [flag & (score < limit) for score, flag in zip(scores, flags, strict=True)]
     if not any(map(count, found)):
         log.warning(
-            "The search froze every weight: all scores that were left were %g. Nothing is found; "
-            "make the penalty weaker.",
+            "The search froze every weight: all scores that were left were %g, so nothing is "
+            "found. %s",
             float(limit),
+            WHY_EMPTY[end],
         )
     return found
 
