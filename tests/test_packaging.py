@@ -35,6 +35,17 @@ def test_the_readmes_python_runs(tmp_path):
     assert len(lines) < 25
 
 
+def test_the_python_of_searches_runs(tmp_path):
+    network, code = blocks(REPOSITORY / "docs/gem-miner.md", "python")
+    (tmp_path / "mine.py").write_text(network)
+    run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    before, after = (line.split(" ", 1) for line in run.stdout.splitlines())
+    assert float(before[0]) == float(after[0]) == pytest.approx(0.1, abs=2e-3)
+    first, last = (float(re.search(r"'accuracy': ([0-9.]+)", x[1])[1]) for x in (before, after))
+    assert 0.5 < first < last
+
+
 def test_the_manual_of_studies_names_every_network():
     manual = (REPOSITORY / "config/README.md").read_text()
     (row,) = (line for line in manual.splitlines() if line.startswith("| `network` |"))

@@ -63,17 +63,17 @@ def draw(axes: Axes, curves: Sequence[Curve], x: str) -> list[pd.Series]:
     for curve in curves:
         rows = curve.rows.sort_values(x, ascending=not log)
         at = rows[x]
+        face = {"markerfacecolor": "white", "markeredgewidth": 0.8}
+        face = face | {"markeredgecolor": style.color(curve.look)} if curve.open else {}
         if curve.thin:
             look = {"linewidth": 0.8, "markersize": 2.4, "alpha": 0.75, "zorder": 1.5}
-            style.curve(axes, at, rows["mean"], curve.look, **look)
+            if curve.open:  # as large as others, or the white would not show
+                del look["markersize"]
+            style.curve(axes, at, rows["mean"], curve.look, **look, **face)
         else:
             at = style.dodged(at, thick.index(curve), len(thick), log=log)
             bars = None if rows["std"].isna().all() else rows["std"]
-            face = {"markerfacecolor": "white", "markeredgewidth": 0.8}
-            edge = {"markeredgecolor": style.color(curve.look)}
-            style.curve(
-                axes, at, rows["mean"], curve.look, bars, **(face | edge if curve.open else {})
-            )
+            style.curve(axes, at, rows["mean"], curve.look, bars, **face)
         positions.append(at)
     return positions
 

@@ -111,7 +111,7 @@ def test_every_score_that_ties_goes_and_frozen_ones_do_not_count(caplog):
     assert second.tolist() == [False, False]
     assert freeze(scores, flags, 0) == flags
     assert not any(flag.any() for flag in freeze(scores, flags, 4))
-    assert "froze every weight: all scores left were 0.9. Nothing is found" in caplog.text
+    assert "froze every weight: all scores that were left were 0.9, so nothing" in caplog.text
 
 
 def test_a_search_too_short_to_freeze_says_so():

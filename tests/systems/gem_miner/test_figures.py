@@ -276,7 +276,9 @@ def test_scores_before_training(study):
     assert thin[0].get_linewidth() < thick[0].get_linewidth()
     assert not thin.has_yerr
     assert len(found["Edge-Popup"]) == 1  # both masks are the same
-    assert labels(drawn.figure) == list(found)
+    assert thin[0].get_markerfacecolor() == "white" != thick[0].get_markerfacecolor()
+    assert thin[0].get_linestyle() != thick[0].get_linestyle()
+    assert labels(drawn.figure) == ["By the last scores' mask", *found]
     assert set(drawn.table["moment"]) == {"before", "searched"}
 
 

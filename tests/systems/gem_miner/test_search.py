@@ -341,10 +341,7 @@ def test_a_search_whose_weights_all_round_to_zero_freezes_once_more_and_gives_up
 
 @pytest.mark.parametrize(
     ("name", "told"),
-    [
-        ("gem_miner", "penalty may be too strong"),
-        ("gem_miner_inverted", "are what this check freezes"),
-    ],
+    [("gem_miner", "penalty may be too strong"), ("gem_miner_inverted", "what this check freezes")],
 )
 def test_a_search_that_found_nothing_blames_what_it_may(make, caplog, name, told):
     config = Search(name, 0.3, period=3, strength=0.4)

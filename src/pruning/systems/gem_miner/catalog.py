@@ -79,8 +79,8 @@ FIGURES: dict[str, Figure] = {
     "gem_miner_before": Figure(
         f"{_SCORES}before",
         TITLE,
-        "Test score before any weight is trained, under the mask that is trained next; thin where "
-        "the mask of the search's last scores gives another. " + _EMPTY + MEANS + _PAPER,
+        "Test score before any weight is trained, under the mask that is trained next; dotted and "
+        "open where the mask of the search's last scores gives another. " + _EMPTY + MEANS + _PAPER,
         _searches,
         tables=("gem_miner",),
         overlays=("gem_miner_published",),

@@ -48,7 +48,8 @@ def freeze(
         found = [flag & (score < limit) for score, flag in zip(scores, flags, strict=True)]
     if not any(map(count, found)):
         log.warning(
-            "The search froze every weight: all scores left were %g. Nothing is found. %s",
+            "The search froze every weight: all scores that were left were %g, so nothing is "
+            "found. %s",
             float(limit),
             WHY_EMPTY[end],
         )

@@ -18,7 +18,7 @@ STYLES = {
 
 # Of other systems, under names that only figures of this wing use.
 OTHERS = {
-    "imp_warm": Style("IMP, with warm-up", "0.1", "*", "--"),
+    "imp_warm": Style("IMP, with warm-up", "0.1", ">", "--"),
     "imp_cold": Style("IMP, cold", "0.45", "p", (0, (4, 1, 1, 1))),
     "lr_rewind": Style("Learning-rate rewinding", "0.1", "d", ":"),
 }
@@ -29,4 +29,4 @@ SPARE_COLORS = (
     "#8c6d31", "#637939", "#843c39", "#7b4173", "#393b79",
     "#b5a642", "#a0522d", "#2f6f6f", "#6b6ecf", "#d6616b",
 )  # fmt: skip
-SPARE_MARKERS = ">ds^DvphXo"
+SPARE_MARKERS = "ds^DvphXo>"

@@ -80,6 +80,11 @@ SYSTEM = System(
         )
     },
     wildcards={"chain": "gem_miner/(?!search/)[a-z0-9_]+/[a-z0-9_]+"},
+    public={
+        "Search": "pruning.systems.gem_miner.rules",
+        "found": "pruning.systems.gem_miner.states",
+        "search": "pruning.systems.gem_miner.method",
+    },
     entries={
         "pruner": {
             "found": "pruning.systems.gem_miner.states:found_masks",

@@ -42,6 +42,8 @@ FAMILY = (
     "gem_miner",
 )
 MORE = ("network", "dataset", "metric", "moment", "aimed")
+LAST_LINE = (0, (1, 1.2))
+LAST_SCORES = "By the last scores' mask"
 NOTHING_FOUND = "Nothing found, no weight left"
 SAME = 1.02  # ratio of two densities up to which they are the same, but for rounding
 NEAR = 1.5  # ratio of two densities up to which they are called about the same
@@ -77,8 +79,8 @@ def sanity(tidy: pd.DataFrame, context: Context) -> Drawn:
 def before(tidy: pd.DataFrame, context: Context) -> Drawn:
     """Score before anything is trained, by what is kept, a panel per study (Fig. 6).
 
-    Under the mask that is trained next; thin, under the mask of the search's last scores, where the
-    two differ.
+    Under the mask that is trained next; dotted and open, under the mask of the search's last
+    scores, where the two differ.
     """
     table = summed_up(compared(tidy))
     wanted = table[table["moment"].isin((BEFORE, SEARCHED)) & (table["variant"] == UNMODIFIED)]
@@ -196,6 +198,9 @@ def _by_density(
         replicates.dense_band(panel, dense)
         _limit(panel, curves, pd.concat([dense, published]), metric)
         places = replicates.draw(panel, [_part(curve, empty=False) for curve in curves], "density")
+        if any(curve.thin for curve in curves):
+            look = {"linestyle": LAST_LINE, "marker": "o", "markerfacecolor": "white"}
+            panel.plot([], [], color="0.35", linewidth=0.8, label=LAST_SCORES, **look)
         places += _draw_empty(panel, [_part(curve, empty=True) for curve in curves])
         _density_axis(panel, here, [*places, published["density"]])
         _draw_published(panel, curves, published)
@@ -277,7 +282,8 @@ def _moments(here: pd.DataFrame) -> list[Curve]:
         curves.append(Curve(_look(method), trained))
         same = searched["mean"].tolist() == trained["mean"].tolist()
         if len(searched) and not same:
-            curves.append(Curve(_look(method), searched, thin=True))
+            look = replace(_look(method), line=LAST_LINE)
+            curves.append(Curve(look, searched, thin=True, open=True))
     return curves
 
 
