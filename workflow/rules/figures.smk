@@ -97,6 +97,7 @@ use rule figure as figure_of_enabled with:
 rule claims:
     input:
         table=products.study_claims_input,
+        beside=products.study_claims_beside,
         published=products.claims_published,
     output:
         csv="plots/{study}/{claims}.csv",

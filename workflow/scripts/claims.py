@@ -7,6 +7,7 @@ run(
     claims=snakemake.params.claims["claims"],
     title=snakemake.params.claims["title"],
     options=snakemake.params.claims["options"],
+    beside=snakemake.params.claims["beside"],
     resources=snakemake.params.claims["resources"],
     csv=snakemake.output.csv,
     page=snakemake.output.page,

@@ -1,4 +1,4 @@
-"""Stage: a tidy table -> what a paper claims, held against it."""
+"""Stage: tables -> what a paper claims, held against them."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Any
 from pruning import registry
 from pruning.analysis import FOLDER
 from pruning.analysis.claims_page import write_claims
+from pruning.analysis.tables import columns
 from pruning.analysis.tidy import read_table
 
 
@@ -16,6 +17,7 @@ def claims(
     claims: str,
     title: str,
     options: Mapping[str, Any],
+    beside: Mapping[str, Path | str] | None = None,
     resources: Path | str = FOLDER,
     csv: Path | str,
     page: Path | str,
@@ -27,12 +29,14 @@ def claims(
         claims: ``module:attribute`` of the set of claims.
         title: of the page.
         options: what the evidence takes besides, see :mod:`pruning.analysis.claims_catalog`.
+        beside: files of further tables that the evidence takes, by their names.
         resources: folder of published numbers.
         csv, page: where the table and the readable page go.
 
     Raises:
-        PruningError: a table is missing or not tidy.
+        PruningError: a table is missing or lacks a column.
     """
     claim_set = registry.load(claims)
-    found = claim_set.evidence(read_table(table), resources, **options)
+    more = {name: read_table(path, columns(name)) for name, path in (beside or {}).items()}
+    found = claim_set.evidence(read_table(table), resources, **more, **options)
     write_claims(claim_set, found, title, csv=csv, page=page)

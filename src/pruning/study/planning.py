@@ -111,7 +111,8 @@ def jobs(study: Study) -> dict[str, int]:
     figures = figures_of(study)
     claims = claims_of(study)
     tables = {places.TIDY, *(name for figure in figures for name in entry(figure).tables)}
-    tables |= {claims_entry(page).table for page in claims}
+    for page in map(claims_entry, claims):
+        tables |= {page.table, *page.beside(study)}
     of_masks = {mask_tables()[name] for name in tables & mask_tables().keys()}
     gathered = tables & joined("gathered").keys()
     counts = {

@@ -15,6 +15,7 @@ from pruning.study.asks import Workflow, for_rules, ordered
 from pruning.study.papers import check_reference, paper
 from pruning.study.study import Study
 from pruning.systems import joined, systems
+from pruning.systems.system import Claims
 
 
 class Products:
@@ -153,13 +154,25 @@ class Products:
             raise PruningError(
                 f"Study {study.name!r} has not what {name} are about. Its claims: {known}."
             )
-        watched = (places.table(study.name, page.table),)
-        return self._judging(name, study.title, page.options(study), f"plots/{study.name}", watched)
+        beside = self._beside(page, study)
+        watched = (places.table(study.name, page.table), *beside.values())
+        folder, options = f"plots/{study.name}", page.options(study)
+        return self._judging(name, study.title, options, folder, watched, beside)
 
     @for_rules
     def study_claims_input(self, wildcards: Any) -> str:
         """The study's table that the claims are counted over."""
         return places.table(wildcards.study, claims_entry(wildcards.claims).table)
+
+    @for_rules
+    def study_claims_beside(self, wildcards: Any) -> list[str]:
+        """The study's further tables that the claims are counted over."""
+        study = self.workflow.study(wildcards.study)
+        return list(self._beside(claims_entry(wildcards.claims), study).values())
+
+    def _beside(self, page: Claims, study: Study) -> dict[str, str]:
+        names = page.beside(study) if page.needs(study) else ()
+        return {name: places.table(study.name, name) for name in names}
 
     @for_rules
     def claims_published(self, wildcards: Any) -> list[str]:
@@ -184,10 +197,12 @@ class Products:
         options: Mapping[str, Any],
         folder: str,
         watched: tuple[str, ...],
+        beside: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
         page = claims_entry(name)
         first, *others = places.claims_files(folder, name)
         return {
+            "beside": ordered(beside or {}),
             "caption": page.caption,
             "claims": page.claims,
             "code_version": code_version("pruning.stages.claims", page.claims),

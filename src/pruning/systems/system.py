@@ -68,6 +68,7 @@ class Claims:
         needs: whether a study has what they are about.
         options: what their evidence takes from a study besides the table.
         published: published numbers that it takes, files in ``resources/published``.
+        beside: further tables of a study, which it takes as keywords of their names.
     """
 
     claims: str
@@ -77,6 +78,7 @@ class Claims:
     needs: Callable[["Study"], bool]
     options: Callable[["Study"], Mapping[str, Any]] = lambda study: {}
     published: tuple[str, ...] = ()
+    beside: Callable[["Study"], tuple[str, ...]] = lambda study: ()
 
 
 @dataclass(frozen=True)

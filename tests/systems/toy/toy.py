@@ -106,6 +106,15 @@ SYSTEM = System(
             f"{HERE}/show.py:accuracy", TITLE, "Accuracy by density.", _has_toy, tables=("toy",)
         )
     },
-    claims={"toy_claims": Claims(f"{HERE}/show.py:CLAIMS", TITLE, "One claim.", "toy", _has_toy)},
+    claims={
+        "toy_claims": Claims(
+            f"{HERE}/show.py:CLAIMS",
+            TITLE,
+            "One claim.",
+            "toy",
+            _has_toy,
+            beside=lambda study: ("tidy",),
+        )
+    },
     wildcards={"chain": "toy"},
 )
