@@ -194,26 +194,21 @@ FIGURES: dict[str, Figure] = {
 }
 
 
-def _has_prunetrain(study: Study) -> bool:
-    return "prunetrain" in study.parts
-
-
 def _tables_beside(study: Study) -> tuple[str, ...]:
     """Sizes of channels only where a training keeps all channels to the end."""
     tables = ("prunetrain_epochs", "prunetrain_layers", "prunetrain_seconds")
-    keeps = any(METHODS[name].once for name in study.part("prunetrain").levels)
-    return (*tables, "prunetrain_channels") if keeps else tables
+    return (*tables, "prunetrain_channels") if _keeps_channels(study) else tables
 
 
 CLAIMS: dict[str, Claims] = {
     "prunetrain_claims": Claims(
         "pruning.systems.prunetrain.evidence:LYM2019",
-        "PruneTrain",
+        TITLE,
         "Claims about PruneTrain (Lym et al., SC 2019) counted over this study's cells: how many "
         "satisfy each, and by how much the worst one misses it; and the authors' numbers beside "
         "this study's.",
         "prunetrain",
-        _has_prunetrain,
+        _trains,
         published=("prunetrain.csv", "prunetrain_intervals.csv"),
         beside=_tables_beside,
     ),

@@ -48,7 +48,7 @@ READING = (
     "are ours. Where a statement is from says how far it can be trusted. *Authors' README*: "
     "its table shows it, of residual networks on CIFAR and ImageNet. *Authors' log*: output of "
     "theirs shows it, of ResNet-50 on ImageNet. *Authors' shapes*: channels that pruned VGGs were "
-    "left with show it, on CIFAR. *Abstract*: that of arXiv version 1 says so, without a number. "
+    "left with show it, on CIFAR. *Abstract*: that of arXiv version 1 says so. "
     "*Derived*: it follows from how the method works or costs are counted, and nothing was "
     "published to hold it against; claim 5 follows of the same weights, and here two trainings are "
     "compared.\n"

@@ -10,7 +10,7 @@
 from collections.abc import Iterator
 from functools import partial
 
-from pruning.study.places import dense_folder, seed_folder
+from pruning.study.places import seed_folder
 from pruning.study.study import Study
 from pruning.systems.prunetrain.rules import METHODS
 from pruning.systems.prunetrain.section import Cell
@@ -49,23 +49,14 @@ def files(study: Study) -> Iterator[str]:
             yield from (f"{folder(study.name, seed, cell)}/{name}.csv" for name in TABLES)
 
 
-def epochs(study: Study, seed: int) -> Iterator[tuple[str, str]]:
-    """(summary, metrics) of every training that shrinks, the dense one first."""
-    study.part("prunetrain")  # raises where there is none
-    for place in (dense_folder(study.name, seed), *_folders(study, seed)):
-        yield f"{place}/summary.json", f"{place}/metrics.csv"
-
-
 def _table(name: str, study: Study, seed: int) -> Iterator[tuple[str, str]]:
-    for place in _folders(study, seed):
+    for cell in study.part("prunetrain").shrinking():
+        place = folder(study.name, seed, cell)
         yield f"{place}/summary.json", f"{place}/{name}.csv"
 
 
-def _folders(study: Study, seed: int) -> Iterator[str]:
-    return (folder(study.name, seed, cell) for cell in shrinking(study))
-
-
-layers, seconds = partial(_table, "layers"), partial(_table, "seconds")
+# (summary, table) of every training that shrinks.
+epochs, layers, seconds = (partial(_table, name) for name in ("metrics", "layers", "seconds"))
 
 
 def channels(study: Study, seed: int) -> Iterator[tuple[str, str]]:

@@ -2,7 +2,7 @@
 
 A *cell* is one training of a study: ``ratio`` is the share of the penalty in the loss at the start,
 ``level`` its place among the study's ratios, ``density`` the kept share of the prunable weights at
-the end. Of ``method`` dense there are only what its own training writes down. Scores are of the
+the end. Scores are of the
 ``metric``, in its own unit; costs are per example, of the network that an epoch trained, counted as
 in :mod:`pruning.systems.prunetrain.cost`.
 """
