@@ -280,7 +280,7 @@ def test_channels_that_revive_are_counted():
     drawn = draw("revival")
     first, second, third, bar = drawn.figure.axes
     assert titles(drawn.figure)[:3] == [
-        "(a) conv1\nnone was sparse", "(b) conv2\n2 of 5 sparse ones revived",
+        "(a) conv1\nnone was sparse", "(b) conv2\n2 of 5 sparse revived",
         "(c) fc\nnone was sparse",
     ]  # fmt: skip
     counts = only(drawn.table, layer="conv2").set_index("quantity")["mean"]

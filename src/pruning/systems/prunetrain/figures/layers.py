@@ -263,7 +263,7 @@ def _by_epoch(panel: Axes, here: pd.DataFrame) -> tuple[QuadMesh, str, list[pd.D
     epoch_axis([panel])
     counts = _revived(here)
     revived, sparse = counts["mean"]
-    note = f"{revived:g} of {sparse:g} sparse ones revived" if sparse else "none was sparse"
+    note = f"{revived:g} of {sparse:g} sparse revived" if sparse else "none was sparse"
     return (
         mesh,
         f"\n{note}",
