@@ -11,7 +11,9 @@ from pruning.models import shape
 from pruning.models.build import build
 from pruning.models.channels import follow
 from pruning.models.config import NetworkConfig
+from pruning.models.cost import network_macs
 from pruning.models.shape import Gate, cuts
+from pruning.systems.prunetrain.cost import totals
 from pruning.training import optimizers
 from pruning.training.checkpoint import load_state, save_state
 from pruning.training.recipe import OptimizerConfig
@@ -412,3 +414,138 @@ def test_optimizers_of_studies_keep_slots_that_can_be_cut():
     for key, slot in state.slots.items():
         weight = state.weights[key.partition("/")[2]]
         assert slot.shape == weight.shape or slot.ndim == 0
+
+
+# Bodies that other people write.
+
+
+class Residual(nn.Module):
+    """A stem, a block by what a test says, and a classifier."""
+
+    def __init__(self, add, middle=None, stride=1):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, padding=1)
+        self.first = nn.Conv2d(8, 8, 3, stride, padding=1, bias=False)
+        self.middle = middle or nn.BatchNorm2d(8)
+        self.second = nn.Conv2d(8, 8, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(8)
+        self.skip = nn.Conv2d(8, 8, 1, stride) if stride > 1 else nn.Identity()
+        self.fc = nn.Linear(8, 10)
+        self.scale = nn.Parameter(torch.ones(1, 8, 1, 1))
+        self.add = add
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x).relu()
+        y = self.norm(self.second(self.middle(self.first(x)).relu()))
+        return self.fc(self.add(self, y, x).relu().mean((2, 3)))
+
+
+def in_place(self, y, x):
+    y += self.skip(x)
+    return y
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("size", [16, 17])
+def test_a_body_that_is_added_to_in_place_can_go(stride, size):
+    """As torchvision's blocks are: what stands in has to be a tensor of its own."""
+    images = torch.randn(4, 3, size, size)
+    module = Residual(in_place, stride=stride).eval()
+    channels = follow(module, (images[:1],))
+    (branch,) = channels.branches
+    assert branch.strides == (stride, stride)
+    inside = {c for made in branch.inside.values() for c in made}
+    everything = {c for layer in channels.layers.values() for c in (*layer.source, *layer.target)}
+    constant = torch.randn(8)
+    change = cuts(channels, everything - inside, without=[branch], constants={"norm": constant})
+    state = capture(module).cut(change)
+    small = shape.apply(Residual(in_place, stride=stride), state.shape).eval()
+    load_into(small, state)
+    module.norm.register_forward_hook(lambda layer, given, made: made * 0 + constant.view(8, 1, 1))
+    torch.testing.assert_close(small(images), module(images), rtol=1e-5, atol=1e-5)
+    assert torch.equal(small(images), small(images))  # nothing is added to its constant
+
+
+@pytest.mark.parametrize(
+    "add", [lambda self, y, x: y + 0.5, lambda self, y, x: y + self.scale], ids=["number", "scale"]
+)
+def test_what_is_added_to_no_image_is_no_body_of_a_block(add):
+    assert not channels_of(Residual(add)).branches
+
+
+class Flattening(nn.Module):
+    def __init__(self, features):
+        super().__init__()
+        self.conv, self.fc = nn.Conv2d(3, 4, 3, padding=1), nn.Linear(4 * 8 * 8, 10)
+        self.features = features
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = nn.functional.max_pool2d(self.conv(x), 4)
+        return self.fc(x.view(-1, self.features) if self.features > 0 else x.view(x.size(0), -1))
+
+
+def test_a_number_of_features_that_the_code_says_fixes_channels():
+    written, counted = (channels_of(Flattening(n)) for n in (256, -1))
+    assert set(written.layers["conv"].outputs) <= written.fixed
+    assert not set(counted.layers["conv"].outputs) & counted.fixed
+
+
+class Standardized(nn.Conv2d):
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.conv2d(x, self.weight - self.weight.mean(), self.bias)
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        lambda: Standardized(8, 8, 3),
+        lambda: nn.utils.parametrizations.weight_norm(nn.Conv2d(8, 8, 3)),
+        lambda: nn.utils.parametrizations.spectral_norm(nn.Conv2d(8, 8, 3)),
+    ],
+)
+def test_layers_that_are_not_what_they_seem_stay_whole(second):
+    module = Odd(lambda self, x: x)
+    module.second = second()
+    channels = channels_of(module)
+    assert set(channels.layers["first"].outputs) <= channels.fixed
+    assert "no ordinary layer" in " ".join(channels.whole)
+
+
+def test_a_weight_that_is_used_outside_of_its_layer_stays_whole():
+    module = Odd(lambda self, x: x + nn.functional.conv2d(x, self.second.weight, padding=1))
+    channels = channels_of(module)
+    assert "second has weights that are used outside of it" in channels.whole
+    assert set(channels.layers["second"].outputs) <= channels.fixed
+
+
+def test_tensors_may_be_concatenated_by_name():
+    module = Odd(lambda self, x: torch.cat(tensors=[x, x], dim=1)[:, :8])
+    assert channels_of(module)
+
+
+# Costs of gated networks.
+
+
+@pytest.mark.parametrize("name", ["resnet8", "wide_resnet28"])
+def test_a_gated_layer_costs_what_it_makes(name):
+    """Behind it, the tensor is as wide as before."""
+    options = (name, CUT[name])
+    module = network(*options).eval()
+    channels = channels_of(module)
+    everything = {c for layer in channels.layers.values() for c in (*layer.source, *layer.target)}
+    branch = channels.branches[0]
+    last = branch.tail(channels)[0]
+    stage = channels.layers[last].outputs
+    read = channels.layers[branch.modules[0]].inputs
+    change = cuts(channels, everything, gates=[Gate(branch, read, stage[:3])])
+    small = cut(module, change, options)
+    layer = small.get_submodule(last)
+    assert layer.out_channels == 3
+    macs = network_macs(small, example())
+    assert macs[f"{last}.weight"] == layer.weight.numel() * 32 * 32
+    whole, left = totals(module, example()), totals(small, example())
+    per_map = 32 * 32
+    assert whole.activations - left.activations == (len(stage) - 3) * per_map
+    norms = sum(isinstance(small.get_submodule(n), nn.BatchNorm2d) for n in branch.tail(channels))
+    assert whole.norm_traffic - left.norm_traffic == norms * 8 * (len(stage) - 3) * per_map
+    assert left.inference_macs == sum(macs.values())

@@ -18,7 +18,7 @@ from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
 from pruning.errors import PruningError
-from pruning.models.stand_ins import Constant, Nothing
+from pruning.models.stand_ins import Constant, Nothing, select, spread
 
 WEIGHT, DEPTHWISE, NORM, CONSTANT = "weight", "depthwise", "norm", "constant"
 
@@ -56,11 +56,13 @@ class Branch:
         steps: what happens in order, with activations between: names of modules, or functions.
         inside: for each module that mixes channels but the last, the channels it makes; nobody
             outside the branch reads them.
+        strides: by which it makes each side of an image smaller.
     """
 
     modules: tuple[str, ...]
     steps: tuple[str | Callable[[Tensor], Tensor], ...]
     inside: Mapping[str, tuple[int, ...]]
+    strides: tuple[int, ...] = ()
 
     def tail(self, channels: "Channels") -> tuple[str, ...]:
         """The last module that mixes channels, and those after it."""
@@ -205,12 +207,19 @@ class _Follower:
         self.fixed: set[int] = set()
         self.layers: dict[str, Layer] = {}
         self.owners: dict[int, str] = {}  # of weights, by identity
+        self.read_elsewhere: set[str] = set()  # layers whose weights are used outside of them
         self.whole: list[str] = []
+        self.from_input: set[fx.Node] = set()
         self.at: dict[fx.Node, tuple[int, ...] | None] = {}
 
     def channels(self) -> Channels:
         for node in self.graph.graph.nodes:
+            if node.op == "placeholder" or self.from_input.intersection(node.all_input_nodes):
+                self.from_input.add(node)
             self.at[node] = self._outputs(node)
+        for name in self.read_elsewhere & self.layers.keys():
+            self.whole.append(f"{name} has weights that are used outside of it")
+            self.fixed.update((*self.layers[name].outputs, *self.layers[name].inputs))
         root = self.union.root
         layers = {name: self._rooted(layer) for name, layer in self.layers.items()}
         fixed = frozenset(map(root, self.fixed))
@@ -229,6 +238,8 @@ class _Follower:
         if node.op == "output":
             self._fix(node)
             return None
+        if node.op == "get_attr":
+            self.read_elsewhere.add(node.target.rpartition(".")[0])
         size = _size(node)
         if size is None or len(size) < 2:  # no tensor with channels; whoever feeds it is read whole
             if node.op != "placeholder" and not _asks_size(node):
@@ -239,6 +250,8 @@ class _Follower:
         if node.op == "call_module":
             layer = self.modules[node.target]
             if isinstance(layer, nn.Conv2d | nn.Linear):
+                if not _is_plain(layer):
+                    return self._not_followed(node, size[1], "no ordinary layer")
                 return self._mix(node, layer)
             if isinstance(layer, nn.modules.batchnorm._NormBase):
                 return self._keep_apart(node, NORM)
@@ -269,7 +282,7 @@ class _Follower:
         if what in _CONCATENATIONS:
             return self._concatenated(node, size)
         if what in _RESHAPES:
-            return _flattened(first, before, size)
+            return None if _says_features(node) else _flattened(first, before, size)
         if what in _MEANS:
             kept = size[1] == len(first) and len(size) in (2, len(before))
             return first if kept and 1 not in _axes(node, len(before)) else None
@@ -296,7 +309,8 @@ class _Follower:
 
     def _concatenated(self, node: fx.Node, size: tuple[int, ...]) -> tuple[int, ...] | None:
         axis = node.args[1] if len(node.args) > 1 else node.kwargs.get("dim", 0)
-        parts = [self.at[tensor] for tensor in node.args[0]]
+        tensors = node.args[0] if node.args else node.kwargs["tensors"]
+        parts = [self.at[tensor] for tensor in tensors]
         if axis not in (1, 1 - len(size)) or any(part is None for part in parts):
             return None
         return tuple(channel for part in parts for channel in part)
@@ -386,6 +400,8 @@ class _Follower:
         for node in self.graph.graph.nodes:
             if _what(node, self.modules) not in _ADDS or len(node.args) != 2:
                 continue
+            if any(not self._is_of_images(end, _size(node)) for end in node.args):
+                continue  # what is left of the sum would not have its shape
             bodies = [self._body(end, layers) for end in node.args]
             if sum(body is not None for body in bodies) == 1:  # of two, one has to stay
                 yield next(body for body in bodies if body is not None)
@@ -409,9 +425,15 @@ class _Follower:
             n.target if n.op == "call_module" else _function(n) for n in chain
         )  # fmt: skip
         modules = tuple(n.target for n in chain if n.target in layers)
-        if modules[-1] != chain[-1].target:
+        strides = _strides(_size(chain[0].all_input_nodes[0]), _size(chain[-1]))
+        if modules[-1] != chain[-1].target or strides is None:
             return None
-        return Branch(modules, steps, {n.target: layers[n.target].outputs for n in mixing[:-1]})
+        inside = {n.target: layers[n.target].outputs for n in mixing[:-1]}
+        return Branch(modules, steps, inside, strides)
+
+    def _is_of_images(self, end: Any, size: tuple[int, ...] | None) -> bool:
+        """Whether something added is a tensor of the sum's size that follows from the input."""
+        return isinstance(end, fx.Node) and _size(end) == size and end in self.from_input
 
     def _is_link(self, node: fx.Node) -> bool:
         if len(node.all_input_nodes) != 1:
@@ -430,6 +452,33 @@ def _what(node: fx.Node, modules: Mapping[str, nn.Module]) -> Any:
     if isinstance(module, _POOL_MODULES):
         return torch.max_pool2d
     return type(module)
+
+
+def _is_plain(layer: nn.Module) -> bool:
+    """Whether a convolution or linear layer does what these do, with the weight that it has."""
+    forward = nn.Conv2d.forward if isinstance(layer, nn.Conv2d) else nn.Linear.forward
+    hooks = [*layer._forward_pre_hooks.values(), *layer._forward_hooks.values()]
+    return (
+        type(layer).forward is forward
+        and not nn.utils.parametrize.is_parametrized(layer)
+        and all(hook in (select, spread) for hook in hooks)
+    )
+
+
+def _says_features(node: fx.Node) -> bool:
+    """Whether a tensor is given a number of features that its code says."""
+    if node.target not in (torch.reshape, "view", "reshape"):
+        return False
+    given = node.args[1:] if len(node.args) > 1 else (node.kwargs.get("shape", ()),)
+    sizes = given[0] if isinstance(given[0], tuple | list) else given
+    return any(isinstance(size, int) and size != -1 for size in sizes[1:])
+
+
+def _strides(before: tuple[int, ...], after: tuple[int, ...]) -> tuple[int, ...] | None:
+    """By which sides become smaller, if they do as by strides and padding alone."""
+    strides = tuple(max(1, round(a / b)) for a, b in zip(before[2:], after[2:], strict=True))
+    sides = tuple(-(-side // stride) for side, stride in zip(before[2:], strides, strict=True))
+    return strides if sides == after[2:] else None
 
 
 def _function(node: fx.Node) -> Callable[[Tensor], Tensor]:

@@ -25,7 +25,8 @@ def weight_uses(module: nn.Module, example: tuple[Tensor, ...]) -> dict[str, int
     uses: dict[str, int] = {}
 
     def count(name: str, layer: nn.Module, output: Tensor) -> None:
-        outputs = layer.out_channels if isinstance(layer, nn.Conv2d) else layer.out_features
+        # Of the output's own size: a gated layer gives more channels than it makes.
+        outputs = output.shape[1 if isinstance(layer, nn.Conv2d) else -1]
         uses[name] = uses.get(name, 0) + output.numel() // outputs
 
     hooks = [

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from pruning.errors import PruningError
 from pruning.models.channels import Branch, Channels, Layer
-from pruning.models.stand_ins import Constant, Nothing
+from pruning.models.stand_ins import Constant, Nothing, select, spread
 
 Shape = Mapping[str, Tensor]
 
@@ -51,11 +51,13 @@ class Cuts:
         layers: what each layer keeps, by name, for all that lose or gate something.
         removed: modules of branches that go: :data:`FIRST`, :data:`BETWEEN` or :data:`LAST`.
         constants: what each last of these gives instead, one number per channel.
+        strides: of each first of these, by which the body makes the sides of an image smaller.
     """
 
     layers: Mapping[str, LayerCut] = field(default_factory=dict)
     removed: Mapping[str, int] = field(default_factory=dict)
     constants: Mapping[str, Tensor] = field(default_factory=dict)
+    strides: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.layers or self.removed)
@@ -118,7 +120,8 @@ def cuts(
         )
         for branch in without
     }
-    return Cuts(layers, removed, given)
+    strides = {branch.modules[0]: branch.strides for branch in without}
+    return Cuts(layers, removed, given, strides)
 
 
 def _whole(layer: Layer) -> LayerCut:
@@ -187,6 +190,8 @@ def changed(shape: Shape, change: Cuts) -> dict[str, Tensor]:
             new[f"{name}/width"] = torch.tensor(cut.width)
     for name, role in change.removed.items():
         new[f"{name}/removed"] = torch.tensor(role)
+    for name, strides in change.strides.items():
+        new[f"{name}/strides"] = torch.tensor(strides, dtype=torch.long)
     return new
 
 
@@ -228,7 +233,7 @@ def _stand_in(told: Mapping[str, Tensor]) -> nn.Module:
     role = int(told["removed"])
     if role == LAST:
         return Constant(len(told["outputs"]))
-    return Nothing() if role == FIRST else nn.Identity()
+    return Nothing(tuple(told["strides"].tolist())) if role == FIRST else nn.Identity()
 
 
 def _resize(layer: nn.Module, told: Mapping[str, Tensor]) -> None:
@@ -250,23 +255,10 @@ def _resize(layer: nn.Module, told: Mapping[str, Tensor]) -> None:
         layer.num_features = len(outputs)
     if "reads" in told:
         layer.reads = told["reads"]
-        layer.register_forward_pre_hook(_select)
+        layer.register_forward_pre_hook(select)
     if "writes" in told:
         layer.writes, layer.width = told["writes"], int(told["width"])
-        layer.register_forward_hook(_spread)
-
-
-def _select(layer: nn.Module, given: tuple[Tensor]) -> Tensor:
-    if layer.reads.device != given[0].device:
-        layer.reads = layer.reads.to(given[0].device)
-    return given[0].index_select(1, layer.reads)
-
-
-def _spread(layer: nn.Module, given: tuple[Tensor], made: Tensor) -> Tensor:
-    if layer.writes.device != made.device:
-        layer.writes = layer.writes.to(made.device)
-    wide = made.new_zeros(made.shape[0], layer.width, *made.shape[2:])
-    return wide.index_copy(1, layer.writes, made)
+        layer.register_forward_hook(spread)
 
 
 # -- tensors of a network -----------------------------------------------------------------------

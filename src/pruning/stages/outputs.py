@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,10 +92,15 @@ def spent(
     }
 
 
-def table_csv(rows: list[dict]) -> str:
-    """Rows with the same keys as CSV; the metrics of a training have one per epoch."""
+def table_csv(rows: list[dict], names: Sequence[str] = ()) -> str:
+    """Rows with the same keys as CSV; the metrics of a training have one per epoch.
+
+    Args:
+        rows: in order.
+        names: of the columns, where there are no rows.
+    """
     text = io.StringIO()
-    writer = csv.DictWriter(text, rows[0].keys(), lineterminator="\n")
+    writer = csv.DictWriter(text, rows[0].keys() if rows else names, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()

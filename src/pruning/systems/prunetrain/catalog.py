@@ -183,7 +183,6 @@ FIGURES: dict[str, Figure] = {
         "training would exchange are of the whole training, counted as the authors count them, in "
         "percent of a training of the same length that cuts nothing; the time of an epoch is in "
         "percent of one of the dense network's training; memory is an estimate, of "
-        "percent of a training of the same length that cuts nothing; memory is an estimate, of "
         "the last epoch, in percent of the first. The score is held beside the dense network of "
         "the same seed. Shaded rows are published, of the same network and data set, with what "
         "they are from; where nothing is known there is a dash." + _PAPER,

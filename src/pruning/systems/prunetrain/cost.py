@@ -147,7 +147,7 @@ def _measure(module: nn.Module, example: tuple[Tensor, ...]) -> tuple[list[Layer
         elif isinstance(layer, nn.Linear):
             used.append(_linear(name, layer, output))
         else:
-            normalized.append(output.numel())
+            normalized.append(given.numel())  # a gated one gives more than it normalizes
 
     hooks = [
         layer.register_forward_hook(
@@ -172,7 +172,7 @@ def _convolution(name: str, layer: nn.Conv2d, given: Tensor, output: Tensor) -> 
         name=name,
         kind="conv",
         inputs=given.shape[1],
-        outputs=output.shape[1],
+        outputs=layer.weight.shape[0],
         kernel=tuple(layer.weight.shape[2:]),
         groups=layer.groups,
         input_size=tuple(given.shape[2:]),

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pruning.errors import PruningError
 from pruning.models.channels import WEIGHT, follow
 from pruning.systems.prunetrain import batches, penalty
 from pruning.systems.prunetrain.batches import Growth, memory_of
@@ -20,7 +21,7 @@ from pruning.systems.prunetrain.cost import totals
 from pruning.systems.prunetrain.penalty import groups_of, strength_of
 from pruning.systems.prunetrain.reconfiguration import Reconfiguration, reconfigure, sizes_of
 from pruning.systems.prunetrain.rules import METHODS, Method
-from pruning.training import generators
+from pruning.training import generators, optimizers
 from pruning.training.arithmetic import arithmetic
 from pruning.training.callback import Callback, EpochEnd, Row
 from pruning.training.evaluate import evaluate_split
@@ -32,6 +33,7 @@ from pruning.training.task import Task
 
 log = logging.getLogger("pruning")
 
+NOTICED = 0.01  # relative change of logits by a reconfiguration that the log warns of
 _SHAPE, _SIZES = "shape/", "sizes/"
 
 
@@ -241,6 +243,13 @@ class PruneTrain(Callback):
         before, after = self._logits(module), self._logits(small)
         metric = self.task.metric.name
         scores = [evaluate_split(m, self.task, "test")[metric] for m in (module, small)]
+        change = float((after - before).norm() / before.norm())
+        if change > NOTICED:
+            log.warning(
+                "%s: cutting %d channels changed the logits by %.2g of their norm. A lower "
+                "threshold changes them less.",
+                self.task.name, found.channels, change,
+            )  # fmt: skip
         norm = math.sqrt(sum(float(c.square().sum()) for c in found.constants.values()))
         if found.branches:
             log.info(
@@ -252,7 +261,7 @@ class PruneTrain(Callback):
             "removed_channels": found.channels,
             "removed_branches": len(found.branches),
             "constant_norm": norm,
-            "logit_change": float((after - before).norm() / before.norm()),
+            "logit_change": change,
             "score_change": scores[1] - scores[0],
         }
 
@@ -355,10 +364,10 @@ def train_prunetrain(
         resume: a file that a killed training continues from.
 
     Raises:
-        PruningError: the network's channels cannot be followed, or batches are to grow that do not
-            end with the epoch.
+        PruningError: the network's channels cannot be followed, or none of them may go.
     """
     run = Run(task.timeline.steps_from(), task.timeline.schedule(), seed, stream)
+    _require_something_to_cut(task)
     start = measure(task, initial or state, settings, run)
     callback = PruneTrain(task, settings, start.strength, run)
     _warn_if_unstable(task, run, settings, start)
@@ -370,10 +379,30 @@ def train_prunetrain(
     return Result(trained, start, sizes, history, callback.last or trained.state)
 
 
+def _require_something_to_cut(task: Task) -> None:
+    module = task.build()
+    channels = follow(module, task.example())
+    why = "; ".join(channels.whole[:5]) + ("; ..." if len(channels.whole) > 5 else "")
+    if not groups_of(module, channels):
+        raise PruningError(
+            f"{task.name}: no channel of this network may go, so there is nothing to shrink. "
+            + (f"Not understood: {why}." if why else "It has no hidden channels.")
+        )
+    if channels.whole:
+        log.warning(
+            "%s: channels around %d operations stay whole: %s",
+            task.name, len(channels.whole), why,
+        )  # fmt: skip
+
+
 def _warn_if_unstable(task: Task, run: Run, settings: Settings, start: Start) -> None:
+    if not isinstance(optimizers.make(task.recipe.optimizer, task.build()), torch.optim.SGD):
+        return  # the bound is that of gradient descent with momentum
     momentum = task.recipe.optimizer.options.get("momentum", 0.0)
     limit = penalty.bound(settings.epsilon, momentum)
     highest = max(run.schedule(step) for step in range(run.steps)) * start.strength
+    if settings.row.grows:
+        highest *= max(1.0, settings.growth.maximum / task.recipe.batches.size)
     if highest >= limit and not settings.row.proximal:
         log.warning(
             "%s: learning rate times lambda reaches %.3g, beyond the bound of stability %.3g: dead "

@@ -79,6 +79,8 @@ def add_gradient(groups: Mapping[str, Groups], strength: float, epsilon: float) 
     """
     for layer in groups.values():
         weight = layer.weight
+        if weight.grad is None:  # a layer before a body that is gone
+            continue
         inputs, outputs = _norms(weight, epsilon)
         factors = (layer.outputs / outputs)[:, None] + (layer.inputs / inputs)[None, :]
         weight.grad.addcmul_(weight, _spread(factors, weight), value=strength)

@@ -172,7 +172,8 @@ def _constant(
     for step in branch.steps:
         if step in silent:
             layer = module.get_submodule(step)
-            value = torch.zeros(len(layer.weight)) if layer.bias is None else layer.bias.cpu()
+            nothing = layer.weight.new_zeros(len(layer.weight))
+            value = (nothing if layer.bias is None else layer.bias).cpu()
         elif value is not None:
             value = _passed(module, channels, step, value)
     last = channels.layers[branch.modules[-1]]
@@ -185,8 +186,11 @@ def _passed(module: nn.Module, channels: Channels, step: object, value: Tensor) 
     if not isinstance(step, str):
         return step(value.view(1, -1, 1, 1)).flatten()
     layer, told = module.get_submodule(step), channels.layers.get(step)
-    if told is None:  # an activation
-        return layer(value.view(1, -1, 1, 1)).flatten()
+    if told is None:  # an activation; dropout changes nothing where it only evaluates
+        training = layer.training
+        value = layer.eval()(value.view(1, -1, 1, 1)).flatten()
+        layer.train(training)
+        return value
     return _normalized(layer, value) if told.kind == NORM else _mixed(layer, told.kind, value)
 
 
@@ -198,5 +202,8 @@ def _mixed(layer: nn.Module, kind: str, value: Tensor) -> Tensor:
 
 
 def _normalized(layer: nn.BatchNorm2d, value: Tensor) -> Tensor:
-    value = (value - layer.running_mean.cpu()) / (layer.running_var.cpu() + layer.eps).sqrt()
+    if layer.running_mean is None:  # of each batch anew, where a constant is its own mean
+        value = torch.zeros_like(value)
+    else:
+        value = (value - layer.running_mean.cpu()) / (layer.running_var.cpu() + layer.eps).sqrt()
     return value if layer.weight is None else value * layer.weight.cpu() + layer.bias.cpu()

@@ -11,6 +11,8 @@ from pruning.systems.prunetrain.method import Result
 
 MATRICES = 6  # convolutions whose filters are written down one by one
 
+FILTER = ("layer", "position", "input", "output", "size")  # columns; a network may have none
+
 Row = dict[str, Any]
 
 
@@ -61,6 +63,8 @@ def filter_rows(result: Result) -> list[Row]:
     These are :data:`MATRICES` convolutions, evenly spaced from the first to the last.
     """
     weights = _matrices(result.last.weights)
+    if not weights:
+        return []
     chosen = sorted({round(i) for i in torch.linspace(0, len(weights) - 1, MATRICES).tolist()})
     names = list(weights)
     return [

@@ -86,6 +86,13 @@ def read(
     )
     for name in values["ratios_by_method"]:
         _require_method("ratios_by_method", name, values)
+    used = {level for levels in part.levels.values() for level in levels}
+    for level, ratio in enumerate(ratios, 1):
+        if level not in used:
+            raise PruningError(
+                f"prunetrain.ratios has {ratio:g}, which no method is trained at: see "
+                "prunetrain.ratios_by_method."
+            )
     _check_interval(part)
     if any(METHODS[name].grows for name in part.levels):
         _check_growth(part)
@@ -148,8 +155,9 @@ def _check_growth(part: PruneTrain) -> None:
             "prunetrain_dynamic_batch needs epochs of whole batches: say `epoch_boundary: keep` or "
             "`drop` under the batches of prunetrain's recipe (the study's, without one of its own)."
         )
-    if growth["maximum"] < batches.size:
+    if growth["maximum"] // growth["multiple"] * growth["multiple"] <= batches.size:
         raise PruningError(
-            f"prunetrain.growth.maximum is {growth['maximum']}, smaller than the batch of "
-            f"{batches.size} that the recipe begins with."
+            f"prunetrain.growth.maximum is {growth['maximum']}: no multiple of "
+            f"{growth['multiple']} up to it is larger than the batch of {batches.size} that the "
+            "recipe begins with, so nothing could grow."
         )

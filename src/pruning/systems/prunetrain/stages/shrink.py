@@ -10,6 +10,7 @@ from pruning.stages.outputs import final_scores, resume_file, table_csv, write_t
 from pruning.systems.prunetrain import penalty
 from pruning.systems.prunetrain.method import Settings, train_prunetrain
 from pruning.systems.prunetrain.records import (
+    FILTER,
     channel_rows,
     filter_rows,
     layer_rows,
@@ -80,7 +81,7 @@ def shrink(
     example = task.example()
     write_text(output / "layers.csv", table_csv(layer_rows(before, after, example)))
     write_text(output / "channels.csv", table_csv(channel_rows(result)))
-    write_text(output / "filters.csv", table_csv(filter_rows(result)))
+    write_text(output / "filters.csv", table_csv(filter_rows(result), FILTER))
     write_text(output / "seconds.csv", table_csv(list(second_rows(result))))
     write_training(result.trained, output, config=config, parents=parents, summary=summary)
     resume.discard()
