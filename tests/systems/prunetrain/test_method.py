@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
@@ -203,6 +204,37 @@ def test_a_training_that_begins_trained_has_the_strength_of_one_that_does_not(ta
     later = train_prunetrain(task, dense.trained.state, how, initial=initial, seed=0)
     assert later.start == first
     assert later.trained.metrics[0]["train_loss"] < first.loss / 2
+
+
+def test_a_cut_that_hurts_is_written_down_and_told(task, caplog):
+    how = replace(HOW, threshold=0.5, interval=6)
+    with caplog.at_level(logging.WARNING, "pruning"):
+        result = trained(task, how)
+    row = result.trained.metrics[5]
+    assert row["removed_channels"] > 5
+    assert row["logit_change"] > 0.1
+    assert row["score_change"] < -0.02
+    assert "changed the logits by" in caplog.text
+
+
+def test_memory_is_of_the_batch_and_the_network_of_the_epoch(task):
+    how = replace(HOW, method="prunetrain_dynamic_batch", ratio=0.7, growth=Growth(96, 4))
+    rows = trained(task, how).trained.metrics
+    for before, after in pairwise(rows):
+        if after["batch"] > before["batch"] and after["parameters"] == before["parameters"]:
+            assert after["memory"] > before["memory"]
+        if after["batch"] == before["batch"] and after["activations"] < before["activations"]:
+            assert after["memory"] < before["memory"]
+    # As much as fits: with one multiple more it would not have.
+    last = rows[-1]
+    per_image = (last["memory"] - 12 * last["parameters"]) / last["batch"]
+    assert last["memory"] + 4 * per_image > rows[0]["memory"]
+
+
+def test_a_network_of_which_nothing_can_go_is_refused_before_it_trains(make_task):
+    task = make_task("mlp", {"widths": []})
+    with pytest.raises(PruningError, match="no channel of this network may go"):
+        trained(task)
 
 
 def test_larger_ratios_leave_less(task):

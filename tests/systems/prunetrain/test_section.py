@@ -108,6 +108,11 @@ def test_methods_may_have_some_of_the_ratios_and_train_on(read):
         ("interval: 2", "ratios_by_method: {prunetrain_gating: [0.1]}",
          r"ratios_by_method names 'prunetrain_gating'"),
         (METHODS, "[prunetrain_dynamic_batch]\n  growth: {maximum: 32}", r"growth\.maximum is 32"),
+        (METHODS, "[prunetrain_dynamic_batch]\n  growth: {maximum: 100, multiple: 4096}",
+         r"nothing could grow"),
+        ("interval: 2", "interval: 2\n  ratios_by_method: {prunetrain: [0.1], "
+         "prunetrain_one_time: [0.1]}", r"ratios has 0\.2, which no method"),
+        ("interval: 2", "epsilon: 1.0e-60", r"prunetrain\.epsilon"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_before_it_trains(read, old, new, message):
