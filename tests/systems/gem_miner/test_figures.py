@@ -285,7 +285,7 @@ def test_scores_before_training(study):
 def test_the_family_before_and_after(study):
     drawn = scores.family(study, context(options=OVERLAY))
     (axes,) = drawn.figure.axes
-    assert axes.get_title() == "ResNet-20, CIFAR-10\n0.59 % kept (n=2)"
+    assert axes.get_title(loc="right") == "ResNet-20, CIFAR-10\n0.59 % kept (n=2)"
     assert axes.get_xlabel() == "Test accuracy (%)"
     names = [STYLES[m].label for m in scores.FAMILY]
     assert [t.get_text() for t in axes.get_yticklabels()] == names[::-1]

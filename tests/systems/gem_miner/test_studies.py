@@ -210,17 +210,17 @@ def changed(changes):
             {"search__optimizer": {"name": "gsm", "options": {"density": 0.5}}},
             "gem_miner.search.optimizer: 'gsm' prunes what it trains",
         ),
-        ({"search__schedule__learning_rate": NAN}, "gem_miner.search.schedule.learning_rate takes"),
+        ({"search__schedule__learning_rate": NAN}, "gem_miner.search.schedule.learning_rate is nan; numbers must"),
         (
             {"settings_by_method": {"edge_popup": {"search": SEARCH | {"epochs": INF}}}},
-            "gem_miner.settings_by_method.edge_popup.search.epochs takes finite numbers",
+            "gem_miner.settings_by_method.edge_popup.search.epochs.*numbers must be finite",
         ),
         ({"search__schedule__milestones": [1]}, "gem_miner.search: schedule: 'milestones' "),
-        ({"strengths": {"gem_miner": [INF, 0]}}, "strengths.gem_miner takes finite numbers .*inf"),
-        ({"strengths": {"gem_miner": NAN}}, "gem_miner.strengths.gem_miner takes finite numbers"),
+        ({"strengths": {"gem_miner": [INF, 0]}}, "strengths.gem_miner.0 is inf; numbers must be finite"),
+        ({"strengths": {"gem_miner": NAN}}, "gem_miner.strengths.gem_miner.*numbers must be finite"),
         (
             {"settings_by_method": {"edge_popup": {"fan_share": NAN}}},
-            "gem_miner.settings_by_method.edge_popup.fan_share takes finite numbers only, not nan",
+            "gem_miner.settings_by_method.edge_popup.fan_share is nan; numbers must be finite",
         ),
         (
             {"settings_by_method": {"edge_popup": {"fan_share": [0.5]}}},
@@ -245,7 +245,7 @@ def changed(changes):
         ),
         (
             {"sweep": {"method": "gem_miner", "level": 1, "strengths": [INF]}},
-            "gem_miner.sweep.strengths takes finite numbers",
+            "gem_miner.sweep.strengths.*numbers must be finite",
         ),
         ({"search__milestones": [1]}, "unknown key 'milestones' in gem_miner.search"),
         ({"target_sparsity": 5}, "unknown key 'target_sparsity' in gem_miner"),
@@ -265,7 +265,7 @@ def changed(changes):
         ),
         (
             {"settings_by_method": {"smart_ratio": {"finetune": SEARCH | {"epochs": NAN}}}},
-            "gem_miner.settings_by_method.smart_ratio.finetune.epochs takes finite numbers",
+            "gem_miner.settings_by_method.smart_ratio.finetune.epochs.*numbers must be finite",
         ),
         ({"levels_by_method": {"gem_miner": [3]}}, "levels_by_method.gem_miner names level 3"),
         ({"levels_by_method": {"gem_miner_l1": [1]}}, "levels_by_method names 'gem_miner_l1', w"),

@@ -60,7 +60,10 @@ def trained(digits_file, tmp_path_factory):
     folder = tmp_path_factory.mktemp("prunetrain")
     context = study()
     dense(context, digits_file, folder / "dense", ())
-    for name, start in (("prunetrain", None), ("train_then_prune", folder / "dense")):
+    for name, start in (
+        ("prunetrain", None),
+        ("train_then_prune", folder / "dense/state.safetensors"),
+    ):
         shrink(
             context, digits_file, start, folder / name, method=name, variant="unmodified", level=2,
             recipe=RECIPE, settings=SETTINGS | {"method": name},

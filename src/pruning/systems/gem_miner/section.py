@@ -5,7 +5,6 @@ say ``target_sparsity``, which is the density in percent, and ``prune_rate``, wh
 removed for some methods and the share kept for others.
 """
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -254,12 +253,9 @@ def _setting(name: str, values: Mapping[str, Any], levels: int) -> Setting:
         search=recipes["search"],
         finetune=recipes["finetune"],
         period=own.get("period", values["period"]),
-        strengths=_numbers(
-            _by_level(strengths.get(of, 0.0), levels, f"gem_miner.strengths.{of}"),
-            f"gem_miner.strengths.{of}",
-        ),
+        strengths=_by_level(strengths.get(of, 0.0), levels, f"gem_miner.strengths.{of}"),
         unflag=_by_level(values["unflag"], levels, "gem_miner.unflag"),
-        fan_share=_numbers(fans, _key(name, "fan_share", values)),
+        fan_share=fans,
     )
 
 
@@ -281,13 +277,6 @@ def _key(name: str, key: str, values: Mapping[str, Any]) -> str:
     """Where a study says something of a method."""
     own = key in values["settings_by_method"].get(name, {})
     return f"gem_miner.settings_by_method.{name}.{key}" if own else f"gem_miner.{key}"
-
-
-def _numbers(given: Sequence[float], where: str) -> tuple[float, ...]:
-    for number in given:
-        if not math.isfinite(number):
-            raise PruningError(f"{where} takes finite numbers only, not {number}.")
-    return tuple(given)
 
 
 def _by_level(given: Any, levels: int, where: str) -> tuple[Any, ...]:
@@ -313,7 +302,7 @@ def _sweep(values: Mapping[str, Any], levels: int) -> dict[str, float]:
     if sweep["level"] > levels:
         raise PruningError(f"gem_miner.sweep.level is {sweep['level']}, there are {levels}.")
     found: dict[str, float] = {}
-    for value in _numbers(sweep["strengths"], "gem_miner.sweep.strengths"):
+    for value in sweep["strengths"]:
         kind = f"{STRENGTH}{_spelled(value)}"
         if kind in found:
             raise PruningError(

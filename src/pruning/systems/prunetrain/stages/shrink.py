@@ -39,7 +39,8 @@ def shrink(
     Args:
         context: study, seed, task.
         data: the prepared data set.
-        dense: folder of the dense training, where it begins with that.
+        dense: final state of the dense training, where it begins with that; its summary lies beside
+            it.
         output: folder to write.
         method, variant, level: name the cell; with the seed they decide its data order.
         recipe: how it trains.
@@ -51,7 +52,7 @@ def shrink(
     task = own.load_task(data, "/".join(cell))
     parents = {"data": data}
     if dense is not None:
-        parents["state"] = Path(dense) / "state.safetensors"
+        parents["state"] = dense
     config = own.config(stage="shrink", cell=list(cell), settings=settings)
     resume = resume_file(output, config, parents)
     initial = task.initial_state(context.seed, "dense")  # as the dense training's
@@ -104,7 +105,7 @@ def shape_facts(task: Task, state: Any) -> dict[str, Any]:
 
 def _spent(task: Task, trained: Trained, dense: Path | str | None) -> dict[str, int]:
     """Steps and MACs of this training, each epoch by the network it trained, and before it."""
-    told = read_json(Path(dense) / "summary.json") if dense is not None else {}
+    told = read_json(Path(dense).with_name("summary.json")) if dense is not None else {}
     macs, last = 0, 0.0
     for row in trained.metrics:
         examples = (row["epoch"] - last) * task.examples("train")
