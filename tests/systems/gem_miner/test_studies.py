@@ -210,14 +210,14 @@ def changed(changes):
             {"search__optimizer": {"name": "gsm", "options": {"density": 0.5}}},
             "gem_miner.search.optimizer: 'gsm' prunes what it trains",
         ),
-        ({"search__schedule__learning_rate": NAN}, "gem_miner.search.schedule.learning_rate is nan; numbers must"),
+        ({"search__schedule__learning_rate": NAN}, "search.schedule.learning_rate is nan; numbers"),
         (
             {"settings_by_method": {"edge_popup": {"search": SEARCH | {"epochs": INF}}}},
             "gem_miner.settings_by_method.edge_popup.search.epochs.*numbers must be finite",
         ),
         ({"search__schedule__milestones": [1]}, "gem_miner.search: schedule: 'milestones' "),
-        ({"strengths": {"gem_miner": [INF, 0]}}, "strengths.gem_miner.0 is inf; numbers must be finite"),
-        ({"strengths": {"gem_miner": NAN}}, "gem_miner.strengths.gem_miner.*numbers must be finite"),
+        ({"strengths": {"gem_miner": [INF, 0]}}, "strengths.gem_miner.0 is inf; numbers must"),
+        ({"strengths": {"gem_miner": NAN}}, "strengths.gem_miner is nan; numbers must be"),
         (
             {"settings_by_method": {"edge_popup": {"fan_share": NAN}}},
             "gem_miner.settings_by_method.edge_popup.fan_share is nan; numbers must be finite",
