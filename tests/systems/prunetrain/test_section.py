@@ -1,10 +1,13 @@
 """The section of a study file, and the studies there are."""
 
+from types import SimpleNamespace
+
 import pytest
 import yaml
 
 from pruning.errors import PruningError
 from pruning.study.asks import Workflow
+from pruning.systems.prunetrain.asks import PruneTrainAsks
 from pruning.systems.prunetrain.section import Cell
 from tests.conftest import REPOSITORY
 
@@ -164,3 +167,20 @@ def test_studies_at_paper_scale_are_the_authors(name, suffix):
     told = part.told(Cell("prunetrain", "unmodified", 2))
     assert (told["interval"], told["threshold"], told["epsilon"]) == (10, 1e-4, 1e-8)
     assert study.task["validation"] == {"source": "test", "fraction": 0}
+
+
+def test_other_cells_are_refused_by_the_rules(read, tmp_path, capsys):
+    read()
+    config = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text())
+    workflow = Workflow(config | {"study_folder": str(tmp_path), "studies": ["tiny"]}, SCHEMAS)
+    asks = PruneTrainAsks(workflow)
+    cell = {"study": "tiny", "seed": "0", "method": "prunetrain", "level": "2"}
+    assert asks.shrink_params(SimpleNamespace(**cell))["settings"]["ratio"] == 0.2
+    for ask, change, message in (
+        (asks.shrink_params, {"level": "3"}, "does not train prunetrain at level 3"),
+        (asks.shrink_input, {"method": "prunetrain_gating"}, "does not train prunetrain_gating"),
+        (asks.finetune_params, {}, "does not fine-tune prunetrain at level 2"),
+    ):
+        with pytest.raises(SystemExit):
+            ask(SimpleNamespace(**cell | change))
+        assert message in capsys.readouterr().err
