@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from pruning.analysis import FOLDER
+from pruning.errors import PruningError
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,11 @@ class Context:
     def option(self, study: str, name: str, default: Any = None) -> Any:
         """One option of a study's ``figure`` section."""
         return self.options.get(study, {}).get(name, default)
+
+
+def nothing(context: Context, what: str) -> PruningError:
+    """The error for studies that have not what a figure shows."""
+    return PruningError(f"{', '.join(context.titles)}: {what}")
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,8 @@ from matplotlib.ticker import MaxNLocator
 
 from pruning.analysis.score import only, shown
 from pruning.figures import replicates, style
-from pruning.figures.context import Context, Drawn
+from pruning.figures.context import Context, Drawn, nothing
 from pruning.figures.style import Style
-from pruning.systems.gem_miner.figures.scores import nothing
 from pruning.systems.gem_miner.rules import UNMODIFIED
 from pruning.systems.gem_miner.section import STRENGTH
 from pruning.systems.gem_miner.tables import (

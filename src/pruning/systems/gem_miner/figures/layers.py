@@ -5,9 +5,8 @@ from matplotlib.axes import Axes
 
 from pruning.analysis import replicates as summaries
 from pruning.figures import replicates, style
-from pruning.figures.context import Context, Drawn
+from pruning.figures.context import Context, Drawn, nothing
 from pruning.figures.shares import share_axes, share_lines
-from pruning.systems.gem_miner.figures.scores import nothing
 from pruning.systems.gem_miner.published import layers_for
 from pruning.systems.gem_miner.rules import UNMODIFIED
 from pruning.systems.gem_miner.styles import STYLES

@@ -8,9 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
 from pruning.analysis.score import only
-from pruning.errors import PruningError
 from pruning.figures import replicates, style
-from pruning.figures.context import Context, Drawn
+from pruning.figures.context import Context, Drawn, nothing
 from pruning.figures.replicates import Curve
 from pruning.figures.style import Style
 from pruning.systems.gem_miner.published import published_for
@@ -164,11 +163,6 @@ def _steps_axis(panel: Axes, steps: pd.Series) -> None:
     panel.xaxis.set_minor_locator(NullLocator())
     panel.set_xticks(shown, [f"{value:,.0f}" for value in shown])
     panel.set_xlabel("Optimizer steps, everything counted")
-
-
-def nothing(context: Context, what: str) -> PruningError:
-    """The error for studies that have not what a figure shows."""
-    return PruningError(f"{', '.join(context.titles)}: {what}")
 
 
 # -- curves by density --------------------------------------------------------------------------

@@ -15,9 +15,8 @@ from matplotlib.ticker import MaxNLocator
 
 from pruning.analysis import replicates as summaries
 from pruning.analysis.score import only
-from pruning.errors import PruningError
 from pruning.figures import replicates, style
-from pruning.figures.context import Context, Drawn
+from pruning.figures.context import Context, Drawn, nothing
 from pruning.figures.replicates import Curve
 from pruning.figures.style import Style
 from pruning.systems.gsm import passive_decay as decay
@@ -141,11 +140,6 @@ def at_ratio(rows: pd.DataFrame, context: Context) -> str:
 def written(tables: Sequence[pd.DataFrame], more: Sequence[str]) -> pd.DataFrame:
     """The numbers of a figure; all was pruned after training, so that is not said."""
     return replicates.written(tables, more).drop(columns="pruned_at")
-
-
-def nothing(context: Context, what: str) -> PruningError:
-    """The error for studies that have not what a figure shows."""
-    return PruningError(f"{', '.join(context.titles)}: {what}")
 
 
 # -- which rows ---------------------------------------------------------------------------------

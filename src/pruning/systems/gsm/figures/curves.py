@@ -16,14 +16,13 @@ from pruning.analysis import replicates as summaries
 from pruning.analysis.score import only
 from pruning.analysis.score import shown as as_shown
 from pruning.figures import replicates, style
-from pruning.figures.context import Context, Drawn
+from pruning.figures.context import Context, Drawn, nothing
 from pruning.figures.style import Style
 from pruning.systems.gsm.figures.accuracy import (
     at_ratio,
     by_level,
     label_rows,
     momentum_styles,
-    nothing,
     written,
 )
 

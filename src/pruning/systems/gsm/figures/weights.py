@@ -11,10 +11,10 @@ from pruning.analysis import replicates as summaries
 from pruning.analysis.score import only, signs
 from pruning.analysis.score import shown as as_shown
 from pruning.figures import replicates, style
-from pruning.figures.context import Context, Drawn
+from pruning.figures.context import Context, Drawn, nothing
 from pruning.figures.shares import name_layers, share_axes, share_lines
 from pruning.figures.style import Style
-from pruning.systems.gsm.figures.accuracy import at_ratio, by_level, nothing, written
+from pruning.systems.gsm.figures.accuracy import at_ratio, by_level, written
 from pruning.systems.gsm.section import UNMODIFIED
 from pruning.systems.gsm.styles import STYLES
 

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
 from pruning.figures import replicates, style
-from pruning.figures.context import Context, Drawn
+from pruning.figures.context import Context, Drawn, nothing
 from pruning.figures.style import Style
 from pruning.systems.prunetrain.communication import communication
 from pruning.systems.prunetrain.figures.panels import (
@@ -23,7 +23,6 @@ from pruning.systems.prunetrain.figures.panels import (
     head,
     lines,
     method_styles,
-    nothing,
     of_first,
     of_whole,
     ratio_styles,

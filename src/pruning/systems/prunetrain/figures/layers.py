@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from pruning.figures import replicates, style
-from pruning.figures.context import Context, Drawn
+from pruning.figures.context import Context, Drawn, nothing
 from pruning.figures.shares import name_layers
 from pruning.figures.style import Style
 from pruning.systems.prunetrain.figures.panels import (
@@ -27,7 +27,6 @@ from pruning.systems.prunetrain.figures.panels import (
     head,
     lines,
     method_styles,
-    nothing,
     put_title,
     ratio_styles,
     rows_of,

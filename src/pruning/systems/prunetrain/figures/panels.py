@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from pruning.analysis import replicates as summaries
-from pruning.errors import PruningError
 from pruning.figures import replicates, style
 from pruning.figures.context import Context
 from pruning.figures.style import Style
@@ -22,11 +21,6 @@ KEYS = ("study", "method", "variant", "level", "ratio")
 TRAINING = (*KEYS, "seed")
 WRITTEN = ("source", *KEYS, "quantity", "position", "layer", "epoch", "mean", "std", "n")
 STUDY = "study"  # where a number is from, if it was not published
-
-
-def nothing(context: Context, what: str) -> PruningError:
-    """The error for studies that have not what a figure shows."""
-    return PruningError(f"{', '.join(context.titles)}: {what}")
 
 
 # -- which rows ---------------------------------------------------------------------------------

@@ -16,13 +16,12 @@ from pruning.analysis import replicates as summaries
 from pruning.analysis.score import only, scored
 from pruning.analysis.score import shown as as_shown
 from pruning.figures import replicates, style
-from pruning.figures.context import Context, Drawn
+from pruning.figures.context import Context, Drawn, nothing
 from pruning.figures.style import Style
 from pruning.systems.prunetrain.figures.panels import (
     entitle,
     head,
     method_styles,
-    nothing,
     ratio_styles,
     rows_of,
     share_labels,

@@ -15,13 +15,12 @@ from pruning.analysis import replicates as summaries
 from pruning.analysis.score import only, scored
 from pruning.analysis.score import shown as as_shown
 from pruning.figures import replicates, style
-from pruning.figures.context import Context, Drawn
+from pruning.figures.context import Context, Drawn, nothing
 from pruning.systems.prunetrain.communication import communication
 from pruning.systems.prunetrain.figures.panels import (
     PAGE,
     SMALLEST,
     TRAINING,
-    nothing,
     of_first,
     shrinking,
 )
