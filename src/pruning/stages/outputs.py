@@ -84,11 +84,15 @@ def spent(
         macs: multiply-accumulates of one example, masked weights skipped.
         parent_summary: of the training that was pruned; none for a dense training.
     """
+    return spent_since(parent_summary, steps, training_macs(macs, task.examples_seen(steps)))
+
+
+def spent_since(parent_summary: Path | str | None, steps: int, macs: int) -> dict[str, int]:
+    """As :func:`spent`, of a training that itself took so many MACs."""
     before = read_json(parent_summary) if parent_summary is not None else {}
     return {
         "training_steps": before.get("training_steps", 0) + steps,
-        "training_macs": before.get("training_macs", 0)
-        + training_macs(macs, task.examples_seen(steps)),
+        "training_macs": before.get("training_macs", 0) + macs,
     }
 
 

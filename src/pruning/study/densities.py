@@ -26,6 +26,20 @@ def check_densities(densities: Sequence[float], section: str) -> None:
         raise PruningError(f"{section}.densities must fall from level to level: {densities}.")
 
 
+def check_shown_level(options: Mapping[str, Any], key: str, levels: int, what: str) -> None:
+    """As :func:`check_shown_levels`, of an option that names one level.
+
+    Args:
+        options, key, levels: the same; a study without levels may name the first.
+        what: the levels are of, in the plural, for messages.
+
+    Raises:
+        PruningError: a level beyond the last.
+    """
+    if options.get(key, 1) > max(levels, 1):
+        raise PruningError(f"figure.{key} is {options[key]}, but the study has {levels} {what}.")
+
+
 def check_shown_levels(options: Mapping[str, Any], key: str, levels: int) -> None:
     """Refuse an option of a study's figures that names levels which the study does not have.
 

@@ -18,7 +18,6 @@ from pruning.study import places
 from pruning.study.study import Study
 from pruning.systems import joined, systems
 from pruning.systems.system import Work
-from pruning.training.recipe import Recipe
 
 # (training images, (C, H, W), classes) of data sets that are the same everywhere.
 KNOWN = {
@@ -97,9 +96,7 @@ def plan(study: Study, dataset: Mapping[str, Any]) -> Plan:
     images, shape, classes = _data(study, dataset)
     module = build(NetworkConfig(**study.task["network"]), shape, classes, None)
     macs = network_macs(module, one_image(shape))
-    recipe = Recipe.from_dict(study.task["recipe"])
-    timeline = recipe.timeline(images)
-    work = {"dense": Work.of(timeline, len(study.seeds) * timeline.total_steps, images)}
+    work = {"dense": Work.trainings(study.task["recipe"], len(study.seeds), images)}
     for system in systems():
         work |= system.work(study, images)
     return Plan(jobs(study), work, training_macs(sum(macs.values()), 1.0), last_measured(study))

@@ -111,6 +111,14 @@ class Work:
         """Steps of a recipe, on a data set with so many training images."""
         return cls(steps, steps * images / timeline.steps_per_epoch)
 
+    @classmethod
+    def trainings(cls, recipe: Mapping[str, Any], count: int, images: int) -> "Work":
+        """So many whole trainings by a recipe, in plain values, on a data set of so many images."""
+        from pruning.training.recipe import Recipe
+
+        timeline = Recipe.from_dict(recipe).timeline(images)
+        return cls.of(timeline, count * timeline.total_steps, images)
+
     def __add__(self, other: "Work") -> "Work":
         return Work(self.steps + other.steps, self.images + other.images)
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pruning.errors import PruningError
+from pruning.study.densities import check_shown_level
 from pruning.study.papers import checked_file
 from pruning.study.study import Study
 from pruning.systems.gem_miner import places
@@ -15,11 +15,7 @@ from pruning.systems.system import Gathered, Section, System, Work
 
 def _check_figure(options: Mapping[str, Any], parts: Mapping[str, Any]) -> None:
     levels = len(parts["gem_miner"].densities) if "gem_miner" in parts else 0
-    if options.get("gem_miner_layers", 1) > max(levels, 1):
-        raise PruningError(
-            f"figure.gem_miner_layers is {options['gem_miner_layers']}, but the study has {levels} "
-            "densities."
-        )
+    check_shown_level(options, "gem_miner_layers", levels, "densities")
 
 
 def _dense_times(study: Study) -> Iterator[float]:
@@ -33,8 +29,6 @@ def _jobs(study: Study) -> dict[str, int]:
 
 
 def _work(study: Study, images: int) -> dict[str, Work]:
-    from pruning.training.recipe import Recipe
-
     if "gem_miner" not in study.parts:
         return {}
     part, seeds = study.part("gem_miner"), len(study.seeds)
@@ -43,14 +37,9 @@ def _work(study: Study, images: int) -> dict[str, Work]:
         "found": [part.recipe(cell, study.task["recipe"]) for cell in part.cells],
     }
     return {
-        rule: sum((_of(Recipe.from_dict(each), seeds, images) for each in given), Work(0, 0))
+        rule: sum((Work.trainings(each, seeds, images) for each in given), Work(0, 0))
         for rule, given in recipes.items()
     }
-
-
-def _of(recipe: Any, seeds: int, images: int) -> Work:
-    timeline = recipe.timeline(images)
-    return Work.of(timeline, seeds * timeline.total_steps, images)
 
 
 SYSTEM = System(

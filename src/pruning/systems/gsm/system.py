@@ -31,19 +31,14 @@ def _jobs(study: Study) -> dict[str, int]:
 
 
 def _work(study: Study, images: int) -> dict[str, Work]:
-    from pruning.training.recipe import Recipe
-
     if "gsm" not in study.parts:
         return {}
     part, seeds = study.part("gsm"), len(study.seeds)
-    own = [
-        Recipe.from_dict(part.training_recipe(*cell)).timeline(images) for cell in part.trainings()
-    ]
-    ticket = Recipe.from_dict(study.task["recipe"]).timeline(images)
+    own = [Work.trainings(part.training_recipe(*c), seeds, images) for c in part.trainings()]
     tickets = seeds * len(list(part.ticket_cells()))
     return {
-        "gsm": sum((Work.of(t, seeds * t.total_steps, images) for t in own), Work(0, 0)),
-        "ticket": Work.of(ticket, tickets * ticket.steps_from(), images),
+        "gsm": sum(own, Work(0, 0)),
+        "ticket": Work.trainings(study.task["recipe"], tickets, images),
     }
 
 

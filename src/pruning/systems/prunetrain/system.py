@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pruning.errors import PruningError
+from pruning.study.densities import check_shown_level
 from pruning.study.papers import checked_file
 from pruning.study.study import Study
 from pruning.systems.prunetrain import places
@@ -16,11 +16,7 @@ _TABLES = "pruning.systems.prunetrain.tables:"
 
 def _check_figure(options: Mapping[str, Any], parts: Mapping[str, Any]) -> None:
     levels = len(parts["prunetrain"].ratios) if "prunetrain" in parts else 0
-    if options.get("prunetrain_level", 1) > max(levels, 1):
-        raise PruningError(
-            f"figure.prunetrain_level is {options['prunetrain_level']}, but the study has {levels} "
-            "ratios."
-        )
+    check_shown_level(options, "prunetrain_level", levels, "ratios")
 
 
 def _jobs(study: Study) -> dict[str, int]:
@@ -32,17 +28,15 @@ def _jobs(study: Study) -> dict[str, int]:
 
 
 def _work(study: Study, images: int) -> dict[str, Work]:
-    from pruning.training.recipe import Recipe
-
     if "prunetrain" not in study.parts:
         return {}
     part, jobs = study.part("prunetrain"), _jobs(study)
-    found = {}
-    for rule, recipe in (("shrink", part.recipe), ("finetune", part.finetune)):
-        if jobs[rule]:
-            timeline = Recipe.from_dict(recipe).timeline(images)
-            found[rule] = Work.of(timeline, jobs[rule] * timeline.total_steps, images)
-    return found
+    recipes = {"shrink": part.recipe, "finetune": part.finetune}
+    return {
+        rule: Work.trainings(recipe, jobs[rule], images)
+        for rule, recipe in recipes.items()
+        if jobs[rule]
+    }
 
 
 SYSTEM = System(

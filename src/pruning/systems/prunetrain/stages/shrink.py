@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from pruning.files import read_json, write_text
+from pruning.files import write_text
 from pruning.models.cost import network_macs, training_macs
 from pruning.stages.context import StageContext
-from pruning.stages.outputs import final_scores, resume_file, table_csv, write_training
+from pruning.stages.outputs import final_scores, resume_file, spent_since, table_csv, write_training
 from pruning.systems.prunetrain import penalty
 from pruning.systems.prunetrain.method import Settings, train_prunetrain
 from pruning.systems.prunetrain.records import (
@@ -105,13 +105,10 @@ def shape_facts(task: Task, state: Any) -> dict[str, Any]:
 
 def _spent(task: Task, trained: Trained, dense: Path | str | None) -> dict[str, int]:
     """Steps and MACs of this training, each epoch by the network it trained, and before it."""
-    told = read_json(Path(dense).with_name("summary.json")) if dense is not None else {}
     macs, last = 0, 0.0
     for row in trained.metrics:
         examples = (row["epoch"] - last) * task.examples("train")
         macs += training_macs(row["inference_macs"], examples)
         last = row["epoch"]
-    return {
-        "training_steps": told.get("training_steps", 0) + trained.steps,
-        "training_macs": told.get("training_macs", 0) + macs,
-    }
+    parent = None if dense is None else Path(dense).with_name("summary.json")
+    return spent_since(parent, trained.steps, macs)
