@@ -52,15 +52,16 @@ def prune_filters(
     """
     del seed, purpose
     weights, masks = surviving(task, state)
-    module, example = task.build(), task.example()
-    fractions = _fractions(thinnings, module, fed_layers(module, example), masks)
+    module = task.build()
+    fed = fed_layers(module, task.example())
+    fractions = _fractions(thinnings, module, fed, masks)
     draws = Random(0)  # as the authors: re-seeded at each call; with it the counts are theirs
     for name, fraction in fractions.items():
         norms = weights[name].abs().flatten(1).sum(1)
         removed = _filters_to_remove(len(norms), 1 - (1 - fraction) ** level, draws)
         masks[name] = masks[name].clone()
         masks[name][norms.sort(stable=True).indices[:removed]] = False
-    remaining = cut(masks, module, example)
+    remaining = _cut(masks, module, fed)
     return Pruned(masks, remaining, masking.density(remaining))
 
 
@@ -116,9 +117,13 @@ def cut(
         module: the network they are of; weights without a mask stay whole.
         example: what it takes, a batch of one.
     """
+    return _cut(masks, module, fed_layers(module, example))
+
+
+def _cut(masks: Mapping[str, Tensor], module: nn.Module, fed: Mapping[str, str]) -> masking.Masks:
     remaining = {name: mask.clone() for name, mask in masks.items()}
     silent: dict[str, Tensor] = {}  # channels of depthwise layers that nothing reaches
-    for name, following in (*fed_layers(module, example).items(), *_projections(module)):
+    for name, following in (*fed.items(), *_projections(module)):
         if name not in masks or following not in masks or masks[name].ndim != 4:
             continue
         gone = ~masks[name].flatten(1).any(1)

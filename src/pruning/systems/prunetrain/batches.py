@@ -7,10 +7,9 @@ was, and the learning rate is multiplied by as much as the batch.
 """
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -139,8 +138,3 @@ def to_tensor(sizes: Sequence[tuple[int, int]]) -> Tensor:
 def from_tensor(tensor: Tensor) -> list[tuple[int, int]]:
     """What :func:`to_tensor` gave."""
     return [tuple(row) for row in tensor.tolist()]
-
-
-def from_dict(values: Mapping[str, Any] | None) -> Growth | None:
-    """From plain values of a study; None where batches stay as they are."""
-    return None if values is None else Growth(**values)

@@ -14,12 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from pruning.errors import PruningError
-from pruning.models.channels import WEIGHT, follow
+from pruning.models.channels import WEIGHT, Channels, follow
 from pruning.systems.prunetrain import batches, penalty
 from pruning.systems.prunetrain.batches import Growth, memory_of
 from pruning.systems.prunetrain.cost import totals
 from pruning.systems.prunetrain.penalty import groups_of, strength_of
-from pruning.systems.prunetrain.reconfiguration import Reconfiguration, reconfigure, sizes_of
+from pruning.systems.prunetrain.reconfiguration import Reconfiguration, Sizes, reconfigure, sizes_of
 from pruning.systems.prunetrain.rules import METHODS, Method
 from pruning.training import generators, optimizers
 from pruning.training.arithmetic import arithmetic
@@ -76,11 +76,13 @@ class Start:
         loss: of the task.
         value: G, without lambda.
         strength: lambda.
+        bound: of the learning rate times lambda, see :func:`penalty.bound`.
     """
 
     loss: float
     value: float
     strength: float
+    bound: float
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,13 @@ def measure(task: Task, state: State, settings: Settings, run: Run) -> Start:
                 module, follow(module, _on(module, task.example())), settings.row.scaled
             )
             value = float(penalty.penalty(groups, settings.epsilon))
-    return Start(loss, value, strength_of(settings.ratio, loss, value))
+    momentum = task.recipe.optimizer.options.get("momentum", 0.0)
+    return Start(
+        loss,
+        value,
+        strength_of(settings.ratio, loss, value),
+        penalty.bound(settings.epsilon, momentum),
+    )
 
 
 class PruneTrain(Callback):
@@ -133,9 +141,12 @@ class PruneTrain(Callback):
         settings: see :class:`Settings`.
         strength: lambda.
         run: how far, at which rates.
+        built: the channels of the network as built.
     """
 
-    def __init__(self, task: Task, settings: Settings, strength: float, run: Run) -> None:
+    def __init__(
+        self, task: Task, settings: Settings, strength: float, run: Run, built: Channels
+    ) -> None:
         self.task, self.how, self.strength, self.run = task, settings, strength, run
         self.epochs = 0
         self.shape: dict[str, Tensor] = {}
@@ -144,11 +155,9 @@ class PruneTrain(Callback):
         self.sizes: dict[str, Tensor] = {}
         self.last: State | None = None
         self.rate = 0.0
-        layers = list(follow(task.build(), task.example()).layers.values())
+        mixing = [layer for layer in built.layers.values() if layer.kind == WEIGHT]
         self.built = {
-            side: {
-                layer.name: len(getattr(layer, side)) for layer in layers if layer.kind == WEIGHT
-            }
+            side: {layer.name: len(getattr(layer, side)) for layer in mixing}
             for side in ("inputs", "outputs")
         }
         self._groups: Mapping[str, penalty.Groups] | None = None
@@ -191,25 +200,27 @@ class PruneTrain(Callback):
         network that this epoch trained, densities of what it is at the end, before it is cut.
         """
         self.epochs += 1
-        columns = self._columns(module)
+        sizes = sizes_of(module, self.channels)
+        columns = self._columns(module, sizes)
         is_last = self.epochs >= self._epochs_of_all()
-        if self.epochs % self.how.interval == 0 or is_last:
-            self._note_sizes(module)
-        if is_last:
-            self.last = replace(capture(module, optimizer), shape=self.shape)
-        due = is_last if self.how.row.once else self.epochs % self.how.interval == 0 or is_last
-        if not due:
+        ends_interval = self.epochs % self.how.interval == 0 or is_last
+        if ends_interval:
+            self._note_sizes(sizes)
+        if not (is_last if self.how.row.once else ends_interval):
             return EpochEnd({**columns, **_NO_CHANGE})
         state = replace(capture(module, optimizer), shape=self.shape)
+        if is_last:
+            self.last = state
         found = self._decide(module)
         if not found.cuts:
             grew = self._grow(module)
             return EpochEnd({**columns, **_NO_CHANGE}, state if grew else None)
         state = state.cut(found.cuts)
         self.shape = dict(state.shape)
-        changes = self._changes(module, state, found)
+        small = network_of(self.task, state).to(self.task.device)
+        changes = self._changes(module, small, found)
         if not is_last:
-            self._grow(network_of(self.task, state))
+            self._grow(small)
         return EpochEnd({**columns, **changes}, state)
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -238,8 +249,7 @@ class PruneTrain(Callback):
             module, self.channels, self.how.threshold, gated=row.gated, folded=row.folded
         )
 
-    def _changes(self, module: nn.Module, state: State, found: Reconfiguration) -> Row:
-        small = network_of(self.task, state).to(self.task.device)
+    def _changes(self, module: nn.Module, small: nn.Module, found: Reconfiguration) -> Row:
         before, after = self._logits(module), self._logits(small)
         metric = self.task.metric.name
         scores = [evaluate_split(m, self.task, "test")[metric] for m in (module, small)]
@@ -298,10 +308,9 @@ class PruneTrain(Callback):
             self._groups = groups_of(module, self.channels, self.how.row.scaled)
         return self._groups
 
-    def _columns(self, module: nn.Module) -> Row:
+    def _columns(self, module: nn.Module, sizes: Sizes) -> Row:
         with torch.no_grad():
             value = float(penalty.penalty(self._of(module), self.how.epsilon))
-        sizes = sizes_of(module, self.channels)
         return {
             "penalty": self.strength * value,
             **{
@@ -314,8 +323,7 @@ class PruneTrain(Callback):
             **asdict(self.costs),
         }
 
-    def _note_sizes(self, module: nn.Module) -> None:
-        sizes = sizes_of(module, self.channels)
+    def _note_sizes(self, sizes: Sizes) -> None:
         for name, size in sizes.outputs.items():
             self.sizes[f"{self.epochs}/{name}/size"] = size
             kept = self.shape.get(f"{name}/outputs", torch.arange(len(size)))
@@ -367,9 +375,9 @@ def train_prunetrain(
         PruningError: the network's channels cannot be followed, or none of them may go.
     """
     run = Run(task.timeline.steps_from(), task.timeline.schedule(), seed, stream)
-    _require_something_to_cut(task)
+    built = _channels_to_cut(task)
     start = measure(task, initial or state, settings, run)
-    callback = PruneTrain(task, settings, start.strength, run)
+    callback = PruneTrain(task, settings, start.strength, run, built)
     _warn_if_unstable(task, run, settings, start)
     trained = train(
         task, State(state.weights, state.buffers, shape=state.shape), run,
@@ -379,7 +387,8 @@ def train_prunetrain(
     return Result(trained, start, sizes, history, callback.last or trained.state)
 
 
-def _require_something_to_cut(task: Task) -> None:
+def _channels_to_cut(task: Task) -> Channels:
+    """The channels of the network as built; says which stay whole, and refuses if all do."""
     module = task.build()
     channels = follow(module, task.example())
     why = "; ".join(channels.whole[:5]) + ("; ..." if len(channels.whole) > 5 else "")
@@ -393,22 +402,21 @@ def _require_something_to_cut(task: Task) -> None:
             "%s: channels around %d operations stay whole: %s",
             task.name, len(channels.whole), why,
         )  # fmt: skip
+    return channels
 
 
 def _warn_if_unstable(task: Task, run: Run, settings: Settings, start: Start) -> None:
     if not isinstance(optimizers.make(task.recipe.optimizer, task.build()), torch.optim.SGD):
         return  # the bound is that of gradient descent with momentum
-    momentum = task.recipe.optimizer.options.get("momentum", 0.0)
-    limit = penalty.bound(settings.epsilon, momentum)
     highest = max(run.schedule(step) for step in range(run.steps)) * start.strength
     if settings.row.grows:
         highest *= max(1.0, settings.growth.maximum / task.recipe.batches.size)
-    if highest >= limit and not settings.row.proximal:
+    if highest >= start.bound and not settings.row.proximal:
         log.warning(
             "%s: learning rate times lambda reaches %.3g, beyond the bound of stability %.3g: dead "
             "channels will not stay below the threshold until the rate falls. A lower rate, a "
             "lower ratio or a larger epsilon (with a larger threshold) stays within.",
-            task.name, highest, limit,
+            task.name, highest, start.bound,
         )  # fmt: skip
 
 

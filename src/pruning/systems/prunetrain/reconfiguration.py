@@ -56,14 +56,18 @@ class Reconfiguration:
     constants: Mapping[str, Tensor] = field(default_factory=dict)
 
 
+def pair_sizes(weight: Tensor) -> Tensor:
+    """(K, C): the largest |w| between each output and each input channel of a weight."""
+    return weight.abs().flatten(2).amax(2) if weight.ndim > 2 else weight.abs()
+
+
 @torch.no_grad()
 def sizes_of(module: nn.Module, channels: Channels) -> Sizes:
     """The largest |w|, not the largest w, of every channel that layers mix."""
     outputs, inputs = {}, {}
     for name, layer in channels.layers.items():
         if layer.kind == WEIGHT:
-            weight = module.get_submodule(name).weight.abs()
-            size = weight.flatten(2).amax(2) if weight.ndim > 2 else weight
+            size = pair_sizes(module.get_submodule(name).weight)
             outputs[name], inputs[name] = size.amax(1).cpu(), size.amax(0).cpu()
     return Sizes(outputs, inputs)
 
@@ -114,9 +118,7 @@ def _kept(
         if layer.kind != WEIGHT or name in gone:
             continue
         for side, found in (("outputs", made), ("inputs", read)):
-            reached = (getattr(sizes, side)[name] >= threshold).tolist()
-            numbers = getattr(layer, side)
-            found |= {c for c, is_dense in zip(numbers, reached, strict=True) if is_dense}
+            found |= _dense_channels(getattr(layer, side), getattr(sizes, side)[name], threshold)
     return set(channels.fixed) | (made & read if both else made | read)
 
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from pruning.systems.prunetrain.cost import LayerCost, layers
 from pruning.systems.prunetrain.method import Result
+from pruning.systems.prunetrain.reconfiguration import pair_sizes
 
 MATRICES = 6  # convolutions whose filters are written down one by one
 
@@ -83,9 +84,7 @@ def filter_rows(result: Result) -> list[Row]:
 
 
 def _matrices(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {
-        name: weight.abs().flatten(2).amax(2) for name, weight in weights.items() if weight.ndim > 2
-    }
+    return {name: pair_sizes(weight) for name, weight in weights.items() if weight.ndim > 2}
 
 
 def second_rows(result: Result) -> Iterator[Row]:

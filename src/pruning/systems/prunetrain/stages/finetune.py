@@ -8,6 +8,7 @@ from pruning.stages.outputs import final_scores, resume_file, spent, write_train
 from pruning.systems.prunetrain.stages.shrink import shape_facts
 from pruning.training.checkpoint import load_state
 from pruning.training.loop import Run, train
+from pruning.training.network import network_of
 from pruning.training.state import State
 
 
@@ -47,7 +48,7 @@ def finetune(
     start = State(state.weights, state.buffers, shape=state.shape)
     run = Run(task.timeline.steps_from(), task.timeline.schedule(), context.seed, cell)
     trained = train(task, start, run, resume=resume)
-    facts = shape_facts(task, trained.state)
+    facts = shape_facts(task, task.build(), network_of(task, trained.state))
     summary = {
         **context.facts(task),
         "method": method,

@@ -3,11 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from pruning.files import write_text
+from pruning.models.build import prunable_names
 from pruning.models.cost import network_macs, training_macs
 from pruning.stages.context import StageContext
 from pruning.stages.outputs import final_scores, resume_file, spent_since, table_csv, write_training
-from pruning.systems.prunetrain import penalty
 from pruning.systems.prunetrain.method import Settings, train_prunetrain
 from pruning.systems.prunetrain.records import (
     FILTER,
@@ -61,7 +63,6 @@ def shrink(
         task, state, how, initial=initial, seed=context.seed, stream=cell, resume=resume
     )
     before, after = task.build(), network_of(task, result.trained.state)
-    momentum = task.recipe.optimizer.options.get("momentum", 0.0)
     summary = {
         **context.facts(task),
         "method": method,
@@ -71,9 +72,9 @@ def shrink(
         "strength": result.start.strength,
         "initial_loss": result.start.loss,
         "initial_penalty": result.start.value,
-        "bound": penalty.bound(how.epsilon, momentum),
+        "bound": result.start.bound,
         "threshold": how.threshold,
-        **shape_facts(task, result.trained.state),
+        **shape_facts(task, before, after),
         "retrain_time": task.recipe.epochs,
         "training_time": context.task["recipe"]["epochs"],
         **_spent(task, result.trained, dense),
@@ -88,11 +89,16 @@ def shrink(
     resume.discard()
 
 
-def shape_facts(task: Task, state: Any) -> dict[str, Any]:
-    """What summaries say of a network that has lost channels: nothing of it is masked."""
-    before, after = task.build(), network_of(task, state)
+def shape_facts(task: Task, before: nn.Module, after: nn.Module) -> dict[str, Any]:
+    """What summaries say of a network that has lost channels: nothing of it is masked.
+
+    Args:
+        task: names the prunable weights.
+        before: the network as built.
+        after: in the shape that it has.
+    """
     weights = [dict(module.named_parameters()) for module in (before, after)]
-    names = task.prunable()
+    names = prunable_names(before, task.exempt)
     whole, left = (sum(w[n].numel() for n in names if n in w) for w in weights)
     return {
         "density": left / whole,
