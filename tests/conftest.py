@@ -118,3 +118,13 @@ def assert_same_state(first, second):
         assert a.keys() == b.keys(), group
         for name in a:
             assert torch.equal(a[name], b[name]), f"{group} {name}"
+
+
+def inside(inner, outer, slack=1.0):
+    """Whether a box of a figure lies within another, but for so many pixels."""
+    return (
+        inner.x0 >= outer.x0 - slack
+        and inner.x1 <= outer.x1 + slack
+        and inner.y0 >= outer.y0 - slack
+        and inner.y1 <= outer.y1 + slack
+    )

@@ -24,7 +24,7 @@ from pruning.systems.gem_miner.figures import curves, layers, scores
 from pruning.systems.gem_miner.rules import BASELINES, METHODS
 from pruning.systems.gem_miner.section import Cell
 from pruning.systems.gem_miner.styles import OTHERS, STYLES
-from tests.conftest import REPOSITORY, SCHEMAS
+from tests.conftest import REPOSITORY, SCHEMAS, inside
 from tests.other_scores import SCORES, check_texts, restated, told
 from tests.systems.gem_miner.made_up import (
     AFTER,
@@ -575,15 +575,6 @@ def drawn(request):
     found.figure.canvas.draw()
     assert len(found.figure.axes) == len(studies)
     return found
-
-
-def inside(inner, outer, slack=1.0):
-    return (
-        inner.x0 >= outer.x0 - slack
-        and inner.x1 <= outer.x1 + slack
-        and inner.y0 >= outer.y0 - slack
-        and inner.y1 <= outer.y1 + slack
-    )
 
 
 def test_figures_fit_a_page_and_can_be_read(drawn):

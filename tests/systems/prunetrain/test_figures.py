@@ -23,7 +23,7 @@ from pruning.systems.prunetrain.figures.panels import of_whole
 from pruning.systems.prunetrain.figures.table import NONE
 from pruning.systems.prunetrain.rules import METHODS
 from pruning.systems.prunetrain.styles import STYLES
-from tests.conftest import REPOSITORY, SCHEMAS
+from tests.conftest import REPOSITORY, SCHEMAS, inside
 from tests.other_scores import SCORES as OTHER_SCORES
 from tests.other_scores import restated, told
 from tests.systems.prunetrain.made_up import (
@@ -544,15 +544,6 @@ def drawn(request):
     found = draw(name.removeprefix("prunetrain_"), tables(seeds, tuple(studies)), titles=named)
     found.figure.canvas.draw()
     return found
-
-
-def inside(inner, outer, slack=1.0):
-    return (
-        inner.x0 >= outer.x0 - slack
-        and inner.x1 <= outer.x1 + slack
-        and inner.y0 >= outer.y0 - slack
-        and inner.y1 <= outer.y1 + slack
-    )
 
 
 def written(figure):
