@@ -1,0 +1,130 @@
+"""On a GPU: the same numbers as on the CPU up to rounding, and the same bytes each time."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+import pruning
+from pruning import registry
+from pruning.data.batches import Batching
+from pruning.data.splits import load
+from pruning.systems.gem_miner.method import search
+from pruning.systems.gem_miner.rules import Search
+from pruning.systems.prunetrain.method import Settings, train_prunetrain
+from pruning.training.loop import Run, train
+from pruning.training.recipe import OptimizerConfig
+from pruning.training.resume import ResumeFile
+from tests.conftest import assert_same_state
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")
+
+NETWORKS = {"mlp": {"widths": [24]}, "small_cnn": {}, "resnet8": {"widths": [8, 16, 32]}}
+
+
+@pytest.fixture(scope="session")
+def on_gpu(digits_file):
+    """The digits, kept on the GPU."""
+    return load(digits_file, device="cuda")
+
+
+@pytest.fixture
+def pair(make_task, on_gpu):
+    """A function that makes one task twice: on the CPU and on the GPU."""
+
+    def make(network="small_cnn", **more):
+        task = make_task(network, NETWORKS[network], **more)
+        return task, replace(task, data=on_gpu)
+
+    return make
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_initial_states_and_batches_are_those_of_the_cpu(pair, network):
+    batches = Batching(48, crop_padding=2, flip=True, normalization="per_image")
+    cpu, gpu = pair(network, batches=batches)
+    assert_same_state(gpu.initial_state(3), cpu.initial_state(3))
+    for index in (0, 5, 40):
+        (a, labels), (b, others) = (t.batches(1, ("x",)).batch(index) for t in (cpu, gpu))
+        assert b.is_cuda
+        assert torch.equal(labels, others.cpu())
+        assert torch.allclose(a, b.cpu(), atol=1e-5)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_some_steps_agree_with_the_cpu(pair, network):
+    states = []
+    for task in pair(network):
+        start = task.initial_state(0)
+        start = start.masked(pruning.prune(task, start, 0.5))
+        trained = train(task, start, Run(8, lambda step: 0.02, 0, ("x",)))
+        states.append(trained.state)
+    for name, weight in states[0].weights.items():
+        other = states[1].weights[name]
+        assert other.device.type == "cpu"
+        distance = (weight - other).norm() / weight.norm().clamp_min(1e-3)
+        assert distance < 5e-3, name  # a CPU's batch norm is the less exact one
+    for name, mask in states[0].masks.items():
+        assert torch.equal(states[1].weights[name] != 0, mask)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_a_training_is_the_same_bytes_each_time_killed_or_not(pair, network, tmp_path):
+    _, task = pair(network)
+    run = Run(task.timeline.total_steps, task.timeline.schedule(), 0, ("dense",))
+    start = task.initial_state(0)
+    start = start.masked(pruning.prune(task, start, 0.3))
+    whole = train(task, start, run)
+    assert_same_state(train(task, start, run).state, whole.state)
+
+    class Killed(Exception):
+        pass
+
+    class Killing(ResumeFile):
+        def offer(self, progress):
+            self.save(progress())
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(task, start, run, resume=Killing(tmp_path / "r", "same"))
+    again = train(task, start, run, resume=ResumeFile(tmp_path / "r", "same"))
+    assert_same_state(again.state, whole.state)
+    assert again.metrics == whole.metrics
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("score", sorted(registry.SCORES))
+def test_masks_are_those_of_the_cpu_up_to_rounding(pair, network, score):
+    kept = []
+    for task in pair(network):
+        state = task.initial_state(0)
+        masks = pruning.prune(task, state, 0.2, score=score)
+        kept.append(torch.cat([mask.flatten().cpu() for mask in masks.values()]))
+    assert kept[0].sum() == kept[1].sum()
+    same = (kept[0] & kept[1]).sum() / kept[0].sum()
+    assert same == 1 if score in ("magnitude", "random") else same > 0.99
+
+
+def test_every_wings_method_trains_there_and_repeats(pair):
+    smooth = OptimizerConfig("sgd", options={"momentum": 0.9})
+    gsm = OptimizerConfig("gsm", 5e-4, (), {"momentum": 0.9, "density": 0.2})
+    for optimizer in (smooth, gsm):
+        _, task = pair(optimizer=optimizer)
+        first, second = (pruning.train_dense(task, 0).final for _ in range(2))
+        assert_same_state(first, second)
+
+    _, task = pair(epochs=8, milestones=(), optimizer=smooth)
+    bare = {"norm_affine": False, "bias": False}
+    task = replace(task, network=replace(task.network, options=bare))
+    state = task.initial_state(0)
+    how = Search("gem_miner", 0.3, period=2, strength=1e-3)
+    first, second = (search(task, state, how, recipe=task.recipe) for _ in range(2))
+    assert_same_state(first.state, second.state)
+
+    settings = Settings(ratio=0.4, interval=2, threshold=1e-2, epsilon=1e-4)
+    wide = {"widths": [8, 16], "hidden": 24}
+    task = replace(task, network=replace(task.network, options=wide))
+    state = task.initial_state(0)
+    first, second = (train_prunetrain(task, state, settings) for _ in range(2))
+    assert_same_state(first.trained.state, second.trained.state)
+    assert pruning.evaluate(task, first.trained.state)["test"]["accuracy"] > 0.5
