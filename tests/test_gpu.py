@@ -92,6 +92,17 @@ def test_a_training_is_the_same_bytes_each_time_killed_or_not(pair, network, tmp
     assert again.metrics == whole.metrics
 
 
+@pytest.mark.parametrize("precision", ["tf32", "bfloat16"])
+def test_a_rounded_training_repeats_too_and_differs(pair, precision):
+    _, task = pair("resnet8")
+    exact, first, second = (
+        pruning.train_dense(replace(task, recipe=replace(task.recipe, precision=p)), 0).final
+        for p in ("float32", precision, precision)
+    )
+    assert_same_state(first, second)
+    assert any(not torch.equal(w, exact.weights[name]) for name, w in first.weights.items())
+
+
 @pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize("score", sorted(registry.SCORES))
 def test_masks_are_those_of_the_cpu_up_to_rounding(pair, network, score):

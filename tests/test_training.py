@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from pruning.data.batches import Batching
 from pruning.data.splits import Split
 from pruning.errors import PruningError, TrainingDiverged
+from pruning.library import evaluate
 from pruning.masks.weights import prune
 from pruning.training import optimizers
 from pruning.training.callback import Callback
@@ -251,6 +253,7 @@ def test_what_requires_no_gradient_stays_as_it_is_masks_and_weight_decay_or_not(
 def test_a_training_job_imports_neither_torchvision_nor_pandas(digits_file, tmp_path):
     code = f"""
 import sys
+from dataclasses import replace
 from pruning.data.batches import Batching
 from pruning.stages.context import StageContext
 import pruning.stages.prune, pruning.systems.rewinding.stages.retrain
@@ -280,3 +283,53 @@ def test_batch_larger_than_the_data_set_trains(make_task):
     task = make_task(epochs=3, milestones=(), batches=Batching(5000))
     trained = train_dense(task, 0, steps=3).trained
     assert trained.state.step == 3
+
+
+def trained_in(make_task, precision, network="small_cnn"):
+    task = make_task(network, epochs=2, milestones=(), precision=precision)
+    start = task.initial_state(0)
+    start = start.masked(prune(task, start, 0.5))
+    seen = []
+
+    class Watching(Callback):
+        def after_step(self, module, optimizer, step):
+            if step == 0:
+                seen.extend(p.grad.dtype for p in module.parameters())
+
+        def penalty(self, module, loss, step):
+            seen.append(loss.dtype)
+
+    run = Run(task.timeline.total_steps, task.timeline.schedule(), 0, ("x",))
+    return task, train(task, start, run, callback=Watching()), set(seen)
+
+
+def test_bfloat16_rounds_layers_and_nothing_that_is_kept(make_task):
+    _, exact, _ = trained_in(make_task, "float32")
+    _, rounded, dtypes = trained_in(make_task, "bfloat16")
+    assert dtypes == {torch.float32}
+    state = rounded.state
+    for group in (state.weights, state.slots, state.buffers):
+        assert {t.dtype for t in group.values()} <= {torch.float32, torch.int64}
+    for name, mask in state.masks.items():
+        assert torch.equal(state.weights[name] != 0, mask)
+    losses = [t.metrics[0]["train_loss"] for t in (exact, rounded)]
+    assert losses[0] != losses[1]
+    assert losses[1] == pytest.approx(losses[0], rel=0.02)
+
+
+def test_scores_are_computed_in_the_recipes_precision(make_task):
+    task, trained, _ = trained_in(make_task, "bfloat16")
+    again = evaluate(task, trained.state)
+    assert again["test"]["loss"] == trained.metrics[-1]["test_loss"]
+    exact = replace(task, recipe=replace(task.recipe, precision="float32"))
+    assert again["test"]["loss"] != evaluate(exact, trained.state)["test"]["loss"]
+
+
+def test_without_a_gpu_tf32_is_float32(make_task):
+    first, second = (trained_in(make_task, p)[1].state for p in ("float32", "tf32"))
+    assert_same_state(first, second)
+
+
+def test_an_unknown_precision_is_refused(make_task):
+    with pytest.raises(PruningError, match="Did you mean 'bfloat16'"):
+        make_task(precision="bfloat")

@@ -13,6 +13,7 @@ from pruning.data.validation import Validation
 from pruning.files import digest
 from pruning.running.code_version import code_version
 from pruning.study.study import data_root
+from pruning.training.arithmetic import arithmetic
 from pruning.training.evaluate import evaluate_splits
 from pruning.training.network import network_of
 from pruning.training.state import State
@@ -53,4 +54,5 @@ def load_data(
 def evaluate(task: Task, state: State) -> dict[str, dict[str, float]]:
     """Scores of a state on the validation and test splits: accuracy (fraction) and loss (nats)
     where images are classified."""
-    return dict(evaluate_splits(network_of(task, state).to(task.device), task))
+    with arithmetic(task.recipe.threads, task.recipe.precision):
+        return dict(evaluate_splits(network_of(task, state).to(task.device), task))

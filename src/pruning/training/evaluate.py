@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
+from pruning.training.arithmetic import forward_pass
 from pruning.training.task import Task
 
 SPLITS = ("validation", "test")  # what scores are written down of
@@ -18,7 +19,8 @@ def evaluate_split(module: nn.Module, task: Task, split: str) -> dict[str, float
     """
     was_training = module.training
     module.eval()
-    scores = task.evaluate(module, split)
+    with forward_pass(task.recipe.precision, task.device):
+        scores = task.evaluate(module, split)
     module.train(was_training)
     return scores
 

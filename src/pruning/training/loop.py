@@ -21,7 +21,7 @@ from torch import Tensor
 from pruning.errors import TrainingDiverged
 from pruning.models import shape
 from pruning.training import generators, optimizers, reporting
-from pruning.training.arithmetic import arithmetic
+from pruning.training.arithmetic import arithmetic, forward_pass
 from pruning.training.callback import Callback, EpochEnd, Row
 from pruning.training.evaluate import evaluate_splits
 from pruning.training.resume import Progress, ResumeFile
@@ -100,7 +100,11 @@ def train(
     Raises:
         TrainingDiverged: the loss is no longer finite; names the step and the learning rate.
     """
-    with arithmetic(task.recipe.threads), generators.seeded(run.seed, run.stream, task.device):
+    recipe = task.recipe
+    with (
+        arithmetic(recipe.threads, recipe.precision),
+        generators.seeded(run.seed, run.stream, task.device),
+    ):
         progress = resume.load() if resume else None
         if progress is None:
             progress = Progress(state.masked(state.masks))
@@ -225,7 +229,8 @@ class _Trainer:
             for group in groups:
                 group["lr"] = rate * group["relative_rate"]
             self.optimizer.zero_grad(set_to_none=True)
-            loss = self.task.loss(self.module, batch)
+            with forward_pass(self.task.recipe.precision, self.task.device):
+                loss = self.task.loss(self.module, batch)
             if callback is None:
                 loss.backward()
                 if self.masked:

@@ -8,9 +8,11 @@ from fractions import Fraction
 from typing import Any
 
 from pruning.data.batching import Batching
-from pruning.errors import PruningError
+from pruning.errors import PruningError, unknown
 from pruning.files import plain
 from pruning.training.schedules import CosineDecay, Schedule, StepDecay, schedule_from_dict
+
+PRECISIONS = ("float32", "tf32", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,8 @@ class Recipe:
         steps: the length in optimizer steps where it is not int(T * steps per epoch)
             (Renda et al.'s CIFAR runs stop at step 71,108 of 182 epochs).
         threads: CPU threads. Bits depend on it, so it is part of the recipe.
+        precision: ``float32``; ``tf32``: layers multiply numbers of 10 bits on a GPU;
+            ``bfloat16``: layers compute in it, and weights, updates and losses in float32.
     """
 
     epochs: float
@@ -53,8 +57,11 @@ class Recipe:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     steps: int | None = None
     threads: int = 1
+    precision: str = "float32"
 
     def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise unknown("precision", self.precision, PRECISIONS)
         if not self.epochs > 0:
             raise PruningError(f"A recipe's epochs must be positive, they are {self.epochs}.")
 

@@ -22,7 +22,7 @@ from pruning.systems.prunetrain.penalty import groups_of, strength_of
 from pruning.systems.prunetrain.reconfiguration import Reconfiguration, Sizes, reconfigure, sizes_of
 from pruning.systems.prunetrain.rules import METHODS, Method
 from pruning.training import generators, optimizers
-from pruning.training.arithmetic import arithmetic
+from pruning.training.arithmetic import arithmetic, forward_pass
 from pruning.training.callback import Callback, EpochEnd, Row
 from pruning.training.evaluate import evaluate_split
 from pruning.training.loop import Run, Trained, train
@@ -116,10 +116,15 @@ def measure(task: Task, state: State, settings: Settings, run: Run) -> Start:
         run: whose first batch.
     """
     module = network_of(task, state).to(task.device).train()
-    with arithmetic(task.recipe.threads), generators.seeded(run.seed, run.stream, task.device):
+    recipe = task.recipe
+    with (
+        arithmetic(recipe.threads, recipe.precision),
+        generators.seeded(run.seed, run.stream, task.device),
+    ):
         batch = task.batches(run.seed, run.stream).batch(run.first_batch)
         with torch.no_grad():
-            loss = float(task.loss(module, batch))
+            with forward_pass(recipe.precision, task.device):
+                loss = float(task.loss(module, batch))
             groups = groups_of(
                 module, follow(module, _on(module, task.example())), settings.row.scaled
             )

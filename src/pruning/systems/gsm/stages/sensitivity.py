@@ -28,6 +28,6 @@ def sensitivity(
         densities: that layers are pruned to.
     """
     task = context.load_task(data, "sensitivity of single layers")
-    with arithmetic(task.recipe.threads):
+    with arithmetic(task.recipe.threads, task.recipe.precision):
         rows = layer_sensitivity(task, load_state(state), densities)
     write_text(output, table_csv(rows))

@@ -76,5 +76,5 @@ def zero(
 
 def _scores(task: Task, state: State) -> dict[str, Any]:
     module = network_of(task, state)
-    with arithmetic(task.recipe.threads):
+    with arithmetic(task.recipe.threads, task.recipe.precision):
         return dict(evaluate_splits(module.to(task.device), task))
