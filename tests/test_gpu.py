@@ -53,17 +53,15 @@ def test_initial_states_and_batches_are_those_of_the_cpu(pair, network):
 
 @pytest.mark.parametrize("network", NETWORKS)
 def test_some_steps_agree_with_the_cpu(pair, network):
-    states = []
+    moves, states = [], []
     for task in pair(network):
         start = task.initial_state(0)
         start = start.masked(pruning.prune(task, start, 0.5))
-        trained = train(task, start, Run(8, lambda step: 0.02, 0, ("x",)))
-        states.append(trained.state)
-    for name, weight in states[0].weights.items():
-        other = states[1].weights[name]
-        assert other.device.type == "cpu"
-        distance = (weight - other).norm() / weight.norm().clamp_min(1e-3)
-        assert distance < 5e-3, name  # a CPU's batch norm is the less exact one
+        states.append(train(task, start, Run(4, lambda step: 0.02, 0, ("x",))).state)
+        now, before = states[-1].weights, start.weights
+        moves.append(torch.cat([(now[name] - before[name]).flatten() for name in now]))
+    # A CPU's batch norm is the less exact one of the two.
+    assert (moves[0] - moves[1]).norm() < 1e-2 * moves[0].norm()
     for name, mask in states[0].masks.items():
         assert torch.equal(states[1].weights[name] != 0, mask)
 
