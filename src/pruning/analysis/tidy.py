@@ -103,8 +103,7 @@ def read_table(path: Path | str, columns: Iterable[str] = COLUMNS) -> pd.DataFra
         PruningError: missing, not CSV, or without a column that is needed.
     """
     try:
-        # The default parser is faster and may be off in the last digit.
-        table = pd.read_csv(path, keep_default_na=True, float_precision="round_trip")
+        table = pd.read_csv(path, keep_default_na=True)
     except (OSError, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise PruningError(f"The table {path} cannot be read ({error}).") from None
     missing = [column for column in columns if column not in table]

@@ -181,7 +181,7 @@ def test_each_layer_of_each_search_draws_scores_of_its_own(finished):
 def test_a_searchs_summary_is_of_its_end(finished, method, level):
     folder = finished.search(method, level)
     summary = read_json(folder / "summary.json")
-    last = pd.read_csv(folder / "metrics.csv", float_precision="round_trip").iloc[-1]
+    last = pd.read_csv(folder / "metrics.csv").iloc[-1]
     found = finished.found(method, level)
     kept, total = masking.counts(found.kept)
     active = masking.counts(found.active)[0]
