@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from pruning import extensions, registry
+from pruning.data import sources
 from pruning.errors import PruningError, unknown
 from pruning.running.code_version import code_version
 from pruning.running.jobs import Untracked
 from pruning.study import places
 from pruning.study.schema import check_document
-from pruning.study.study import Study, find_study
+from pruning.study.study import Study, data_root, find_study
 from pruning.systems import find_system
 
 DAY = 1440  # minutes
@@ -69,6 +70,7 @@ class Workflow:
         self.chains = cache(lambda name: places.chains(self.study(name)))
         # Once per run: Snakemake asks again when the missing files are back.
         self.repairs = cache(self._repairs)
+        self.source_changes = cache(self._source_changes)
         self.enabled = [self.study(name) for name in config["studies"]]
 
     def _study(self, name: str) -> Study:
@@ -92,13 +94,19 @@ class Workflow:
 
     @for_rules
     def data_params(self, wildcards: Any) -> dict[str, Any]:
-        """Options and code version of a data set's preparation."""
+        """Options and code version of a data set's preparation, and how often its files changed."""
         options = self.dataset_options(wildcards.dataset)
         reader = registry.entry("data set kind", options["kind"])
         return {
             "options": options,
             "code_version": code_version("pruning.stages.prepare_data", reader),
+            "source_changes": self.source_changes(wildcards.dataset),
         }
+
+    def _source_changes(self, name: str) -> int:
+        options = self.dataset_options(name)
+        source = sources.find_source(name, options.pop("kind"), data_root(), options)
+        return sources.count_changes(places.data_file(name), source)
 
     @for_rules
     def data_file(self, wildcards: Any) -> str:
