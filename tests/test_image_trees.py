@@ -511,6 +511,15 @@ def test_folder_and_archives_are_in_one_order(tmp_path):
     assert seen(tmp_path, "back.tar", "test") == orders["tar"]
 
 
+def test_trees_may_be_deeper_than_functions_may_call_each_other(tmp_path):
+    deep = "/".join(["train/a", *"d" * 1500, "1.png"])
+    assert seen(tmp_path, tar(tmp_path, *WHOLE.items(), (deep, 99)))[0] == [
+        *IN_TRAIN[:2],
+        ("a", 99),
+        IN_TRAIN[2],
+    ]
+
+
 def test_large_trees_list_some_of_what_differs(tmp_path):
     files = {**WHOLE, **{f"train/c{i:03}/1.png": 1 for i in range(300)}}
     with pytest.raises(PruningError, match="'c009' and 290 more") as error:

@@ -66,6 +66,7 @@ def test_another_root_is_another_data_set(tmp_path, monkeypatch):
     assert pets(root="one") == [10, 20, 30]
     assert pets(root="two") == [110, 120, 130]
     assert pets(root=tmp_path / "one") == [10, 20, 30]
+    assert levels(pruning.load_data("image_folder", path=tmp_path / "two/pets"))[0] == 110
     monkeypatch.setenv("PRUNING_DATA", "two")
     assert pets() == [110, 120, 130]
     shutil.rmtree("one/pets")

@@ -48,6 +48,7 @@ def load_data(
             to cache in.
     """
     _check_device(device)
+    options = {k: os.fspath(v) if isinstance(v, os.PathLike) else v for k, v in options.items()}
     root = (Path(root) if root is not None else data_root()).resolve()
     reader = code_version("pruning.data.prepare", entry("data set kind", kind))
     key = digest([kind, options, str(root), reader])

@@ -226,8 +226,7 @@ class TarArchive(Archive):
                     raise tarfile.ReadError("there is more behind its end")
 
     def _open(self) -> BinaryIO:
-        with open(self.path, "rb") as file:
-            start = file.read(8)
+        start = _start(self.path)
         opened = (way for magic, way in COMPRESSED.items() if start.startswith(magic))
         return next(opened, open)(self.path, "rb")
 
@@ -290,19 +289,23 @@ def open_tree(name: str, path: Path) -> Tree:
     Raises:
         PruningError: there is none, or the archive is damaged.
     """
-    if path.is_dir():
-        return FolderTree(name, path)
-    if not path.is_file():
+    try:
+        if path.is_dir():
+            return FolderTree(name, path)
+        start = _start(path) if path.is_file() else None
+    except OSError as error:
+        raise PruningError(
+            f"Data set {name!r}: {path} cannot be read ({error.strerror}). Check its permissions."
+        ) from None
+    if start is None:
         raise PruningError(
             f"Data set {name!r}: {path} does not exist. It must be a folder with train/<class>/* "
             "and test/<class>/*, or a tar or zip archive of one; set PRUNING_DATA to the folder it "
             "is in, or mend `path` in config/config.yaml."
         )
-    try:
-        with open(path, "rb") as file:
-            start = file.read(4)
-    except OSError as error:
-        raise PruningError(
-            f"Data set {name!r}: {path} cannot be read ({error.strerror}). Check its permissions."
-        ) from None
-    return (ZipArchive if start in ZIP else TarArchive)(name, path)
+    return (ZipArchive if start.startswith(ZIP) else TarArchive)(name, path)
+
+
+def _start(path: Path) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(8)

@@ -20,6 +20,7 @@ MODES = {
     **dict.fromkeys(("I;16", "I;16L", "I;16B", "I;16N"), DEEP),
     **dict.fromkeys(("LA", "La", "PA", "RGBA", "RGBa"), ALPHA),
 }
+DEEP_FORMATS = ("PNG", "PPM", "TIFF")  # which say how many of 16 bits they use
 WHITE = 255
 # TIFF's tags.
 BITS, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339
@@ -98,7 +99,7 @@ class Decoder:
         kind = self._kind(where, picture)
         if kind == DEEP:
             return self._deep(where, picture)
-        if kind == PLAIN and "transparency" not in picture.info:
+        if kind == PLAIN and not picture.has_transparency_data:
             return np.asarray(picture.convert("L" if self.grey else "RGB"))
         return self._over_background(where, picture, rawmode)
 
@@ -118,9 +119,10 @@ class Decoder:
     def _kind(self, where: str, picture: Any) -> str:
         """What to do with these pixels: PLAIN, DEEP or ALPHA."""
         mode = picture.mode
-        if mode == "I" and picture.format == "PPM":
-            return DEEP  # 16 bits, which Pillow scales to the whole range where they are fewer
-        if mode not in MODES:
+        if mode == "I" and picture.format in ("PNG", "PPM"):
+            # These have no more than 16 bits. Pillow scales the fewer of PPM to the whole range.
+            return DEEP
+        if mode not in MODES or (MODES[mode] == DEEP and picture.format not in DEEP_FORMATS):
             bits = {"I": ", integers of 32 or signed ones of 16 bits", "F": ", floating point"}
             raise self._refusal(
                 where,

@@ -20,6 +20,7 @@ from pruning.data import trees
 from pruning.errors import PruningError
 from pruning.files import digest, read_json, sha256, write_json
 
+HEADER = 10**8  # bytes, as safetensors has it
 CIFAR10 = ("batches.meta", "test_batch", *(f"data_batch_{i}" for i in range(1, 6)))
 CIFAR100 = ("meta", "test", "train")
 MNIST = (
@@ -104,8 +105,11 @@ def find_source(name: str, kind: str, root: Path, options: Mapping[str, Any]) ->
     Raises:
         PruningError: a tree of images with a fault.
     """
-    location, files = SOURCES.get(kind, _by_path)(name, root, options)
-    return Source(location.resolve(), files) if files else None
+    try:
+        location, files = SOURCES.get(kind, _by_path)(name, root, options)
+        return Source(location.resolve(), files) if files else None
+    except OSError as error:
+        raise _unreadable(error) from None
 
 
 Files = tuple[Path, dict[str, Path]]
@@ -144,7 +148,7 @@ def _by_path(name: str, root: Path, options: Mapping[str, Any]) -> Files:
 
 def _path(root: Path, options: Mapping[str, Any]) -> Path | None:
     path = options.get("path")
-    return Path(root, path) if isinstance(path, str) and path else None
+    return Path(root, path) if isinstance(path, str) else None
 
 
 def _listed(folder: str, files: tuple[str, ...], name: str, root: Path, _options: Any) -> Files:
@@ -233,7 +237,8 @@ def _header_sha256(prepared: Path | str) -> str:
     """From the file's header, which is JSON: without numpy. Empty where it does not say."""
     try:
         with open(prepared, "rb") as file:
-            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+            size = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(min(size, HEADER)))
         return json.loads(header["__metadata__"]["dataset"])["source_sha256"]
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, MemoryError):
+    except (OSError, ValueError, KeyError, TypeError):
         return ""

@@ -32,9 +32,9 @@ def tiny_imagenet(
         size: resize every image to size x size.
 
     Raises:
-        PruningError: no such tree, a class without training images, a validation image without a
-            label or a label without its image, an unknown class, an unreadable image, differing
-            sizes. The message names the file or folder.
+        PruningError: no such tree, one class, a class without training images, a validation image
+            without a label or a label without its image, an unknown class, an unreadable image,
+            differing sizes. The message names the file or folder.
     """
     decode = Decoder(name, size)
     if not isinstance(path, str):
@@ -48,6 +48,11 @@ def tiny_imagenet(
             f"Data set {name!r}: {tree} must be a folder with {LAYOUT}. Unpack the archive in the "
             "data folder, set PRUNING_DATA to the folder it is in, or mend `path` in "
             "config/config.yaml."
+        )
+    if len(classes) == 1:
+        raise PruningError(
+            f"Data set {name!r}: {tree / 'train'} holds one class, {classes[0]!r}, so there is "
+            "nothing to tell apart. Unpack the archive again."
         )
     train = _train_files(name, tree, classes, skipped)
     test = _val_files(name, annotations, classes, skipped)

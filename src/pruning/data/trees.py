@@ -184,7 +184,7 @@ class Walk:
             PruningError: none, a folder called like an image, a link in a circle.
         """
         unread: Counter[str] = Counter()
-        found = list(self._below(folder, names, (), unread))
+        found = list(self._pictures(folder, names, unread))
         if not found:
             endings = ", ".join(f"{count} {what}" for what, count in sorted(unread.items()))
             raise self.refusal(
@@ -195,46 +195,47 @@ class Walk:
         self.skipped += unread
         return sorted(found, key=lambda item: sort_key(item.names))
 
-    def _below(
-        self,
-        folder: Entry,
-        names: tuple[str, ...],
-        above: tuple[Any, ...],
-        unread: Counter[str],
+    def _pictures(
+        self, folder: Entry, names: tuple[str, ...], unread: Counter[str]
     ) -> Iterator[Found]:
-        if folder.identity in above:
-            raise self.refusal(names, f"{REFUSED[CIRCLE]}. Remove it")
-        for entry in self.visible(folder, names):
-            here = (*names, entry.name)
+        for here, entry in self._below(folder, names, strict=True):
             called = PurePosixPath(entry.name).suffix.lower()
             if called in EXTENSIONS and entry.kind != FILE:
                 what = "is a folder" if entry.kind == FOLDER else REFUSED[entry.kind]
                 raise self.refusal(
                     here, f"is called like an image, but {what}. Rename or remove it"
                 )
-            if entry.kind == FOLDER:
-                yield from self._below(entry, here, (*above, folder.identity), unread)
-            elif called in EXTENSIONS:
+            if called in EXTENSIONS:
                 yield Found(here, self.tree.shown(here), entry.place)
-            else:
+            elif entry.kind != FOLDER:
                 unread[f"*{called}" if called else "without an ending"] += 1
+
+    def _below(
+        self, folder: Entry, names: tuple[str, ...], strict: bool
+    ) -> Iterator[tuple[tuple[str, ...], Entry]]:
+        """Everything below a folder, with its path from the top. Strict as of :meth:`visible`."""
+        todo: list[tuple[Entry, tuple[str, ...], tuple[Any, ...]]] = [(folder, names, ())]
+        while todo:
+            folder, names, above = todo.pop()
+            if folder.identity in above:
+                if strict:
+                    raise self.refusal(names, f"{REFUSED[CIRCLE]}. Remove it")
+                continue
+            for entry in self.visible(folder, names, strict):
+                here = (*names, entry.name)
+                yield here, entry
+                if entry.kind == FOLDER:
+                    todo.append((entry, here, (*above, folder.identity)))
 
     def files(self) -> list[Found]:
         """All files of the tree but for hidden ones, sorted by their path."""
-        found = self._files(self.tree.top, (), ())
+        below = self._below(self.tree.top, (), strict=False)
+        found = [
+            Found(here, self.tree.shown(here), entry.place)
+            for here, entry in below
+            if entry.kind == FILE
+        ]
         return sorted(found, key=lambda item: sort_key(item.names))
-
-    def _files(
-        self, folder: Entry, names: tuple[str, ...], above: tuple[Any, ...]
-    ) -> Iterator[Found]:
-        if folder.identity in above:
-            return
-        for entry in self.visible(folder, names, False):
-            here = (*names, entry.name)
-            if entry.kind == FOLDER:
-                yield from self._files(entry, here, (*above, folder.identity))
-            elif entry.kind == FILE:
-                yield Found(here, self.tree.shown(here), entry.place)
 
     def refusal(self, names: Iterable[str], what: str) -> PruningError:
         """The error about what lies below these folders."""
