@@ -295,6 +295,7 @@ REFUSED = {
         r"has train/ but no test/",
     ),
     "no splits": ({"a/1.png": 1, "b/1.png": 2}, r"found 'a', 'b'"),
+    "no splits, in a circle": ({"x/a/1.png": 1, "x/up": Link("..")}, r"found 'x'"),
     "nothing": ({"x": FOLDER}, r"found 'x'"),
     "two trees, one by links": (
         {**under("real"), "data/train": Link("../real/train"), "data/test": Link("../real/test")},
@@ -380,11 +381,19 @@ def test_links_of_a_folder_may_lead_out_of_it_and_those_of_archives_may_not(tmp_
     make_folder(tmp_path / "elsewhere", {"1.png": 60})
     files = {**WHOLE, "train/b/2.png": Link(tmp_path / "elsewhere" / "1.png")}
     assert seen(tmp_path, make(tmp_path, "folder", files))[0] == [*IN_TRAIN, ("b", 60)]
-    for target in (tmp_path / "elsewhere" / "1.png", "../../../elsewhere/1.png"):
+    files |= {"deep/er/x": b"", "here": Link("deep/er")}
+    for target in (
+        tmp_path / "elsewhere/1.png",
+        "../../../elsewhere/1.png",
+        "../../here/../../../train/a/1.png",
+    ):
         files["train/b/2.png"] = Link(target)
         for container in ("tar", "zip"):
             with pytest.raises(PruningError, match=r"train/b/2\.png is a link to nothing"):
                 seen(tmp_path, make(tmp_path, container, files))
+    files["train/b/2.png"] = Link("../../here/../../train/a/1.png")
+    for container in ("tar", "zip"):
+        assert seen(tmp_path, make(tmp_path, container, files))[0] == [*IN_TRAIN, ("b", 10)]
 
 
 def tar(tmp_path, *files, compress=bytes, name="tree.tar"):
@@ -518,6 +527,17 @@ def test_trees_may_be_deeper_than_functions_may_call_each_other(tmp_path):
         ("a", 99),
         IN_TRAIN[2],
     ]
+
+
+def test_the_order_does_not_depend_on_how_a_file_system_spells_names(tmp_path):
+    names = ["e.png", "é.png", "f.png", "z.png"]
+    files = {
+        f"{s}/{c}/{n}": i for s in ("train", "test") for c in "ab" for i, n in enumerate(names)
+    }
+    for form in ("NFC", "NFD"):
+        spelled = [(unicodedata.normalize(form, path), what) for path, what in files.items()]
+        images, _ = seen(tmp_path, tar(tmp_path, *spelled))
+        assert [level for label, level in images if label == "a"] == [0, 2, 3, 1]
 
 
 def test_large_trees_list_some_of_what_differs(tmp_path):

@@ -353,6 +353,15 @@ def test_one_constant_channel_is_fine_and_is_normalized_to_zero(tmp_path):
     assert x[:, 0].std() > 0.5
 
 
+def test_places_decide_the_stamp_and_names_the_hash(tmp_path):
+    file = tmp_path / "x"
+    file.write_bytes(b"x")
+    here, there = (sources.Source(tmp_path / place, {"x": file}) for place in ("here", "there"))
+    renamed = sources.Source(tmp_path / "here", {"\udce9": file})  # a name that is no UTF-8
+    assert (here.stamp != there.stamp, here.sha256 == there.sha256) == (True, True)
+    assert (here.stamp != renamed.stamp, here.sha256 != renamed.sha256) == (True, True)
+
+
 def test_no_numpy_is_imported_to_look_at_sources(tmp_path):
     make_folder(tmp_path / "pets", WHOLE)
     code = (
