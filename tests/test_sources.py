@@ -16,6 +16,7 @@ import yaml
 from PIL import Image
 
 import pruning
+from pruning import cli
 from pruning.data import prepare as preparing
 from pruning.data import sources, store
 from pruning.data.splits import load
@@ -247,6 +248,22 @@ def test_the_workflow_prepares_again_what_changed_and_nothing_else(tmp_path, pla
     assert plan.reruns()
     assert plan.run().read_bytes() == first  # wherever and whenever it is prepared
     assert not plan.reruns()
+
+
+def test_a_data_set_prepared_by_hand_goes_by_its_files_too(tmp_path, plan, capsys):
+    make_folder(tmp_path / "pets", WHOLE)
+    config = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text())
+    config |= {"study_folder": str(REPOSITORY / "config" / "studies")}
+    config["datasets"] |= {"pets": {"kind": "image_folder", "path": "pets"}}
+    (tmp_path / "workflow").symlink_to(REPOSITORY / "workflow")
+    make_folder(tmp_path / "config", {"config.yaml": yaml.safe_dump(config).encode()})
+    plan.run()
+    for level in (10, 12):
+        (tmp_path / "pets/train/a/1.png").write_bytes(png(level))
+        cli.main(["prepare", "pets"])
+        file = capsys.readouterr().out.strip()
+        assert levels(load(file)) == [level, 20, 30]
+        assert plan.reruns() == (level == 12)  # what was trained on the former images is not done
 
 
 def test_what_fails_is_tried_again_and_then_done(tmp_path, plan):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import yaml
 
+from pruning.data.sources import count_changes, has_changed
 from pruning.errors import PruningError
 from pruning.files import write_text
 from pruning.running.jobs import device, job
@@ -108,8 +109,10 @@ def _prepared(workflow: Workflow, dataset: str) -> Path:
     from pruning.stages.prepare_data import prepare_data
 
     output = Path(places.data_file(dataset))
-    if not output.exists():
-        prepare_data(dataset, workflow.dataset_options(dataset), data_root(), output)
+    source = workflow.source(dataset)
+    if not output.exists() or has_changed(output, source):
+        changes = count_changes(output, source)
+        prepare_data(dataset, workflow.dataset_options(dataset), data_root(), output, changes)
     return output
 
 

@@ -10,6 +10,7 @@ No numpy here: Snakemake asks each time it starts.
 import contextlib
 import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -43,7 +44,7 @@ class Source:
     """
 
     location: Path
-    files: Mapping[str, Path]
+    files: Mapping[str, str]
 
     @cached_property
     def stamp(self) -> str:
@@ -53,7 +54,7 @@ class Source:
             PruningError: a file cannot be looked at.
         """
         try:
-            found = {name: path.stat() for name, path in self.files.items()}
+            found = {name: os.stat(path) for name, path in self.files.items()}
         except OSError as error:
             raise _unreadable(error) from None
         # Programs that copy times along do not set when a file was changed last (ctime).
@@ -112,7 +113,7 @@ def find_source(name: str, kind: str, root: Path, options: Mapping[str, Any]) ->
         raise _unreadable(error) from None
 
 
-Files = tuple[Path, dict[str, Path]]
+Files = tuple[Path, dict[str, str]]
 
 
 def _image_folder(name: str, root: Path, options: Mapping[str, Any]) -> Files:
@@ -124,7 +125,7 @@ def _image_folder(name: str, root: Path, options: Mapping[str, Any]) -> Files:
         return path, {}
     images = trees.find_images(name, tree).images
     found = [item for split in images.values() for item, _ in split]
-    return path, {"/".join(item.names): Path(item.place) for item in found}
+    return path, {"/".join(item.names): item.place for item in found}
 
 
 def _tiny_imagenet(name: str, root: Path, options: Mapping[str, Any]) -> Files:
@@ -141,9 +142,9 @@ def _by_path(name: str, root: Path, options: Mapping[str, Any]) -> Files:
     if path is None or not path.exists():
         return Path(root), {}
     if not path.is_dir():
-        return path, {path.name: path} if path.is_file() else {}
+        return path, {path.name: str(path)} if path.is_file() else {}
     walk = trees.Walk(name, trees.FolderTree(name, path))
-    return path, {"/".join(item.names): Path(item.place) for item in walk.files()}
+    return path, {"/".join(item.names): item.place for item in walk.files()}
 
 
 def _path(root: Path, options: Mapping[str, Any]) -> Path | None:
@@ -153,7 +154,7 @@ def _path(root: Path, options: Mapping[str, Any]) -> Path | None:
 
 def _listed(folder: str, files: tuple[str, ...], name: str, root: Path, _options: Any) -> Files:
     paths = {file: Path(root, folder, file) for file in files}
-    return Path(root, folder), {file: path for file, path in paths.items() if path.is_file()}
+    return Path(root, folder), {file: str(path) for file, path in paths.items() if path.is_file()}
 
 
 def _none(name: str, root: Path, _options: Any) -> Files:

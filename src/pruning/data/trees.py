@@ -11,7 +11,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from pruning.errors import PruningError
@@ -109,7 +109,7 @@ class FolderTree:
 
     def shown(self, names: Iterable[str]) -> str:
         """As of :class:`Tree`."""
-        return str(Path(self.path, *names))
+        return os.path.join(self.path, *names)
 
     def contents(self, places: Iterable[Any]) -> Iterator[tuple[Any, bytes]]:
         """As of :class:`Tree`. Raises like :meth:`entries`."""
@@ -199,7 +199,7 @@ class Walk:
         self, folder: Entry, names: tuple[str, ...], unread: Counter[str]
     ) -> Iterator[Found]:
         for here, entry in self._below(folder, names, strict=True):
-            called = PurePosixPath(entry.name).suffix.lower()
+            called = os.path.splitext(entry.name)[1].lower()
             if called in EXTENSIONS and entry.kind != FILE:
                 what = "is a folder" if entry.kind == FOLDER else REFUSED[entry.kind]
                 raise self.refusal(

@@ -103,10 +103,17 @@ class Workflow:
             "source_changes": self.source_changes(wildcards.dataset),
         }
 
-    def _source_changes(self, name: str) -> int:
+    def source(self, name: str) -> sources.Source | None:
+        """The files that a data set would be prepared from now.
+
+        Raises:
+            PruningError: see :func:`pruning.data.sources.find_source`.
+        """
         options = self.dataset_options(name)
-        source = sources.find_source(name, options.pop("kind"), data_root(), options)
-        return sources.count_changes(places.data_file(name), source)
+        return sources.find_source(name, options.pop("kind"), data_root(), options)
+
+    def _source_changes(self, name: str) -> int:
+        return sources.count_changes(places.data_file(name), self.source(name))
 
     @for_rules
     def data_file(self, wildcards: Any) -> str:
