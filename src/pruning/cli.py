@@ -125,6 +125,11 @@ def _dense(options: argparse.Namespace) -> None:
 
     workflow = _workflow(options)
     study = workflow.study(options.study)
+    if study.given:
+        raise PruningError(
+            f"The dense network of {study.name} is from {study.task['dense']['from']}, so there is "
+            "nothing to train."
+        )
     if options.steps is not None and options.steps < 1:
         raise PruningError(f"--steps must be at least 1, it is {options.steps}.")
     data = _prepared(workflow, options.dataset or study.dataset)

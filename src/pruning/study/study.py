@@ -32,6 +32,8 @@ class Study:
         seeds: one replicate each.
         task: what the training stages need: kind of task, dataset, validation, network, recipe,
             exempt layers; plain values, and the part of the study that decides dense training.
+            Where the dense network is from a file, ``dense`` has its path and the names that
+            differ.
         parts: what systems read from their sections, by the section's name; sections that the file
             does not have are left out.
         figure: how its panel is drawn.
@@ -55,6 +57,11 @@ class Study:
     def threads(self) -> int:
         """CPU threads of a training job."""
         return self.task["recipe"]["threads"]
+
+    @property
+    def given(self) -> bool:
+        """Whether the dense network is from a file instead of trained."""
+        return "dense" in self.task
 
     @property
     def kept_times(self) -> tuple[float, ...]:
@@ -157,6 +164,8 @@ def _study(name: str, document: dict[str, Any]) -> Study:
     document["recipe"] = complete_recipe(document["recipe"])
     keys = ("dataset", "validation", "network", "recipe", "exempt")
     task = {"kind": document["task"], **{key: document[key] for key in keys}}
+    if "dense" in document:
+        task["dense"] = _given(document["dense"])
     if name.startswith("published"):
         raise PruningError(
             "names of studies that begin with `published` are taken. Rename the file."
@@ -167,7 +176,7 @@ def _study(name: str, document: dict[str, Any]) -> Study:
             if section.name in document:
                 parts[section.name] = section.read(document[section.name], document, parts)
     _check_figure(document["figure"], parts)
-    return Study(
+    study = Study(
         name=name,
         title=document.get("title", name),
         seeds=tuple(document["seeds"]),
@@ -176,6 +185,42 @@ def _study(name: str, document: dict[str, Any]) -> Study:
         figure=document["figure"],
         resources=document["resources"],
     )
+    if study.given:
+        _check_needs(study)
+    return study
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Where the dense network is from, checked as far as that needs no look into the file."""
+    path, keys = values["from"], values["keys"]
+    if not Path(path).is_file():
+        raise PruningError(f"dense.from: there is no file {path} in {Path.cwd()}.")
+    for name, new in keys.items():
+        if not isinstance(name, str) or not isinstance(new, str):
+            raise PruningError(
+                f"dense.keys: {name!r}: {new!r} must be two names. Put each in quotation marks."
+            )
+        beginning = not name or name.endswith(".")
+        if beginning != (not new or new.endswith(".")):
+            raise PruningError(
+                f"dense.keys has {name!r}: {new!r}. Beginnings of names end in a dot or are empty, "
+                "both of them; a whole name stands for a whole name."
+            )
+    return {"from": path, "keys": dict(keys)}
+
+
+def _check_needs(study: Study) -> None:
+    """Refuse what only a training has, where the dense network is from a file."""
+    found: dict[str, dict[str, None]] = {}
+    for system in systems():
+        for need in system.needs(study):
+            found.setdefault(need.what, {})[need.by] = None
+    if found:
+        told = "; ".join(f"no {what}, for {', '.join(by)}" for what, by in found.items())
+        raise PruningError(
+            f"the study starts from {study.task['dense']['from']} (`dense`) and not from a "
+            f"training. There is {told}. Take these out, or `dense`."
+        )
 
 
 def _check_figure(options: Mapping[str, Any], parts: Mapping[str, Any]) -> None:
