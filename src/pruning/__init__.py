@@ -27,6 +27,7 @@ _PUBLIC = {
     "load_masks": "pruning.training.checkpoint",
     "load_state": "pruning.training.checkpoint",
     "prune": "pruning.masks.weights",
+    "save_masks": "pruning.training.checkpoint",
     "save_state": "pruning.training.checkpoint",
     "select": "pruning.masks.mask",
     "train_dense": "pruning.training.dense",
