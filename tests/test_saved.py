@@ -60,6 +60,11 @@ def module():
     return Small()
 
 
+@pytest.fixture(autouse=True)
+def _seed():
+    torch.manual_seed(0)
+
+
 def weights(module):
     return OrderedDict((k, v.clone()) for k, v in module.state_dict().items())
 

@@ -17,6 +17,8 @@ from pruning.stages.prune import prune
 from pruning.systems.rewinding.rules import RULES
 from pruning.systems.rewinding.stages.retrain import retrain
 from pruning.training.checkpoint import load_state
+from tests.conftest import REPOSITORY
+from tests.test_packaging import blocks
 
 torchvision = pytest.importorskip("torchvision")
 
@@ -27,16 +29,13 @@ from torchvision.models import resnet18
 def net(shape, classes):
     return resnet18(num_classes=classes)
 """
-# Five lines, without this package.
+# The README's lines, without this package.
 READ = """
 import sys
 sys.modules["pruning"] = None  # as where it is not installed
-import torch, torchvision
-from safetensors.torch import load_file
-network = torchvision.models.resnet18(num_classes=5).eval()
-network.load_state_dict(load_file("net.safetensors"))
-inputs = torch.load("inputs.pt")
-torch.save(network(inputs), "logits.pt")
+{}
+import torch
+torch.save(network.eval()(torch.load("inputs.pt")), "logits.pt")
 zeros = sum(int((p == 0).sum()) for n, p in network.named_parameters() if p.dim() > 1)
 print(zeros, sum(p.numel() for p in network.parameters() if p.dim() > 1))
 """
@@ -94,9 +93,9 @@ def test_torchvisions_resnet_with_its_own_weights(tmp_path, monkeypatch):
     network = load_trained("tuned")
     inputs = network.inputs(3)
     torch.save(inputs[0], "inputs.pt")
-    run = subprocess.run(
-        [sys.executable, "-I", "-c", READ], cwd=tmp_path, capture_output=True, text=True
-    )
+    (shown,) = (b for b in blocks(REPOSITORY / "README.md", "py") if "load_state_dict" in b)
+    command = [sys.executable, "-I", "-c", READ.format(shown)]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     assert torch.equal(torch.load("logits.pt"), network.logits(inputs))
     assert list(map(int, run.stdout.split())) == [kernels - summary["kept"], kernels]

@@ -45,8 +45,10 @@ def _boolean(name: str, mask: Any) -> Tensor:
         mask = torch.as_tensor(mask)
     except (TypeError, ValueError, RuntimeError) as error:
         raise PruningError(f"The mask of {name!r} is no tensor ({error}).") from None
-    if mask.dtype == torch.bool:
+    if mask.dtype == torch.bool and mask.layout == torch.strided:
         return mask
+    if mask.layout != torch.strided or mask.is_quantized or mask.dtype.itemsize < 2:
+        mask = _dense(name, mask)
     wrong = mask.detach()[(mask != 0) & (mask != 1)]  # also what is not a number
     if wrong.numel():
         raise PruningError(
@@ -55,6 +57,17 @@ def _boolean(name: str, mask: Any) -> Tensor:
             "`tensor != 0` is where there is anything."
         )
     return mask.detach() == 1
+
+
+def _dense(name: str, mask: Tensor) -> Tensor:
+    """The same numbers in a form that can be compared: of sparse tensors and types of 8 bits."""
+    try:
+        return mask.detach().to_dense().float()
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise PruningError(
+            f"The mask of {name!r} cannot be read ({reason}). Make it boolean."
+        ) from None
 
 
 def dense(weights: Mapping[str, Tensor], names: list[str]) -> Masks:
@@ -106,7 +119,7 @@ def select(
     """Keep the weights with the largest scores.
 
     Args:
-        scores: larger = keep; one tensor per prunable weight tensor, of floating point or integers.
+        scores: larger = keep; one tensor per prunable weight tensor.
         density: fraction kept of *all* prunable weights, in (0, 1].
         scope: ``global`` ranks all tensors together; ``layerwise`` keeps the density in each.
         within: masks of an earlier level; what they removed stays removed.
@@ -121,7 +134,6 @@ def select(
     """
     if scope not in SCOPES:
         raise unknown("scope", scope, SCOPES)
-    scores = {name: _ranked(name, score) for name, score in scores.items()}
     within = None if within is None else _all_of(taken(within, scores), scores)
     for name, score in scores.items():
         if torch.isnan(score).any():
@@ -137,18 +149,6 @@ def select(
     if not kept:
         raise PruningError(f"Density {density:g} keeps none of {total} weights: prune less.")
     return masks
-
-
-def _ranked(name: str, score: Tensor) -> Tensor:
-    """Scores as numbers that can be ranked: integers as doubles, where that loses nothing."""
-    if score.is_floating_point():
-        return score
-    double = score.double()
-    if not torch.equal(double.to(score.dtype), score):
-        raise PruningError(
-            f"The scores of {name} are integers too large to be ranked exactly. Divide them."
-        )
-    return double
 
 
 def _all_of(masks: Masks, scores: Mapping[str, Tensor]) -> Masks:

@@ -70,8 +70,8 @@ def check_own(network: Any, shape: tuple[int, int, int], classes: int) -> None:
 
     Raises:
         PruningError: neither module nor function of shape and classes, weights of another type than
-            float32, a function that gives the same module twice, or outputs that are not one logit
-            for each class.
+            float32, a function whose weights do not follow from torch's generator, or outputs that
+            are not one logit for each class.
     """
     module = copied(network) if isinstance(network, nn.Module) else _made(network, shape, classes)
     for name, tensor in module.state_dict().items():
@@ -83,13 +83,18 @@ def check_own(network: Any, shape: tuple[int, int, int], classes: int) -> None:
                     "`module.float()`."
                 )
     module.eval()
-    with torch.no_grad():
-        logits = module(torch.ones(1, *shape))
+    image = f"(1, {', '.join(map(str, shape))})"
+    try:
+        with torch.no_grad():
+            logits = module(torch.ones(1, *shape))
+    except (RuntimeError, TypeError, ValueError, IndexError, NotImplementedError) as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise PruningError(f"The network does not take an image {image}: {reason}.") from error
     found = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
     if found != (1, classes):
         raise PruningError(
-            f"The network makes {found} of an image (1, {', '.join(map(str, shape))}), where it "
-            f"has to give one logit for each of {classes} classes, (1, {classes})."
+            f"The network makes {found} of an image {image}, where it has to give one logit for "
+            f"each of {classes} classes, (1, {classes})."
         )
 
 
@@ -107,16 +112,29 @@ def _made(network: Any, shape: tuple[int, int, int], classes: int) -> nn.Module:
             f"The function that makes the network cannot be called with a shape and a number of "
             f"classes ({error}): `lambda shape, classes: ...` around it can."
         ) from None
-    first, second = (constructed(lambda: network(shape, classes), 0) for _ in range(2))
-    for module in (first, second):
+    made = [constructed(lambda: network(shape, classes), seed) for seed in (0, 0, 1)]
+    for module in made:
         if not isinstance(module, nn.Module):
             raise PruningError(
                 f"The function that makes the network gives a {type(module).__name__}, no module."
             )
+    first, again, other = made
     shared = {id(tensor) for tensor in first.parameters()}
-    if any(id(tensor) in shared for tensor in second.parameters()):
+    if any(id(tensor) in shared for tensor in other.parameters()) or _alike(first, other):
         raise PruningError(
-            "The function that makes the network gives the same weights twice. Make a new module "
-            "in it, or give the task the module itself."
+            "The function that makes the network gives the same weights whatever the seed, so none "
+            "would be fresh. Make a new module in it, and let torch draw its weights; or give the "
+            "task the module itself."
+        )
+    if not _alike(first, again):
+        raise PruningError(
+            "The function that makes the network gives other weights each time, whatever the seed. "
+            "Draw them by torch, from its global generator alone."
         )
     return first.cpu()
+
+
+def _alike(first: nn.Module, second: nn.Module) -> bool:
+    """Whether two modules have equal weights."""
+    pairs = zip(first.parameters(), second.parameters(), strict=False)
+    return all(torch.equal(one, other) for one, other in pairs)
