@@ -134,10 +134,10 @@ def select(
     """
     if scope not in SCOPES:
         raise unknown("scope", scope, SCOPES)
-    within = None if within is None else _all_of(taken(within, scores), scores)
     for name, score in scores.items():
         if torch.isnan(score).any():
             raise PruningError(f"The scores of {name} contain NaN, so they cannot be ranked.")
+    within = None if within is None else _all_of(taken(within, scores), scores)
     if scope == "layerwise":
         masks = {
             name: _top({name: score}, density, _only(within, name))[name]
@@ -151,13 +151,6 @@ def select(
     return masks
 
 
-def _all_of(masks: Masks, scores: Mapping[str, Tensor]) -> Masks:
-    for name, score in scores.items():
-        if name not in masks or masks[name].shape != score.shape:
-            raise PruningError(f"There is no mask of {name!r}, or of another shape, in `within`.")
-    return masks
-
-
 def permuted(mask: Tensor, generator: torch.Generator) -> Tensor:
     """The same number of kept entries at places drawn anew, every arrangement equally likely."""
     order = torch.randperm(mask.numel(), generator=generator)
@@ -167,6 +160,13 @@ def permuted(mask: Tensor, generator: torch.Generator) -> Tensor:
 def empty(masks: Mapping[str, Tensor]) -> list[str]:
     """Names of the tensors that keep nothing: the layers that have collapsed."""
     return [name for name, mask in masks.items() if not mask.any()]
+
+
+def _all_of(masks: Masks, scores: Mapping[str, Tensor]) -> Masks:
+    for name, score in scores.items():
+        if name not in masks or masks[name].shape != score.shape:
+            raise PruningError(f"There is no mask of {name!r}, or of another shape, in `within`.")
+    return masks
 
 
 def _only(masks: Mapping[str, Tensor] | None, name: str) -> Masks | None:

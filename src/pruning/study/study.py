@@ -32,8 +32,6 @@ class Study:
         seeds: one replicate each.
         task: what the training stages need: kind of task, dataset, validation, network, recipe,
             exempt layers; plain values, and the part of the study that decides dense training.
-            Where the dense network is from a file, ``dense`` has its path and the names that
-            differ.
         parts: what systems read from their sections, by the section's name; sections that the file
             does not have are left out.
         figure: how its panel is drawn.
@@ -60,7 +58,8 @@ class Study:
 
     @property
     def given(self) -> bool:
-        """Whether the dense network is from a file instead of trained."""
+        """Whether the dense network is from a file instead of trained: ``task`` then has ``dense``,
+        the file's path and the names that differ."""
         return "dense" in self.task
 
     @property
@@ -164,12 +163,12 @@ def _study(name: str, document: dict[str, Any]) -> Study:
     document["recipe"] = complete_recipe(document["recipe"])
     keys = ("dataset", "validation", "network", "recipe", "exempt")
     task = {"kind": document["task"], **{key: document[key] for key in keys}}
-    if "dense" in document:
-        task["dense"] = _given(document["dense"])
     if name.startswith("published"):
         raise PruningError(
             "names of studies that begin with `published` are taken. Rename the file."
         )
+    if "dense" in document:
+        task["dense"] = _given(document["dense"])
     parts: dict[str, Any] = {}
     for system in systems():
         for section in system.sections:
