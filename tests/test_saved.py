@@ -195,6 +195,7 @@ def spoiled(value):
             "fc.weight is of type int8",
         ),
         (lambda t: changed(t, "fc.weight", lambda w: w > 0), "fc.weight is of type bool"),
+        (lambda t: changed(t, "fc.weight", lambda w: w.to_sparse()), "fc.weight is sparse"),
         (
             lambda t: changed(t, "fc.weight", lambda w: w.to(torch.float8_e4m3fn)),
             "fc.weight is of type float8",

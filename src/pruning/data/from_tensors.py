@@ -46,7 +46,7 @@ def data_from_tensors(
 
     Raises:
         PruningError: images of another type, shape or range, in another order of axes, or all of
-            one value; labels that are no classes.
+            one value; labels that are no classes, or of one class only.
     """
     images = {
         "train": _images("train", train_images, name),
@@ -177,6 +177,10 @@ def _classes(
 def _check_range(data: ImageData) -> None:
     """Say which label is wrong; :func:`pruning.data.store.check` has the rest."""
     count = len(data.classes)
+    if count < 2:
+        raise PruningError(
+            f"Data set {data.name!r} has fewer than two classes, so there is nothing to learn."
+        )
     for split in ("train", "test"):
         labels = getattr(data, f"{split}_labels")
         wrong = sorted({int(label) for label in labels if not 0 <= label < count})

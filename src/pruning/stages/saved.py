@@ -95,6 +95,7 @@ def measured(task: Task, state: State, path: str) -> Row:
                     "of this network, and its buffers (running_var) what they should be?"
                 )
             row[f"{split}_{metric}"] = value
+    log.info("%s: %s", task.name, ", ".join(f"{name} {row[name]:.4f}" for name in list(row)[2:]))
     return row
 
 

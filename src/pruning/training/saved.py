@@ -181,7 +181,7 @@ def _unpickled(path: Path | str) -> Any:
             ) from None
         raise PruningError(
             f"{path} is neither safetensors nor what torch.save writes, or is damaged "
-            f"({type(error).__name__}: {text[:120].rstrip('.')}). {_SAVE}"
+            f"({type(error).__name__}). {_SAVE}"
         ) from None
 
 
@@ -353,9 +353,9 @@ def _checked(saved: Saved, name: str, place: _Place, given: Mapping[str, Tensor]
     first, *others = place.known_as(given)
     tensor, own = given[first], place.tensor
     kind = str(tensor.dtype).removeprefix("torch.")
-    if tensor.layout != torch.strided or tensor.is_quantized:
+    if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta:
         raise PruningError(
-            f"{saved.path}: {first} is sparse or quantized. Save it as it was before."
+            f"{saved.path}: {first} is sparse, quantized or without numbers. Save it as it was."
         )
     fits = tensor.dtype in CONVERTED if own.is_floating_point() else tensor.dtype == own.dtype
     if not fits:
