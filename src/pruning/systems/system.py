@@ -48,7 +48,8 @@ class Need:
     def of_state(cls, study: "Study", time: float, by: str) -> "Need":
         """The need of the state ``time`` epochs before the end."""
         initial = time == study.task["recipe"]["epochs"]
-        return cls("initial state" if initial else f"state {time:g} epochs before its end", by)
+        ago = f"{time:g} epoch" + "s" * (time != 1)
+        return cls("initial state" if initial else f"state {ago} before its end", by)
 
 
 @dataclass(frozen=True)
