@@ -134,6 +134,7 @@ def select(
     """
     if scope not in SCOPES:
         raise unknown("scope", scope, SCOPES)
+    scores = comparable(scores)
     for name, score in scores.items():
         if torch.isnan(score).any():
             raise PruningError(f"The scores of {name} contain NaN, so they cannot be ranked.")
@@ -149,6 +150,24 @@ def select(
     if not kept:
         raise PruningError(f"Density {density:g} keeps none of {total} weights: prune less.")
     return masks
+
+
+def comparable(scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Scores of one signed type that holds them all exactly, so that they can be ranked together.
+
+    Whole numbers beyond 2^53 beside floating-point ones are rounded.
+
+    Raises:
+        PruningError: complex numbers, which have no order.
+    """
+    kinds = {score.dtype for score in scores.values()}
+    if any(kind.is_complex for kind in kinds):
+        raise PruningError("Complex scores cannot be ranked. Take their absolute value.")
+    if not any(kind.is_floating_point for kind in kinds):
+        kind = torch.int64  # booleans and unsigned numbers have no negatives
+    else:
+        kind = next(iter(kinds)) if len(kinds) == 1 else torch.float64
+    return {name: score.to(kind) for name, score in scores.items()}
 
 
 def permuted(mask: Tensor, generator: torch.Generator) -> Tensor:

@@ -201,6 +201,7 @@ def _scores(name: str, context: ScoreContext, options: Mapping[str, Any]) -> Map
 def _select(
     scores: Mapping[str, Tensor], density: float, selection: Selection, within: masking.Masks
 ) -> masking.Masks:
+    scores = masking.comparable(scores)
     if selection.keep == "smallest":
         scores = {name: -score for name, score in scores.items()}
     if selection.rule != "exact":

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from pruning.errors import unknown
+from pruning.errors import PruningError, unknown
+from pruning.training.trainable import explained, untrained
 
 if TYPE_CHECKING:
     from pruning.training.task import Task
@@ -53,8 +54,25 @@ def gradients(
     create_graph: bool = False,
 ) -> Tensors:
     """Gradients of the batch's loss, of logits / temperature."""
-    loss = task.scoring_loss(model, batch, temperature)
-    return torch.autograd.grad(loss, weights, create_graph=create_graph)
+    with explained("Score on more examples, or in larger batches, or with batch_norm: eval."):
+        loss = task.scoring_loss(model, batch, temperature)
+    return gradients_of(loss, model, weights, create_graph)
+
+
+def gradients_of(
+    total: Tensor, model: nn.Module, weights: Sequence[Tensor], create_graph: bool = False
+) -> Tensors:
+    """The gradients of a scalar.
+
+    Raises:
+        PruningError: it does not depend on some weight; the message names it.
+    """
+    found = torch.autograd.grad(total, weights, create_graph=create_graph, allow_unused=True)
+    if any(gradient is None for gradient in found):
+        names = {id(p): name for name, p in model.named_parameters()}
+        without = [names[id(w)] for w, g in zip(weights, found, strict=True) if g is None]
+        raise PruningError(untrained(without))
+    return found
 
 
 def hessian_products(

@@ -31,7 +31,7 @@ class Study:
         title: for figures.
         seeds: one replicate each.
         task: what the training stages need: kind of task, dataset, validation, network, recipe,
-            exempt layers; plain values, and the part of the study that decides dense training.
+            exempt and prunable weights; plain values, and the part of the study that decides dense training.
         parts: what systems read from their sections, by the section's name; sections that the file
             does not have are left out.
         figure: how its panel is drawn.
@@ -82,7 +82,7 @@ class Study:
         recipe, network = self.task["recipe"], self.task["network"]
         return [
             registry.entry("task kind", self.task["kind"]),
-            registry.entry("network", network["name"]),
+            *registry.code_entries("network", network["name"]),
             registry.entry("initialization", network["initialization"]),
             registry.entry("optimizer", recipe["optimizer"]["name"]),
         ]
@@ -163,6 +163,8 @@ def _study(name: str, document: dict[str, Any]) -> Study:
     document["recipe"] = complete_recipe(document["recipe"])
     keys = ("dataset", "validation", "network", "recipe", "exempt")
     task = {"kind": document["task"], **{key: document[key] for key in keys}}
+    if document["prunable"]:  # left out where it says nothing, so that older results stay
+        task["prunable"] = document["prunable"]
     if name.startswith("published"):
         raise PruningError(
             "names of studies that begin with `published` are taken. Rename the file."

@@ -64,7 +64,8 @@ class Classification(ImageBatches, Task):
             a module, which is drawn as it draws itself; or a module, of which a copy is kept and
             whose own weights are what is trained first.
         recipe: how to train it.
-        exempt: layer names that are never pruned.
+        exempt: names of layers or tensors that are never pruned.
+        also_prunable: names of tensors that are pruned though of no layer that is known.
         name: how errors and log lines call it.
     """
 
@@ -73,6 +74,7 @@ class Classification(ImageBatches, Task):
     recipe: Recipe
     exempt: tuple[str, ...] = ()
     name: str = "task"
+    also_prunable: tuple[str, ...] = ()
 
     metric: ClassVar[Metric] = ACCURACY
 
@@ -159,7 +161,7 @@ def from_values(
     """A study's task.
 
     Args:
-        values: plain values of the study: validation, network, recipe, exempt layers.
+        values: plain values of the study: validation, network, recipe, what is exempt and prunable.
         data: the prepared data set.
         device: "cpu", "cuda:0", ...
         name: how errors and log lines call it.
@@ -169,6 +171,7 @@ def from_values(
         network=NetworkConfig(**values["network"]),
         recipe=Recipe.from_dict(values["recipe"]),
         exempt=tuple(values["exempt"]),
+        also_prunable=tuple(values.get("prunable", ())),
         name=name,
     )
 

@@ -28,6 +28,7 @@ from pruning.training.resume import Progress, ResumeFile
 from pruning.training.schedules import Schedule
 from pruning.training.state import State, capture, load_into, load_slots
 from pruning.training.task import Task
+from pruning.training.trainable import refuse_lone_examples, refuse_untrained
 
 log = logging.getLogger("pruning")
 
@@ -137,9 +138,14 @@ class _Trainer:
             module = self.callback.adapt(module)
         self.module = module.to(task.device).to(memory_format=torch.channels_last).train()
         load_into(self.module, state)
-        self.optimizer = optimizers.make(task.recipe.optimizer, self.module, task.exempt_kernels())
+        refuse_lone_examples(task, self.module)
+        prunable = task.prunable()
+        self.optimizer = optimizers.make(task.recipe.optimizer, self.module, prunable)
         load_slots(self.optimizer, self.module, _to(state.slots, task.device))
         self.masks, named = state.masks, dict(self.module.named_parameters())
+        # Of a network that has lost layers, or that a callback made another of, some train no more.
+        whole = not self.done and not state.shape
+        self.expected = {n: named[n] for n in prunable if n in named} if whole else {}
         # What is not trained keeps its zeros without help.
         trained = [name for name in self.masks if named[name].requires_grad]
         self.masked = [named[name] for name in trained]
@@ -233,8 +239,7 @@ class _Trainer:
                 loss = self.task.loss(self.module, batch)
             if callback is None:
                 loss.backward()
-                if self.masked:
-                    torch._foreach_mul_([p.grad for p in self.masked], self.factors)
+                self._mask_gradients()
                 self.optimizer.step()
             else:
                 self._update_with(callback, loss, step)
@@ -247,10 +252,24 @@ class _Trainer:
         term = callback.penalty(self.module, loss, step)
         (loss if term is None else loss + term).backward()
         callback.before_step(self.module, self.optimizer, step)
-        if self.masked:
-            torch._foreach_mul_([p.grad for p in self.masked], self.factors)
+        self._mask_gradients()
         self.optimizer.step()
         callback.after_step(self.module, self.optimizer, step)
+
+    def _mask_gradients(self) -> None:
+        """Zero where masked; what took no part in this step has no gradient and stays."""
+        if self.expected:
+            refuse_untrained(self.expected)
+            self.expected = {}
+        if not self.masked:
+            return
+        gradients = [p.grad for p in self.masked]
+        factors = self.factors
+        if any(gradient is None for gradient in gradients):
+            factors = [f for f, g in zip(factors, gradients, strict=True) if g is not None]
+            gradients = [gradient for gradient in gradients if gradient is not None]
+        if gradients:
+            torch._foreach_mul_(gradients, factors)
 
     def _require_finite(self, losses: Tensor) -> None:
         bad = (~torch.isfinite(losses)).nonzero()
