@@ -100,6 +100,8 @@ def prune(
     selection = Selection(**options)
     registry.entry("score", score)
     masking.kept_count(density, 1)  # refuses what is no density
+    if not task.prunable():
+        raise PruningError("Nothing of this network is prunable: it has no kernels, or all exempt.")
     model, current = scored_network(task, state, selection.ranked)
     if not current:
         return current

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
+from torch.nn.utils import parametrize
 
 from pruning import registry
 from pruning.errors import PruningError
@@ -59,7 +60,6 @@ def build(
             f"Network {config.name!r} cannot be built with the options {config.options} on images "
             f"of shape {shape}: {error}."
         ) from error
-    _refuse_lazy(module)
     if seed is not None:
         registry.find("initialization", config.initialization)(module, seed)
     return module
@@ -74,6 +74,7 @@ def _made(factory: Callable[[], nn.Module], seed: int | None) -> nn.Module:
     """
     with torch.device("meta"):
         module = factory()
+    _refuse_lazy(module)
     if _is_set_later(module):
         return module.to_empty(device="cpu")
     return constructed(factory, seed)
@@ -139,6 +140,7 @@ def prunable_names(
     unknown = [n for n, p in named.items() if p.ndim > 1 and n not in taken]
     candidates = {name: first.get(name, name) for name in (*first, *made)}
     weights = {*of_table, *made, *unknown}
+    _refuse_old_style(module)
     kept = _matching(exempt, candidates, weights, "Exempt", "exempt")
     added = _matching(also, candidates, weights, "Prunable", "prunable")
     if both := sorted(kept & added):
@@ -190,6 +192,20 @@ def _refuse_lazy(module: nn.Module) -> None:
         )
 
 
+def _refuse_old_style(module: nn.Module) -> None:
+    """Weights that a hook makes cannot be copied, which scores do, exempt or not."""
+    old = [
+        name
+        for name, layer, attribute, _ in layers.named_kernels(module)
+        if attribute not in layer._parameters and not parametrize.is_parametrized(layer, attribute)
+    ]
+    if old:
+        raise PruningError(
+            f"{_list(old)} is made by a hook, as torch.nn.utils.weight_norm and spectral_norm do. "
+            "Take it off; torch.nn.utils.parametrizations has both, for layers that are exempt."
+        )
+
+
 def _biases_and_norms(module: nn.Module, first: Mapping[str, str]) -> set[str]:
     """Names of the parameters that are never pruned, however many dimensions they have."""
     found = set()
@@ -216,7 +232,9 @@ def _matching(
             and any(fnmatchcase(part, pattern) for part in (name, *_owners(name)))
         }
         if not names:
-            near = difflib.get_close_matches(pattern, {p for n in weights for p in (n, *_owners(n))})
+            near = difflib.get_close_matches(
+                pattern, {p for n in weights for p in (n, *_owners(n))}
+            )
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise PruningError(
                 f"{what}: {pattern!r} names no weight of this network that could be pruned "

@@ -45,9 +45,7 @@ def macs_by_layer(
         weights: at least the tensors named in ``uses``; only their sizes matter.
         masks: what is kept; a weight without a mask counts whole.
     """
-    return {
-        name: _total(count, weights[name], masks.get(name)) for name, count in uses.items()
-    }
+    return {name: _total(count, weights[name], masks.get(name)) for name, count in uses.items()}
 
 
 def network_macs(

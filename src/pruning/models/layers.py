@@ -150,6 +150,11 @@ def _attention_uses(layer: Any, given: Arguments, made: Any) -> dict[str, Uses]:
     return {"in_proj_weight": rows[:, None], **out}
 
 
+def _argument(given: Arguments, place: int, name: str) -> Tensor:
+    positional, named = given
+    return positional[place] if len(positional) > place else named[name]
+
+
 KINDS = (
     Kind(
         TRANSPOSED, (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d),

@@ -4,9 +4,10 @@ A weight behind a neuron that nothing reaches, or before one that nothing listen
 name only. The share of prunable weights that are kept and on a path is the *effective* density.
 """
 
+import contextlib
 import copy
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -63,6 +64,10 @@ class _EveryPath(TorchFunctionMode):
             return args[0] if args else kwargs["input"]
         if function is _functional.scaled_dot_product_attention:
             return _attended(*(_argument(args, kwargs, i, n) for i, n in enumerate(_QUERIES)))
+        if function is _functional.embedding:
+            return _any_row(*args[:2])
+        if function is _functional.embedding_bag:
+            return _any_bag(*args, **kwargs)
         if function in _NORMS:
             return _passed_on(function, args, kwargs)
         return function(*args, **kwargs)
@@ -73,6 +78,19 @@ _QUERIES = ("query", "key", "value")
 
 def _argument(args: Any, kwargs: Any, place: int, name: str) -> Any:
     return args[place] if len(args) > place else kwargs.get(name)
+
+
+def _any_row(given: Tensor, weight: Tensor) -> Tensor:
+    """An embedding of whichever row: another example picks another."""
+    return weight.mean(0).expand(*given.shape, -1)
+
+
+def _any_bag(
+    given: Tensor, weight: Tensor, offsets: Tensor | None = None, *_: Any, **named: Any
+) -> Tensor:
+    bags = len(given) if offsets is None else len(offsets)
+    bags -= bool(offsets is not None and named.get("include_last_offset"))
+    return weight.mean(0).expand(bags, -1)
 
 
 def _passed_on(function: Any, args: Any, kwargs: Any) -> Tensor:
@@ -114,6 +132,38 @@ def doubled(given: Tensor) -> Tensor:
     return given.double() if given.is_floating_point() else given
 
 
+_CASTS = (Tensor.float, Tensor.half, Tensor.bfloat16)
+
+
+class _Uncast(TorchFunctionMode):
+    """Networks that say which precision they compute in are asked in double precision too."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None):  # noqa: ANN204
+        kwargs = kwargs or {}
+        if function in _CASTS and args[0].dtype == torch.float64:
+            return args[0]
+        if function is Tensor.to and args[0].dtype == torch.float64:
+            args = tuple(torch.float64 if _is_real(part) else part for part in args)
+            kwargs = {n: torch.float64 if _is_real(part) else part for n, part in kwargs.items()}
+        return function(*args, **kwargs)
+
+
+def _is_real(part: Any) -> bool:
+    return isinstance(part, torch.dtype) and part.is_floating_point
+
+
+@contextlib.contextmanager
+def in_double() -> Iterator[None]:
+    """Run a network that was made one of double precision, whatever it asks for itself."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        with _Uncast():
+            yield
+    finally:
+        torch.set_default_dtype(before)
+
+
 def on_a_path(module: nn.Module, masks: Mapping[str, Tensor], example: tuple[Tensor, ...]) -> Masks:
     """The kept weights on some path from the input to an output.
 
@@ -146,10 +196,10 @@ def on_a_path(module: nn.Module, masks: Mapping[str, Tensor], example: tuple[Ten
     for layer in model.modules():
         if isinstance(layer, nn.MultiheadAttention):
             layer.forward = functools.partial(_attend, layer)
-    with _EveryPath():
+    with in_double(), _EveryPath():
         total = model(*map(doubled, example)).sum()
     gradients = torch.autograd.grad(total, weights, allow_unused=True)
     return {
-        name: torch.zeros_like(masks[name]) if g is None else (w * g).detach() > 0
+        name: torch.zeros_like(masks[name]) if g is None else (w * g).detach().abs() > 0
         for name, w, g in zip(masks, weights, gradients, strict=True)
     }

@@ -157,7 +157,9 @@ class _Counter(TorchDispatchMode):
         if self.depth:
             return  # part of another layer, which counts for it
         for attribute, count in uses.items():
-            weight = layer.get_submodule(attribute.rpartition(".")[0]) if "." in attribute else layer
+            weight = (
+                layer.get_submodule(attribute.rpartition(".")[0]) if "." in attribute else layer
+            )
             parameter = weight._parameters.get(attribute.rpartition(".")[2])
             name = self.names.get(id(parameter), layers.inside(prefix, attribute))
             self._add(name, count)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from pruning.errors import PruningError, unknown
 from pruning.training.trainable import explained, untrained
@@ -84,18 +85,34 @@ def hessian_products(
     temperature: float,
 ) -> Tensors:
     """The batch's Hessian times a vector, by differentiating their product with the gradient."""
-    first = gradients(task, model, weights, batch, temperature, create_graph=True)
-    return _product(first, vectors, weights)
+    with sdpa_kernel(SDPBackend.MATH):  # the others have no second derivative
+        first = gradients(task, model, weights, batch, temperature, create_graph=True)
+        return _product(first, vectors, weights)
 
 
 def hessian_gradient(
     task: "Task", model: nn.Module, weights: Sequence[Tensor], batch: Any, temperature: float
 ) -> Tensors:
     """The batch's Hessian times its own gradient; one forward pass serves both."""
-    first = gradients(task, model, weights, batch, temperature, create_graph=True)
-    return _product(first, [gradient.detach() for gradient in first], weights)
+    with sdpa_kernel(SDPBackend.MATH):
+        first = gradients(task, model, weights, batch, temperature, create_graph=True)
+        return _product(first, [gradient.detach() for gradient in first], weights)
 
 
 def _product(first: Tensors, vectors: Iterable[Tensor], weights: Sequence[Tensor]) -> Tensors:
     inner = sum((g * v).sum() for g, v in zip(first, vectors, strict=True))
-    return torch.autograd.grad(inner, weights)
+    try:
+        found = torch.autograd.grad(inner, weights, allow_unused=True)
+    except RuntimeError as error:
+        if "not implemented" not in str(error):
+            raise
+        raise PruningError(
+            f"This score needs second derivatives, which torch does not have of some layer here "
+            f"({str(error).splitlines()[0]}). Take another score, or exempt such layers and write "
+            "them in other operations."
+        ) from None
+    # What the gradient depends on linearly, or not at all, has none.
+    return tuple(
+        torch.zeros_like(weight) if product is None else product
+        for weight, product in zip(weights, found, strict=True)
+    )

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from pruning.errors import PruningError
-from pruning.models.paths import doubled
+from pruning.models.paths import doubled, in_double
 from pruning.scores.context import ScoreContext
 from pruning.scores.gradients import gradients_of
 
@@ -30,7 +30,8 @@ def synflow(context: ScoreContext) -> dict[str, Tensor]:
         named = dict(model.named_parameters())
         weights = [named[name] for name in context.masks]
         device = next(model.parameters()).device
-        total = model(*(doubled(given).to(device) for given in context.task.example())).sum()
+        with in_double():
+            total = model(*(doubled(given).to(device) for given in context.task.example())).sum()
         if not torch.isfinite(total):
             raise PruningError(
                 f"SynFlow's sum of outputs is {total.item()} even in double precision: the weights "

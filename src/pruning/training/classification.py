@@ -13,6 +13,7 @@ from pruning.data.batches import Normalizer, TrainingStream
 from pruning.data.scoring import ScoringBatches
 from pruning.data.splits import Split, Splits, load
 from pruning.data.validation import Validation
+from pruning.errors import PruningError
 from pruning.models.build import build
 from pruning.models.config import NetworkConfig
 from pruning.models.own import Factory, build_own, check_own, copied
@@ -38,7 +39,7 @@ class ImageBatches:
     ) -> Tensor:
         """Mean cross-entropy of logits / temperature, in nats."""
         images, labels = batch
-        return nn.functional.cross_entropy(module(images) / temperature, labels)
+        return nn.functional.cross_entropy(logits(module, images) / temperature, labels)
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ class Classification(ImageBatches, Task):
     def loss(self, module: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
         """Mean cross-entropy, in nats."""
         images, labels = batch
-        return nn.functional.cross_entropy(module(images), labels)
+        return nn.functional.cross_entropy(logits(module, images), labels)
 
     def scoring_batches(
         self, seed: int, images_per_class: int = IMAGES_PER_CLASS
@@ -181,6 +182,24 @@ def one_image(shape: tuple[int, int, int]) -> tuple[Tensor, ...]:
     return (torch.ones(1, *shape),)
 
 
+def logits(module: nn.Module, images: Tensor) -> Tensor:
+    """What a network gives for images (B, C, H, W): (B, classes).
+
+    Raises:
+        PruningError: it gives something else, such as outputs of auxiliary classifiers too.
+    """
+    made = module(images)
+    if not isinstance(made, Tensor) or made.ndim != 2 or len(made) != len(images):
+        what = f"shape {tuple(made.shape)}" if isinstance(made, Tensor) else type(made).__name__
+        mode = "while it trains" if module.training else "in evaluation"
+        raise PruningError(
+            f"A network that classifies gives a tensor of (images, classes); this one gives {what} "
+            f"for {len(images)} images {mode}. Turn auxiliary outputs off (torchvision: "
+            "`options: {aux_logits: false}`), or wrap it in a network of your own."
+        )
+    return made
+
+
 def accuracy_and_loss(module: nn.Module, split: Split, normalize: Normalizer) -> dict[str, float]:
     """Accuracy (fraction) and mean cross-entropy (nats).
 
@@ -189,9 +208,9 @@ def accuracy_and_loss(module: nn.Module, split: Split, normalize: Normalizer) ->
     correct, loss = 0, 0.0
     for start in range(0, len(split), BATCH):
         labels = split.labels[start : start + BATCH]
-        logits = module(normalize(split.images[start : start + BATCH]))
-        loss += nn.functional.cross_entropy(logits, labels, reduction="sum").item()
-        correct += int((logits.argmax(1) == labels).sum())
+        made = logits(module, normalize(split.images[start : start + BATCH]))
+        loss += nn.functional.cross_entropy(made, labels, reduction="sum").item()
+        correct += int((made.argmax(1) == labels).sum())
     count = len(split)
     if not count:
         return {"accuracy": float("nan"), "loss": float("nan")}

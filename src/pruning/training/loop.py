@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pruning.errors import TrainingDiverged
 from pruning.models import shape
@@ -136,7 +136,7 @@ class _Trainer:
         module = shape.apply(task.build(), state.shape)
         if self.callback is not None:
             module = self.callback.adapt(module)
-        self.module = module.to(task.device).to(memory_format=torch.channels_last).train()
+        self.module = _channels_last(module.to(task.device)).train()
         load_into(self.module, state)
         refuse_lone_examples(task, self.module)
         prunable = task.prunable()
@@ -324,6 +324,14 @@ class _Trainer:
             step=self.first_step + self.done,
             generators=generators.states(self.task.device),
         )
+
+
+def _channels_last(module: nn.Module) -> nn.Module:
+    """A network of images in the memory layout of theirs; other tensors have no such layout."""
+    for tensor in (*module.parameters(), *module.buffers()):
+        if tensor.ndim == 4:
+            tensor.data = tensor.data.to(memory_format=torch.channels_last)
+    return module
 
 
 def _to(tensors: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:

@@ -49,11 +49,15 @@ def refuse_lone_examples(task: Task, module: nn.Module) -> None:
     probe = copy.deepcopy(module).train()
     where = next(module.parameters()).device
     devices = [where] if where.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices), torch.no_grad(), explained(
-        f"{task.name}: of {examples} examples in batches of {batching.size} one is alone. Take "
-        "another size of batches, or epoch_boundary: straddle or drop."
-        if batching.size > 1
-        else f"{task.name}: batches of one example. Take a larger size of batches."
+    with (
+        torch.random.fork_rng(devices=devices),
+        torch.no_grad(),
+        explained(
+            f"{task.name}: of {examples} examples in batches of {batching.size} one is alone. Take "
+            "another size of batches, or epoch_boundary: straddle or drop."
+            if batching.size > 1
+            else f"{task.name}: batches of one example. Take a larger size of batches."
+        ),
     ):
         probe(*(part.to(where) for part in task.example()))
 
