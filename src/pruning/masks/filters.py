@@ -155,7 +155,10 @@ def _is_depthwise(module: nn.Module, name: str) -> bool:
 
 
 def _projections(module: nn.Module) -> Iterator[tuple[str, str]]:
-    """The first convolution of a block, and the projection in the next block."""
+    """The first convolution of a block, and the projection in the next block.
+
+    Of this package's networks, which have them by this name; elsewhere a name says nothing.
+    """
     weights, main = dict(module.named_parameters()), []
     for name, _, _, _ in named_kernels(module):
         if name not in weights:
@@ -163,6 +166,8 @@ def _projections(module: nn.Module) -> Iterator[tuple[str, str]]:
         block, is_shortcut, _ = name.partition(f".{SHORTCUT}.")
         if not is_shortcut:
             main.append(name)
+            continue
+        if not type(module.get_submodule(block)).__module__.startswith("pruning.models."):
             continue
         before = [n for n in main if not n.startswith(f"{block}.")]
         if len(before) > 1 and len(weights[before[-2]]) == weights[name].shape[1]:

@@ -9,7 +9,6 @@ theoretical costs (Renda et al. 2020, appendix on FLOPs).
 import operator
 from collections.abc import Iterable, Mapping
 
-import torch
 from torch import Tensor, nn
 
 from pruning.models.layers import Uses

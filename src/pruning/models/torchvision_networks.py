@@ -45,7 +45,13 @@ def builder(name: str) -> Callable[..., Any]:
                 f"{shape[0]}. Read them in colour, or build it with another first layer in a file "
                 "of your own."
             )
-        return models.get_model(name, weights=None, num_classes=classes, **options)
+        module = models.get_model(name, weights=None, num_classes=classes, **options)
+        if getattr(module, "aux_logits", False):
+            raise PruningError(
+                f"Network {PACKAGE}:{name} has auxiliary classifiers, which no training here has a "
+                "loss for. Give it `options: {aux_logits: false}`."
+            )
+        return module
 
     return build
 

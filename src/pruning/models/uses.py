@@ -1,8 +1,8 @@
 """How often one example uses each weight, by running the network once.
 
 Layers of the table (:mod:`pruning.models.layers`) say so themselves. Weights that are used without
-calling such a layer, as ``F.linear(x, self.mixing)`` or where layers share one, are followed through
-torch's operations: each product with something that depends on the example is a use.
+calling such a layer, as in ``F.linear(x, self.mixing)`` or where layers share one, are followed
+through torch's operations: each product with something that depends on the example is a use.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -168,7 +168,7 @@ class _Counter(TorchDispatchMode):
         self.reached.add(name)
         self.uses[name] = self.uses.get(name, 0) + count
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         made = func(*args, **(kwargs or {}))
         given = [t for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)]
         outputs = [t for t in tree_leaves(made) if isinstance(t, Tensor)]

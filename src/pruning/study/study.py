@@ -31,7 +31,8 @@ class Study:
         title: for figures.
         seeds: one replicate each.
         task: what the training stages need: kind of task, dataset, validation, network, recipe,
-            exempt and prunable weights; plain values, and the part of the study that decides dense training.
+            exempt and prunable weights; plain values, and the part of the study that decides dense
+            training.
         parts: what systems read from their sections, by the section's name; sections that the file
             does not have are left out.
         figure: how its panel is drawn.
