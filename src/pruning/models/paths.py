@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from pruning.errors import PruningError
 from pruning.masks.mask import Masks
 from pruning.models import layers
 
@@ -105,8 +106,9 @@ def _passed_on(function: Any, args: Any, kwargs: Any) -> Tensor:
 
 def _attended(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """Attention without softmax and masks: every position may look at every other."""
-    weights = query @ key.transpose(-2, -1) / (query.shape[-1] * key.shape[-2])
-    return weights @ value
+    weights = query @ key.transpose(-2, -1)
+    # So that many layers, each with a product of three, do not overflow.
+    return weights / weights.detach().amax().clamp(min=1e-30) @ value / key.shape[-2]
 
 
 def _attend(layer: nn.MultiheadAttention, *args: Any, **kwargs: Any) -> tuple[Tensor, None]:
@@ -177,6 +179,9 @@ def on_a_path(module: nn.Module, masks: Mapping[str, Tensor], example: tuple[Ten
 
     Returns:
         Masks of the same names, subsets of ``masks``.
+
+    Raises:
+        PruningError: the network's output is no finite number even so.
     """
     model = copy.deepcopy(module).cpu().double().eval().requires_grad_(True)
     named = dict(model.named_parameters())
@@ -198,6 +203,11 @@ def on_a_path(module: nn.Module, masks: Mapping[str, Tensor], example: tuple[Ten
             layer.forward = functools.partial(_attend, layer)
     with in_double(), _EveryPath():
         total = model(*map(doubled, example)).sum()
+    if not torch.isfinite(total):
+        raise PruningError(
+            "Paths through this network cannot be followed: the sum of its outputs is "
+            f"{total.item()} with all weights positive."
+        )
     gradients = torch.autograd.grad(total, weights, allow_unused=True)
     return {
         name: torch.zeros_like(masks[name]) if g is None else (w * g).detach().abs() > 0
