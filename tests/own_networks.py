@@ -378,3 +378,46 @@ class Masked(nn.Module):
 
     def forward(self, x):
         return -torch.cdist(x.flatten(1), self.prototypes)
+
+
+class LowRank(nn.Linear):
+    """A layer of torch with weights of its own beside."""
+
+    def __init__(self, inputs, outputs):
+        super().__init__(inputs, outputs)
+        self.down, self.up = (
+            nn.Parameter(torch.randn(2, inputs)),
+            nn.Parameter(torch.randn(outputs, 2)),
+        )
+
+    def forward(self, x):
+        return super().forward(x) + x @ self.down.t() @ self.up.t()
+
+
+class Adapted(nn.Module):
+    def __init__(self, shape, classes):
+        super().__init__()
+        self.fc = LowRank(64 * shape[0], classes)
+
+    def forward(self, x):
+        return self.fc(x.flatten(1))
+
+
+class Skipping(nn.Module):
+    """A layer that a coin leaves out while training."""
+
+    def __init__(self, shape, classes):
+        super().__init__()
+        self.fc1, self.fc2 = nn.Linear(64 * shape[0], 8), nn.Linear(8, 8)
+        self.fc3 = nn.Linear(8, classes)
+
+    def forward(self, x):
+        x = self.fc1(x.flatten(1)).relu()
+        if not self.training or torch.rand(()) < 0.4:
+            x = x + self.fc2(x).relu()
+        return self.fc3(x)
+
+
+class Faulty(Whole):
+    def forward(self, x):
+        return super().forward(x[:, :, 1:])

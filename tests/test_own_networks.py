@@ -423,25 +423,29 @@ def test_dropout_draws_from_the_runs_own_generator():
     assert_same_state(train_dense(task, 0).final, first)
 
 
-def test_a_layer_that_takes_part_in_some_steps_only_trains_on():
-    class Sometimes(Classification):
-        def loss(self, module, batch):
-            images, labels = batch
-            x = module.body(images.flatten(1)).relu()
-            head = module.fc if self.taken else module.extra
-            made = head(x) if self.steps.pop(0) else module.fc(x) + module.extra(x)
-            return nn.functional.cross_entropy(made, labels)
+def test_a_layer_that_a_coin_leaves_out_of_some_steps_trains_on():
+    task = task_of("Skipping", data=noise(images=64))
+    for seed in range(3):
+        start = task.initial_state(seed)
+        start = start.masked(prune(task, start, 0.5))
+        after = train(task, start, Run(8, lambda _: 0.1, seed, ("x",))).state
+        for name, mask in start.masks.items():
+            assert not after.weights[name][~mask].any()
+        assert not torch.equal(after.weights["fc2.weight"], start.weights["fc2.weight"])
 
-    task = task_of("Unused", {"head": "detached"})
-    task = Sometimes(task.data, task.network, task.recipe)
-    object.__setattr__(task, "taken", True)
-    object.__setattr__(task, "steps", [False, True, True])
-    start = task.initial_state(0)
-    start = start.masked(prune(task, start, 0.5))
-    after = train(task, start, Run(3, lambda _: 0.1, 0, ("x",))).state
-    for name, mask in start.masks.items():
-        assert not after.weights[name][~mask].any()
-    assert not torch.equal(after.weights["extra.weight"], start.weights["extra.weight"])
+
+def test_weights_beside_those_of_a_layer_of_torch_are_known_by_themselves():
+    with pytest.raises(PruningError, match="fc.down, fc.up are of no layer that is known"):
+        task_of("Adapted").prunable()
+    task = task_of("Adapted", also_prunable=("fc.up",), exempt=("fc.down",))
+    assert task.prunable() == ["fc.weight", "fc.up"]
+    costs = {"fc.weight": 192, "fc.down": 128, "fc.up": 6}
+    assert network_macs(task.build(), task.example()) == costs
+
+
+def test_an_error_in_the_forward_pass_names_file_and_line():
+    with pytest.raises(PruningError, match=r"own_networks.py, line \d+ in forward: RuntimeError"):
+        task_of("Faulty").prunable()
 
 
 # -- batches of one -------------------------------------------------------------------------------

@@ -271,6 +271,11 @@ def options(kind: str, name: str) -> list[str]:
     )
 
 
+def explained(error: BaseException) -> PruningError | None:
+    """The one sentence for an error in code from outside; see :func:`extensions.explained`."""
+    return extensions.explained(error)
+
+
 def load(place: str) -> Any:
     """What stands at ``module:attribute`` or ``path.py:attribute``.
 

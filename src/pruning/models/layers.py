@@ -217,6 +217,14 @@ def inside(prefix: str, attribute: str) -> str:
     return f"{prefix}.{attribute}" if prefix else attribute
 
 
+def channels_last(module: nn.Module) -> nn.Module:
+    """A network in the memory layout of its images, in place; others than those have no such."""
+    for tensor in (*module.parameters(), *module.buffers()):
+        if tensor.ndim == 4:
+            tensor.data = tensor.data.to(memory_format=torch.channels_last)
+    return module
+
+
 def outputs_first(tensor: Tensor, kernel: Kernel) -> Tensor:
     """A kernel, or a mask of it, with a row for each output, or filter."""
     if kernel.outputs == 0:

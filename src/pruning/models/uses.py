@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from pruning import registry
 from pruning.errors import PruningError
 from pruning.models import layers
 from pruning.models.layers import Uses
@@ -63,9 +64,9 @@ def trace(module: nn.Module, example: tuple[Tensor, ...]) -> Traced:
         torch.backends.mha.set_fastpath_enabled(False)  # it calls no layer
         with torch.random.fork_rng(devices=[]), torch.no_grad(), counter:
             output = module(*example)
-    except PruningError:
-        raise
-    except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
+    except Exception as error:  # whatever a network's own code raises
+        if told := registry.explained(error):
+            raise told from error
         shapes = ", ".join(str(tuple(part.shape)) for part in example)
         raise PruningError(
             f"The network cannot run on one example of shape {shapes}: "
@@ -93,8 +94,9 @@ def refuse_unused(names: Sequence[str], traced: Traced) -> None:
     unused = [name for name in names if name not in traced.reached]
     if unused:
         raise PruningError(
-            f"The forward pass does not use {', '.join(unused)}, so pruning could not train what "
-            "is left. Take such layers out, or list them under `exempt`."
+            f"The forward pass does not use {', '.join(unused)}, or not so that it can be "
+            "followed, so pruning could not train what is left. Take such layers out, or list them "
+            "under `exempt`."
         )
     uncounted = [name for name in names if name not in traced.uses]
     if uncounted:
@@ -129,6 +131,10 @@ class _Counter(TorchDispatchMode):
         self.reached: set[str] = set()
         self.named = dict(module.named_parameters())
         self.names = {id(p): name for name, p in self.named.items()}
+        self.kernels = {
+            self.names.get(id(layer._parameters.get(attribute)))
+            for _, layer, attribute, _ in layers.named_kernels(module)
+        }
         self.depth = 0  # of layers of the table that are running
         self.alive: list[Any] = []  # so that no other tensor gets their memory
         self.tracked = {
@@ -172,13 +178,13 @@ class _Counter(TorchDispatchMode):
         made = func(*args, **(kwargs or {}))
         given = [t for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)]
         outputs = [t for t in tree_leaves(made) if isinstance(t, Tensor)]
-        weights = [t for t in given if _memory(t) in self.tracked]
+        weights = [t for t in given if self._is_followed(t)]
         depends = [t for t in given if _memory(t) in self.from_example]
         if depends:
             for output in outputs:
                 self.from_example.add(_memory(output))
                 self.alive.append(output)
-        if weights and not self.depth:
+        if weights:
             if depends:
                 self.reached.update(self.tracked[_memory(t)].name for t in weights)
                 self._count(func.overloadpacket, args, outputs)
@@ -205,12 +211,17 @@ class _Counter(TorchDispatchMode):
                 if self._is_product(weight, factor):
                     self._note(weight, made.numel() // weight.numel())
 
+    def _is_followed(self, tensor: Tensor) -> bool:
+        """Whether it is a weight, and no running layer counts its uses."""
+        tracked = self.tracked.get(_memory(tensor))
+        return tracked is not None and not (self.depth and tracked.name in self.kernels)
+
     def _is_product(self, weight: Any, factor: Any) -> bool:
         return (
             isinstance(weight, Tensor)
             and isinstance(factor, Tensor)
             and weight.numel() > 0
-            and _memory(weight) in self.tracked
+            and self._is_followed(weight)
             and _memory(weight) not in self.from_example
             and _memory(factor) in self.from_example
         )

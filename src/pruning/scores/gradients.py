@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from pruning.errors import PruningError, unknown
-from pruning.training.trainable import explained, untrained
+from pruning.training.trainable import explained, refuse_untrained
 
 if TYPE_CHECKING:
     from pruning.training.task import Task
@@ -71,8 +71,7 @@ def gradients_of(
     found = torch.autograd.grad(total, weights, create_graph=create_graph, allow_unused=True)
     if any(gradient is None for gradient in found):
         names = {id(p): name for name, p in model.named_parameters()}
-        without = [names[id(w)] for w, g in zip(weights, found, strict=True) if g is None]
-        raise PruningError(untrained(without))
+        refuse_untrained(names[id(w)] for w, g in zip(weights, found, strict=True) if g is None)
     return found
 
 

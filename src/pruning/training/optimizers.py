@@ -70,6 +70,23 @@ def _is_bias(module: nn.Module, parameter: str) -> bool:
     return attribute in layers.biases(module.get_submodule(owner))
 
 
+def let_join(optimizer: torch.optim.Optimizer) -> None:
+    """Give parameters that get their first gradient later than others a momentum of zero.
+
+    SGD's one kernel for all tensors takes either a momentum of each or none.
+    """
+    for group in optimizer.param_groups:
+        if not group.get("momentum"):
+            continue
+        known = [p for p in group["params"] if "momentum_buffer" in optimizer.state.get(p, ())]
+        if not known:
+            continue
+        for parameter in group["params"]:
+            state = optimizer.state[parameter] if parameter.grad is not None else None
+            if state is not None and state.get("momentum_buffer") is None:
+                state["momentum_buffer"] = torch.zeros_like(parameter)
+
+
 def sgd(groups: list[dict], **options: Any) -> torch.optim.Optimizer:
     """SGD with momentum; one fused kernel for all tensors."""
     return torch.optim.SGD(groups, lr=0.0, fused=True, **options)

@@ -2,7 +2,8 @@
 
 import contextlib
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -11,23 +12,18 @@ from pruning.errors import PruningError
 from pruning.training.task import Task
 
 
-def refuse_untrained(weights: Mapping[str, Tensor]) -> None:
-    """Refuse prunable weights that a loss did not depend on.
+def untrained(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Those of some weights that should have a gradient after a backward pass, and have none."""
+    return {name: w for name, w in weights.items() if w.requires_grad and w.grad is None}
 
-    Args:
-        weights: by name, after a backward pass.
+
+def refuse_untrained(names: Iterable[str]) -> NoReturn:
+    """Refuse prunable weights that the loss does not depend on.
 
     Raises:
-        PruningError: some that have no gradient; the message names them.
+        PruningError: always; the message names them.
     """
-    without = [name for name, w in weights.items() if w.requires_grad and w.grad is None]
-    if without:
-        raise PruningError(untrained(without))
-
-
-def untrained(names: list[str]) -> str:
-    """What is wrong with prunable weights that the loss does not depend on."""
-    return (
+    raise PruningError(
         f"The loss does not depend on {', '.join(names)}, so pruning could not train what is left. "
         "Take such layers out, or list them under `exempt`."
     )
