@@ -6,15 +6,21 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
+from safetensors.torch import load_file
 from torch import nn
 
 from pruning import registry
+from pruning.data import store
 from pruning.data.batches import Batching
 from pruning.data.splits import Split, Splits
+from pruning.deploy.export import export
+from pruning.deploy.trained import load_trained
 from pruning.errors import PruningError
+from pruning.files import read_json
 from pruning.masks import mask as masking
 from pruning.masks.filters import main_convs, prune_filters
 from pruning.masks.report import report
@@ -25,6 +31,9 @@ from pruning.models.cost import network_macs
 from pruning.models.layers import kernels, outputs_first
 from pruning.models.paths import on_a_path
 from pruning.running.code_version import code_version
+from pruning.stages.context import StageContext
+from pruning.stages.dense import dense as dense_stage
+from pruning.stages.prune import prune as prune_stage
 from pruning.study.study import load_study
 from pruning.systems.gem_miner.method import search
 from pruning.systems.gem_miner.rules import Search
@@ -32,6 +41,7 @@ from pruning.systems.gem_miner.states import found
 from pruning.systems.gsm.method import GSM
 from pruning.systems.prunetrain.method import Settings, train_prunetrain
 from pruning.training import optimizers
+from pruning.training.checkpoint import load_masks, load_state, save_state
 from pruning.training.classification import Classification
 from pruning.training.dense import train_dense
 from pruning.training.loop import Run, train
@@ -615,6 +625,58 @@ def test_a_network_of_torchvision_goes_through(caplog):
     with caplog.at_level(logging.WARNING, logger="pruning"):
         train_prunetrain(task, task.initial_state(0), Settings(interval=1))
     assert "channels around" in caplog.text
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """Noise in colour, as a stage reads it."""
+    draws = np.random.default_rng(0)
+    images = [draws.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8) for count in (16, 9)]
+    labels = [np.arange(len(part)) % 3 for part in images]
+    path = tmp_path_factory.mktemp("noise") / "noise.safetensors"
+    sets = [part for pair in zip(images, labels, strict=True) for part in pair]
+    store.save(store.ImageData("noise", *sets, ("a", "b", "c"), "noise"), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("network", "exempt"),
+    [("torchvision:shufflenet_v2_x0_5", []), ("Recurrent", []), ("Attending", ["token"])],
+)
+def test_stages_train_prune_report_and_export_them(prepared, tmp_path, network, exempt):
+    name = network if ":" in network else f"{NETWORKS}:{network}"
+    task = {
+        "kind": "classification",
+        "dataset": "noise",
+        "validation": {"source": "test", "fraction": 0.4},
+        "network": {"name": name, "options": {"token": True} if exempt else {}},
+        "recipe": {"epochs": 0.5, "batches": {"size": 4}, "schedule": {"learning_rate": 0.01}},
+        "exempt": exempt,
+    }
+    context = StageContext("own", 0, task, "v")
+    dense_stage(context, prepared, tmp_path / "dense", ())
+    summary = read_json(tmp_path / "dense" / "summary.json")
+    weights = load_state(tmp_path / "dense" / "state.safetensors").weights
+    matrices = sum(w.numel() for n, w in weights.items() if w.ndim > 1 and n not in exempt)
+    assert summary["prunable"] == matrices
+    mask = tmp_path / "mask.safetensors"
+    chosen = {"kind": "weights", "score": "magnitude", "density": 0.25}
+    prune_stage(
+        context, prepared, tmp_path / "dense" / "state.safetensors", mask,
+        level=1, chain="magnitude", pruning=chosen,
+    )  # fmt: skip
+    told = read_json(tmp_path / "mask.json")
+    assert told["kept"] == masking.kept_count(0.25, matrices)
+    assert told["macs"] < summary["macs"] == sum(summary["macs_by_layer"].values())
+    network = load_trained(tmp_path / "dense")
+    save_state(network.state.masked(load_masks(mask)), tmp_path / "dense" / "state.safetensors")
+    exported = export(tmp_path / "dense", tmp_path / "net.safetensors")
+    loaded = build(NetworkConfig(**task["network"]), RGB32, 3, 1)
+    loaded.load_state_dict(load_file(tmp_path / "net.safetensors"))
+    x = torch.randn(2, *RGB32)
+    assert torch.equal(loaded.eval()(x), exported.network.module(x))
+    kept = [p for n, p in loaded.named_parameters() if p.ndim > 1 and n not in exempt]
+    assert sum(int(p.count_nonzero()) for p in kept) == told["kept"]
 
 
 def test_torchvisions_resnet18_counts_as_ours_and_says_what_does_not_fit():
