@@ -421,3 +421,40 @@ class Skipping(nn.Module):
 class Faulty(Whole):
     def forward(self, x):
         return super().forward(x[:, :, 1:])
+
+
+class Overheard(nn.Module):
+    """What one convolution makes is read by another, and by something else."""
+
+    def __init__(self, shape, classes):
+        super().__init__()
+        self.a = nn.Conv2d(shape[0], 4, 3)
+        self.b = nn.Conv2d(4, 4, 3)
+        self.fc = nn.Linear(4, classes)
+
+    def forward(self, x):
+        x = self.a(x)
+        return self.fc(self.b(x).mean((2, 3)) + torch.cumsum(x, 1).mean((2, 3)))
+
+
+class Named(nn.Module):
+    """A block with a projection, called as this package's networks call theirs."""
+
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.a = nn.Conv2d(inputs, 4, 3, padding=1)
+        self.b = nn.Conv2d(4, outputs, 3, padding=1)
+        self.shortcut = nn.Conv2d(inputs, outputs, 1)
+
+    def forward(self, x):
+        return self.shortcut(x) + self.b(self.a(x).relu())
+
+
+class Blocks(nn.Module):
+    def __init__(self, shape, classes):
+        super().__init__()
+        self.first, self.second = Named(shape[0], 4), Named(4, 4)
+        self.fc = nn.Linear(4, classes)
+
+    def forward(self, x):
+        return self.fc(self.second(self.first(x)).mean((2, 3)))

@@ -511,6 +511,8 @@ def test_a_lone_scoring_image_joins_the_batch_before():
         ("Depthwise", 2, 152 - 27 - 12),
         ("Branches", 3, 221 - 90 - 6),
         ("Residual", 2, 408 - 72 - 72),  # two of five
+        ("Blocks", 1, 36 + 144 + 4 + 144 + 144 + 16 + 12 - 18 - 72),  # the projections stay whole
+        ("Overheard", 1, "a.weight.*cumsum .*is not understood"),
         ("Depthwise", 3, "pointwise.weight.*groups is a convolution in groups"),
         ("Depthwise", 4, "groups.weight.*groups is a convolution in groups"),
         ("Branches", 1, "left.weight.*filters cannot go alone"),
@@ -538,7 +540,7 @@ def test_structured_pruning_is_right_or_refuses(name, index, kept):
 
 def test_what_structured_pruning_counts_as_gone_changes_no_output():
     """Zeroing the weights that only removed filters feed, where no bias or shift is left."""
-    for name in ("Signal", "Volume", "Depthwise", "Branches", "Residual"):
+    for name in ("Signal", "Volume", "Depthwise", "Branches", "Residual", "Blocks"):
         task = task_of(name)
         state = task.initial_state(0)  # biases and shifts are zero
         for index, conv in enumerate(main_convs(task.build()), 1):
