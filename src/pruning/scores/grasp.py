@@ -1,8 +1,5 @@
 """GraSP: keep the weights that carry the gradient flow (Wang, Zhang, Grosse, ICLR 2020)."""
 
-from collections.abc import Callable
-
-import torch
 from torch import Tensor
 
 from pruning.scores.context import ScoreContext
@@ -37,7 +34,7 @@ def grasp(
     Raises:
         PruningError: no scoring data, or an unknown option.
     """
-    return _scores(context, "grasp", lambda v: v, batch_norm, temperature, reduction)
+    return _scores(context, "grasp", batch_norm, temperature, reduction)
 
 
 def grasp_abs(
@@ -48,15 +45,18 @@ def grasp_abs(
 ) -> dict[str, Tensor]:
     """|w * (H g)|: the magnitude of GraSP's score, without its sign (Frankle et al. 2021).
 
+    Over several batches it is the magnitude of their signed mean, as in the authors' code: unlike
+    SNIP, whose magnitudes are taken within each batch.
+
     Arguments and errors as of :func:`grasp`.
     """
-    return _scores(context, "grasp_abs", torch.abs, batch_norm, temperature, reduction)
+    signed = _scores(context, "grasp_abs", batch_norm, temperature, reduction)
+    return {name: value.abs() for name, value in signed.items()}
 
 
 def _scores(
     context: ScoreContext,
     score: str,
-    transform: Callable[[Tensor], Tensor],
     batch_norm: str,
     temperature: float,
     reduction: str,
@@ -68,7 +68,7 @@ def _scores(
         weights = [named[name] for name in context.masks]
 
         def product(flow: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-            return tuple(transform(w * h) for w, h in zip(weights, flow, strict=True))
+            return tuple(w * h for w, h in zip(weights, flow, strict=True))
 
         if reduction == "summed":
             mean = mean_over_examples(
