@@ -20,7 +20,7 @@ def grasp(
     temperature: float = TEMPERATURE,
     reduction: str = "per_batch",
 ) -> dict[str, Tensor]:
-    """w * (H g), with H and g of the cross-entropy of logits / temperature.
+    """w * (H g), with H and g of the cross-entropy of logits / temperature; in double precision.
 
     The papers' score is its negative, of which the *largest* are removed; here as everywhere larger
     means keep. About half of all scores are negative. The last layer is not drawn anew for scoring.
@@ -64,6 +64,7 @@ def _scores(
     check_reduction(reduction)
     task, batches = context.task, context.required_batches(score)
     with context.private_model(batch_norm) as model:
+        model.double()  # see pruning.scores.gradients
         named = dict(model.named_parameters())
         weights = [named[name] for name in context.masks]
 

@@ -9,7 +9,7 @@ from pruning.scores.gradients import check_reduction, gradients, mean_over_examp
 def snip(
     context: ScoreContext, batch_norm: str = "train", reduction: str = "per_batch"
 ) -> dict[str, Tensor]:
-    """|w * dL/dw|, which is |dL/dm| of a mask m at 1.
+    """|w * dL/dw|, which is |dL/dm| of a mask m at 1; in double precision.
 
     Args:
         context: the network and the scoring batches.
@@ -22,6 +22,7 @@ def snip(
     check_reduction(reduction)
     batches = context.required_batches("snip")
     with context.private_model(batch_norm) as model:
+        model.double()  # see pruning.scores.gradients
         named = dict(model.named_parameters())
         weights = [named[name] for name in context.masks]
         if reduction == "summed":
