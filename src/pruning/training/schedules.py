@@ -7,9 +7,11 @@ from dataclasses import dataclass, field, fields
 from fractions import Fraction
 from typing import Any
 
-from pruning.errors import PruningError, look_up
+from pruning.errors import PruningError, look_up, unknown
 
 Schedule = Callable[[int], float]
+
+BOUNDARIES = ("at", "after")
 
 
 @dataclass(frozen=True)
@@ -18,16 +20,20 @@ class StepDecay:
 
     Attributes:
         learning_rate: the highest value.
-        milestones: in epochs; the boundary is step int(epochs * steps per epoch) and the smaller
-            value holds from that step on.
+        milestones: in epochs.
         gamma: factor at each milestone.
         warmup: epochs of linear climb from 0; the climb multiplies whatever the decay says.
+        boundary: ``at``: the smaller value holds from the first step on that begins when a
+            milestone's epochs are over; ``after``: from the first that begins later than that, as
+            by TensorFlow's ``piecewise_constant``. The two differ where a milestone is a whole
+            number of steps.
     """
 
     learning_rate: float
     milestones: tuple[float, ...] = ()
     gamma: float = 0.1
     warmup: float = 0.0
+    boundary: str = "at"
     shape: str = field(default="step", init=False)
 
     def __post_init__(self) -> None:
@@ -36,10 +42,13 @@ class StepDecay:
             raise PruningError(
                 f"The milestones must be epochs in rising order: {list(self.milestones)}."
             )
+        if self.boundary not in BOUNDARIES:
+            raise unknown("side of a milestone's boundary", self.boundary, BOUNDARIES)
 
     def boundaries(self, steps_per_epoch: Fraction) -> list[int]:
-        """The steps at which the rate drops."""
-        return [int(Fraction(str(epoch)) * steps_per_epoch) for epoch in self.milestones]
+        """The first step, from 0, of each smaller rate."""
+        ends = (Fraction(str(epoch)) * steps_per_epoch for epoch in self.milestones)
+        return [math.floor(end) + 1 if self.boundary == "after" else math.ceil(end) for end in ends]
 
     def schedule(self, steps_per_epoch: Fraction, epochs: float | None = None) -> Schedule:
         """The learning rate by step; how long training takes decides nothing."""
