@@ -88,6 +88,7 @@ INITIALIZATIONS = {
     "unsigned_constant": "pruning.models.initialization:unsigned_constant",
     "xavier_normal": "pruning.models.initialization:xavier_normal",
     "xavier_uniform": "pruning.models.initialization:xavier_uniform",
+    "xavier_uniform_uniform_scale": "pruning.models.initialization:xavier_uniform_uniform_scale",
 }
 
 TASK_KINDS = {
