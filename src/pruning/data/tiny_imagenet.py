@@ -63,7 +63,7 @@ def tiny_imagenet(
 def _classes(tree: Path) -> list[str]:
     listed = tree / "wnids.txt"
     if listed.is_file():
-        return sorted(set(listed.read_text().split()))
+        return sorted(set(listed.read_text("utf-8", "replace").split()))
     return sorted(folder.name for folder in (tree / "train").iterdir() if folder.is_dir())
 
 
@@ -90,7 +90,7 @@ def _val_files(name: str, annotations: Path, classes: Sequence[str]) -> list[tup
     """Validation images with labels; a line is a file name, a class and four sides of a box."""
     index = {wnid: label for label, wnid in enumerate(classes)}
     labels: dict[str, int] = {}
-    for number, line in enumerate(annotations.read_text(errors="replace").splitlines(), start=1):
+    for number, line in enumerate(annotations.read_text("utf-8", "replace").splitlines(), start=1):
         file, wnid, *_ = *line.split(), "", ""
         if wnid not in index:
             raise PruningError(
