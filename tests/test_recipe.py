@@ -9,7 +9,7 @@ import torch
 from pruning.data.batching import Batching
 from pruning.errors import PruningError
 from pruning.study.study import find_study
-from pruning.training.recipe import Recipe
+from pruning.training.recipe import Recipe, Timeline
 from pruning.training.schedules import CosineDecay, StepDecay
 from tests.conftest import REPOSITORY, SCHEMAS
 
@@ -112,8 +112,22 @@ def test_impossible_values_are_refused():
             timeline.rewind_step(time)
     with pytest.raises(PruningError, match="rising order"):
         StepDecay(0.1, (5, 3))
-    with pytest.raises(PruningError, match="positive"):
-        StepDecay(0.0)
+    for rate in (0.0, -1.0, math.inf, math.nan):
+        with pytest.raises(PruningError, match="positive"):
+            StepDecay(rate)
+        with pytest.raises(PruningError, match="positive"):
+            CosineDecay(rate)
+    for gamma in (0, -0.1, 1.5, math.inf, math.nan):
+        with pytest.raises(PruningError, match="above 0 and at most 1"):
+            StepDecay(0.1, (1,), gamma)
+    for warmup in (-1, math.inf, math.nan):
+        with pytest.raises(PruningError, match="warm-up"):
+            StepDecay(0.1, warmup=warmup)
+    for epochs in (0, math.inf, math.nan):
+        with pytest.raises(PruningError, match="epochs must be positive"):
+            Recipe(epochs, Batching(4), StepDecay(0.1))
+    with pytest.raises(PruningError, match="no step"):
+        Timeline(Recipe(1, Batching(4), StepDecay(0.1)), Fraction(0))
 
 
 @pytest.mark.parametrize(("per", "exact"), [("epoch", True), ("step", False)])

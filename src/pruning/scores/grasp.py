@@ -1,7 +1,10 @@
 """GraSP: keep the weights that carry the gradient flow (Wang, Zhang, Grosse, ICLR 2020)."""
 
+from typing import Literal
+
 from torch import Tensor
 
+from pruning.option_types import Positive
 from pruning.scores.context import ScoreContext
 from pruning.scores.gradients import (
     check_reduction,
@@ -16,9 +19,9 @@ TEMPERATURE = 200.0  # divides the logits, in the authors' and in Frankle et al.
 
 def grasp(
     context: ScoreContext,
-    batch_norm: str = "train",
-    temperature: float = TEMPERATURE,
-    reduction: str = "per_batch",
+    batch_norm: Literal["train", "eval"] = "train",
+    temperature: Positive = TEMPERATURE,
+    reduction: Literal["per_batch", "summed"] = "per_batch",
 ) -> dict[str, Tensor]:
     """w * (H g), with H and g of the cross-entropy of logits / temperature; in double precision.
 
@@ -39,9 +42,9 @@ def grasp(
 
 def grasp_abs(
     context: ScoreContext,
-    batch_norm: str = "train",
-    temperature: float = TEMPERATURE,
-    reduction: str = "per_batch",
+    batch_norm: Literal["train", "eval"] = "train",
+    temperature: Positive = TEMPERATURE,
+    reduction: Literal["per_batch", "summed"] = "per_batch",
 ) -> dict[str, Tensor]:
     """|w * (H g)|: the magnitude of GraSP's score, without its sign (Frankle et al. 2021).
 

@@ -37,7 +37,12 @@ class StepDecay:
     shape: str = field(default="step", init=False)
 
     def __post_init__(self) -> None:
-        _require_positive(self.learning_rate)
+        _require_possible(self.learning_rate, self.warmup)
+        if not 0 < self.gamma <= 1:
+            raise PruningError(
+                f"Gamma is what a milestone multiplies the rate by, above 0 and at most 1; it is "
+                f"{self.gamma}."
+            )
         if list(self.milestones) != sorted(set(self.milestones)):
             raise PruningError(
                 f"The milestones must be epochs in rising order: {list(self.milestones)}."
@@ -77,7 +82,7 @@ class CosineDecay:
     shape: str = field(default="cosine", init=False)
 
     def __post_init__(self) -> None:
-        _require_positive(self.learning_rate)
+        _require_possible(self.learning_rate, self.warmup)
         if self.per not in ("epoch", "step"):
             raise PruningError(f"A cosine changes per 'epoch' or per 'step', not {self.per!r}.")
 
@@ -116,9 +121,11 @@ def schedule_from_dict(values: Mapping[str, Any]) -> StepDecay | CosineDecay:
     return found(**values)
 
 
-def _require_positive(learning_rate: float) -> None:
-    if not learning_rate > 0:
+def _require_possible(learning_rate: float, warmup: float) -> None:
+    if not 0 < learning_rate < math.inf:
         raise PruningError(f"The learning rate must be positive, it is {learning_rate}.")
+    if not 0 <= warmup < math.inf:
+        raise PruningError(f"The warm-up takes no epochs, or some; it is {warmup}.")
 
 
 def _climbing(rate: Schedule, warmup: float, steps_per_epoch: Fraction) -> Schedule:
