@@ -70,6 +70,11 @@ def _made(factory: Callable[[], nn.Module], seed: int | None) -> nn.Module:
         module = factory()
     if _is_set_later(module):
         return module.to_empty(device="cpu")
+    return constructed(factory, seed)
+
+
+def constructed(factory: Callable[[], nn.Module], seed: int | None) -> nn.Module:
+    """A module as its author writes it, drawn from the seed; the global generator is as before."""
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         torch.set_rng_state(generator(seed or 0, "construction").get_state())
         return factory()

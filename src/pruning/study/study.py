@@ -58,6 +58,12 @@ class Study:
         return self.task["recipe"]["threads"]
 
     @property
+    def given(self) -> bool:
+        """Whether the dense network is from a file instead of trained: ``task`` then has ``dense``,
+        the file's path and the names that differ."""
+        return "dense" in self.task
+
+    @property
     def kept_times(self) -> tuple[float, ...]:
         """Epochs before the end whose states the dense training keeps, rising."""
         return tuple(sorted({time for system in systems() for time in system.dense_times(self)}))
@@ -158,13 +164,15 @@ def _study(name: str, document: dict[str, Any]) -> Study:
         raise PruningError(
             "names of studies that begin with `published` are taken. Rename the file."
         )
+    if "dense" in document:
+        task["dense"] = _given(document["dense"])
     parts: dict[str, Any] = {}
     for system in systems():
         for section in system.sections:
             if section.name in document:
                 parts[section.name] = section.read(document[section.name], document, parts)
     _check_figure(document["figure"], parts)
-    return Study(
+    study = Study(
         name=name,
         title=document.get("title", name),
         seeds=tuple(document["seeds"]),
@@ -173,6 +181,42 @@ def _study(name: str, document: dict[str, Any]) -> Study:
         figure=document["figure"],
         resources=document["resources"],
     )
+    if study.given:
+        _check_needs(study)
+    return study
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Where the dense network is from, checked as far as that needs no look into the file."""
+    path, keys = values["from"], values["keys"]
+    if not Path(path).is_file():
+        raise PruningError(f"dense.from: there is no file {path} in {Path.cwd()}.")
+    for name, new in keys.items():
+        if not isinstance(name, str) or not isinstance(new, str):
+            raise PruningError(
+                f"dense.keys: {name!r}: {new!r} must be two names. Put each in quotation marks."
+            )
+        beginning = not name or name.endswith(".")
+        if beginning != (not new or new.endswith(".")):
+            raise PruningError(
+                f"dense.keys has {name!r}: {new!r}. Beginnings of names end in a dot or are empty, "
+                "both of them; a whole name stands for a whole name."
+            )
+    return {"from": path, "keys": dict(keys)}
+
+
+def _check_needs(study: Study) -> None:
+    """Refuse what only a training has, where the dense network is from a file."""
+    found: dict[str, dict[str, None]] = {}
+    for system in systems():
+        for need in system.needs(study):
+            found.setdefault(need.what, {})[need.by] = None
+    if found:
+        told = "; ".join(f"no {what}, for {', '.join(by)}" for what, by in found.items())
+        raise PruningError(
+            f"the study starts from {study.task['dense']['from']} (`dense`) and not from a "
+            f"training. There is {told}. Take these out, or `dense`."
+        )
 
 
 def _check_figure(options: Mapping[str, Any], parts: Mapping[str, Any]) -> None:

@@ -15,9 +15,11 @@ from pruning.data.splits import Split, Splits, load
 from pruning.data.validation import Validation
 from pruning.models.build import build
 from pruning.models.config import NetworkConfig
+from pruning.models.own import Factory, build_own, check_own, copied
 from pruning.seeds import generator
 from pruning.training.metric import ACCURACY, Metric
 from pruning.training.recipe import Recipe
+from pruning.training.state import State, capture
 from pruning.training.task import Task
 
 BATCH = 1000  # images at a time in evaluation
@@ -58,19 +60,27 @@ class Classification(ImageBatches, Task):
 
     Attributes:
         data: splits, on the device that trains.
-        network: which network.
+        network: which network: by name, as a function from shape (C, H, W) and number of classes to
+            a module, which is drawn as it draws itself; or a module, of which a copy is kept and
+            whose own weights are what is trained first.
         recipe: how to train it.
         exempt: layer names that are never pruned.
         name: how errors and log lines call it.
     """
 
     data: Splits
-    network: NetworkConfig
+    network: NetworkConfig | Factory | nn.Module
     recipe: Recipe
     exempt: tuple[str, ...] = ()
     name: str = "task"
 
     metric: ClassVar[Metric] = ACCURACY
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.network, NetworkConfig):
+            check_own(self.network, self.data.shape, len(self.data.classes))
+        if isinstance(self.network, nn.Module):
+            object.__setattr__(self, "network", copied(self.network))
 
     @property
     def device(self) -> torch.device:
@@ -84,8 +94,22 @@ class Classification(ImageBatches, Task):
         return Normalizer(batches.normalization, self.data, batches.mean, batches.std)
 
     def build(self, seed: int | None = None) -> nn.Module:
-        """The network, on the CPU, with weights drawn from ``seed`` or unset."""
-        return build(self.network, self.data.shape, len(self.data.classes), seed)
+        """The network, on the CPU, with weights drawn from ``seed`` or unset.
+
+        Raises:
+            PruningError: a seed where the network is a module, whose weights cannot be drawn.
+        """
+        given = self.data.shape, len(self.data.classes), seed
+        if isinstance(self.network, NetworkConfig):
+            return build(self.network, *given)
+        return build_own(self.network, *given)
+
+    def initial_state(self, seed: int, *purpose: str | int) -> State:
+        """As of every task; where the network is a module, its own weights begin the ``dense``
+        training, and there are no others."""
+        if isinstance(self.network, nn.Module) and purpose == ("dense",):
+            return capture(self.build())
+        return super().initial_state(seed, *purpose)
 
     def examples(self, split: str) -> int:
         """How many images a split has."""
