@@ -3,12 +3,12 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from pruning import cli
 from pruning.analysis.published import read_cells
 from pruning.data.batching import Batching
 from pruning.data.validation import Validation
 from pruning.errors import PruningError
 from pruning.models.config import NetworkConfig
+from pruning.running import trials
 from pruning.study.asks import Workflow
 from pruning.study.places import trainings
 from pruning.study.study import find_study, load_study, study_names
@@ -42,8 +42,8 @@ def write(tmp_path, name="s", changes=None, **more):
 def test_published_numbers_that_there_are_not_are_refused_by_a_check(tmp_path):
     path = write(tmp_path, changes={"figure": {"at_init_published": "frankle21"}})
     study = load_study(path, SCHEMA)
-    with pytest.raises(PruningError, match="s: figure.at_init_published: .*frankle21"):
-        cli._check_overlays(study)
+    with pytest.raises(PruningError, match="^figure.at_init_published: .*frankle21"):
+        trials._check_overlays(study)
 
 
 @pytest.mark.parametrize("name", study_names(STUDIES))

@@ -8,12 +8,13 @@ from pathlib import Path
 from pruning.data.sources import count_changes, has_changed
 from pruning.errors import PruningError
 from pruning.files import write_text
+from pruning.running import trials
 from pruning.running.jobs import device, job
 from pruning.study import places
 from pruning.study.asks import Workflow
 from pruning.study.documents import read_document
-from pruning.study.study import Study, data_root
-from pruning.systems import joined, systems
+from pruning.study.study import data_root
+from pruning.systems import systems
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -81,20 +82,15 @@ def _check(options: argparse.Namespace) -> None:
     workflow = _workflow(options)
     for name in options.studies or [study.name for study in workflow.enabled]:
         study = workflow.study(name)
-        _check_overlays(study)
+        tried = trials.try_out(workflow, name)
         trained = {n: c for system in systems() for n, c in system.jobs(study).items() if c}
         told = ", ".join(f"{count} {rule}" for rule, count in trained.items()) or "none of a system"
         print(f"{name}: {len(study.seeds)} seeds on {study.dataset}; jobs: {told}")
-
-
-def _check_overlays(study: Study) -> None:
-    """Published numbers that figures lay over a study: the workflow looks when it draws them."""
-    for option, overlay in joined("overlays").items():
-        if option in study.figure:
-            try:
-                overlay(study.figure[option])
-            except PruningError as error:
-                raise PruningError(f"{study.name}: figure.{option}: {error}") from None
+        if not tried:
+            print(
+                f"{name}: its network was not tried on images: how large these are is known once "
+                f"they are prepared (`pruning prepare {study.dataset}`)."
+            )
 
 
 def _plan(options: argparse.Namespace) -> None:

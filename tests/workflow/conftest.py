@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,7 +90,7 @@ class Project:
             for path in sorted((self.root / folder).rglob("*"))
             if path.is_file()
             and path.name not in unlike
-            and ".repairs" not in path.parts
+            and not {".repairs", ".trials"} & {*path.parts}
             and not path.name.endswith("seconds.csv")
         }
 
@@ -98,6 +99,8 @@ class Project:
         return Project(to)
 
 
+# What was tried out once need not be again by the next test; see pruning.running.trials.
+TRIALS = tempfile.TemporaryDirectory(prefix="pruning-tests-")
 SNAKEMAKE = [str(Path(sys.executable).with_name("snakemake"))]
 
 
@@ -112,6 +115,8 @@ def make_project(root):
     shutil.copy(REPOSITORY / "Snakefile", root)
     (root / "profiles").symlink_to("workflow/profiles")
     (root / "config" / "studies" / "tiny.yaml").write_text(TINY)
+    (root / "results").mkdir()
+    (root / "results" / ".trials").symlink_to(TRIALS.name)
     return Project(root)
 
 

@@ -234,12 +234,21 @@ def _read_note(prepared: Path | str) -> dict[str, Any]:
     return note if isinstance(note, dict) else {}
 
 
+def header_of(prepared: Path | str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The header of a prepared data set, which is JSON, without numpy: tensors, and what it says.
+
+    Raises:
+        OSError, ValueError, KeyError, TypeError: there is no such file, or it is another.
+    """
+    with open(prepared, "rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(min(size, HEADER)))
+    return header, json.loads(header["__metadata__"]["dataset"])
+
+
 def _header_sha256(prepared: Path | str) -> str:
-    """From the file's header, which is JSON: without numpy. Empty where it does not say."""
+    """What a prepared data set says of its source. Empty where it does not say."""
     try:
-        with open(prepared, "rb") as file:
-            size = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(min(size, HEADER)))
-        return json.loads(header["__metadata__"]["dataset"])["source_sha256"]
+        return header_of(prepared)[1]["source_sha256"]
     except (OSError, ValueError, KeyError, TypeError):
         return ""

@@ -16,6 +16,7 @@ from pruning import extensions, registry
 from pruning.data import sources
 from pruning.errors import PruningError, unknown
 from pruning.files import sha256
+from pruning.running import trials
 from pruning.running.code_version import code_version
 from pruning.running.jobs import Untracked
 from pruning.study import places
@@ -72,6 +73,7 @@ class Workflow:
         # Once per run: Snakemake asks again when the missing files are back.
         self.repairs = cache(self._repairs)
         self.source_changes = cache(self._source_changes)
+        self.tried = cache(functools.partial(trials.require, self))
         self.enabled = [self.study(name) for name in config["studies"]]
         for name in config["datasets"]:
             self.dataset_options(name)
@@ -80,6 +82,10 @@ class Workflow:
         study = find_study(name, self.config["study_folder"], self.schemas / "study.schema.yaml")
         self.dataset_options(study.dataset)
         return study
+
+    def study_file(self, name: str) -> str:
+        """Where a study stands, for messages."""
+        return str(Path(self.config["study_folder"], f"{name}.yaml"))
 
     # -- data -------------------------------------------------------------------------------
 
@@ -123,8 +129,13 @@ class Workflow:
 
     @for_rules
     def data_file(self, wildcards: Any) -> str:
-        """The prepared data set of a study, for one of its seeds where the stage has one."""
-        return places.data_file(self._replicate(wildcards).dataset)
+        """The prepared data set of a study, for one of its seeds where the stage has one.
+
+        Whatever a study does begins with it, so here is where a study is tried out before.
+        """
+        study = self._replicate(wildcards)
+        self.tried(study.name)
+        return places.data_file(study.dataset)
 
     def _replicate(self, wildcards: Any) -> Study:
         """The study.

@@ -37,6 +37,11 @@ def spell(time: float | str) -> str:
     return f"t{time}" if isinstance(time, str) else f"t{time:g}"
 
 
+def trial_file(study: str) -> str:
+    """What is remembered of trying a study out; see :mod:`pruning.running.trials`."""
+    return f"{RESULTS}/.trials/{study}.json"
+
+
 def data_file(dataset: str) -> str:
     """A prepared data set."""
     return f"{RESULTS}/data/{dataset}.safetensors"
@@ -76,12 +81,15 @@ class Chain:
         pruned: the file that a level of a replicate prunes, by (seed, level).
         prunes: what that file holds: a ``state``, or ``masks`` where nothing else is looked at.
         one_training: whether a level's mask is of a single training, which waits for it.
+        of_study: whether what is pruned is of the study's own network, not of one that a system
+            makes of it.
     """
 
     prunings: tuple[Mapping[str, Any], ...]
     pruned: Callable[[int | str, int], str]
     prunes: Literal["state", "masks"] = "state"
     one_training: bool = False
+    of_study: bool = True
 
 
 def chains(study: Study) -> dict[str, Chain]:

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
-
 from pruning.analysis.claims_catalog import claims_of
 from pruning.analysis.claims_catalog import entry as claims_entry
 from pruning.analysis.tables import mask_tables
+from pruning.data.known import known_facts, prepared_facts
 from pruning.data.store import read_header
 from pruning.errors import PruningError
 from pruning.figures.catalog import entry, figures_of
@@ -18,16 +17,6 @@ from pruning.study import places
 from pruning.study.study import Study
 from pruning.systems import joined, systems
 from pruning.systems.system import Work
-
-# (training images, (C, H, W), classes) of data sets that are the same everywhere.
-KNOWN = {
-    "digits": (1352, (1, 8, 8), 10),
-    "mnist": (60_000, (1, 28, 28), 10),
-    "fashion_mnist": (60_000, (1, 28, 28), 10),
-    "cifar10": (50_000, (3, 32, 32), 10),
-    "cifar100": (50_000, (3, 32, 32), 100),
-    "tiny_imagenet": (100_000, (3, 64, 64), 200),
-}
 
 
 @dataclass(frozen=True)
@@ -180,24 +169,17 @@ def describe(plan: Plan, study: Study) -> str:
 def _data(study: Study, dataset: Mapping[str, Any]) -> tuple[int, tuple[int, int, int], int]:
     prepared = Path(places.data_file(study.dataset))
     if prepared.exists():
-        classes = len(read_header(prepared)["classes"])
-        with safe_open(prepared, framework="numpy") as file:
-            images, height, width, channels = file.get_slice("train_images").get_shape()
-        shape = (channels, height, width)
-    elif dataset["kind"] in KNOWN:
-        images, shape, classes = KNOWN[dataset["kind"]]
-    else:
+        read_header(prepared)  # says what is wrong with it
+    facts = prepared_facts(prepared) or known_facts(dataset)
+    if facts is None:
         raise PruningError(
             f"How many images {study.dataset} has is known once it is prepared: "
             f"`pruning prepare {study.dataset}`, then plan again."
         )
-    validation = study.task["validation"]
+    images, validation = facts.train, study.task["validation"]
     if validation["source"] == "train":
         images -= round(validation["fraction"] * images)
-    size = dataset.get("size")
-    if size and not prepared.exists():
-        shape = (shape[0], size, size)
-    return images, tuple(shape), classes
+    return images, facts.shape, facts.classes
 
 
 def _age(path: Path) -> float:

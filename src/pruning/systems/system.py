@@ -199,6 +199,8 @@ class System:
         entries: what it adds to the tables of :mod:`pruning.registry`.
         public: names that ``pruning`` offers as a library, and their modules.
         preload: modules that jobs of a run share one import of.
+        trial: ``module:function`` of a study and a :class:`pruning.stages.trial.Trial`, which sets
+            its trainings up that the study's own task and recipe do not stand for.
     """
 
     name: str
@@ -226,6 +228,7 @@ class System:
     entries: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     public: Mapping[str, str] = field(default_factory=dict)
     preload: tuple[str, ...] = ()
+    trial: str | None = None
 
     def needs(self, study: "Study") -> Iterator[Need]:
         """What a study takes of the dense training besides its end."""

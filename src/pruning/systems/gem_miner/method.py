@@ -256,6 +256,7 @@ def search(
     seed: int = 0,
     stream: tuple[str | int, ...] = ("search",),
     resume: ResumeFile | None = None,
+    steps: int | None = None,
 ) -> Trained:
     """Search for a subnetwork of a state's network.
 
@@ -267,6 +268,7 @@ def search(
         seed: the study's seed.
         stream: purpose of this run; with the seed it decides scores and data order.
         resume: a file that a killed search continues from.
+        steps: stop after this many steps instead (a trial run).
 
     Returns:
         The training. Its state is that of the parametrized network, which
@@ -289,7 +291,8 @@ def search(
     _refuse_empty(task, config, sum(state.weights[name].numel() for name in names))
     callback = searching(config, names, epochs(task.timeline))
     start = callback.start(state, seed, *stream)
-    run = Run(task.timeline.total_steps, task.timeline.schedule(), seed, stream)
+    steps = task.timeline.total_steps if steps is None else steps
+    run = Run(steps, task.timeline.schedule(), seed, stream)
     return train(task, start, run, callback=callback, resume=resume)
 
 

@@ -81,7 +81,7 @@ def _chain(study: Study, cell: Cell) -> Chain:
         other = chain_of(part.found_by(cell))
         masks = partial(_mask, study.name, other)
         return Chain(prunings, masks, prunes="masks")
-    return Chain(prunings, partial(_searched, study.name, cell))
+    return Chain(prunings, partial(_searched, study.name, cell), of_study=False)
 
 
 def _mask(study: str, chain: str, seed: int | str, level: int) -> str:

@@ -54,6 +54,7 @@ SYSTEM = System(
     citation="Sreenivasan, Sohn, Yang, Grinde, Nagle, Wang, Xing, Lee, Papailiopoulos: Rare Gems: "
     "Finding Lottery Tickets at Initialization. NeurIPS 2022",
     rules="gem_miner.smk",
+    trial="pruning.systems.gem_miner.trial:try_out",
     asks="pruning.systems.gem_miner.asks:GemMinerAsks",
     sections=(Section("gem_miner", read),),
     check_figure=_check_figure,

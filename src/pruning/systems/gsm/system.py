@@ -52,6 +52,7 @@ SYSTEM = System(
     citation="Ding, Ding, Zhou, Guo, Han, Liu: Global Sparse Momentum SGD for Pruning Very Deep "
     "Neural Networks. NeurIPS 2019",
     rules="gsm.smk",
+    trial="pruning.systems.gsm.trial:try_out",
     asks="pruning.systems.gsm.asks:GsmAsks",
     sections=(Section("gsm", read),),
     dense_times=_dense_times,

@@ -32,6 +32,7 @@ def train_gsm(
     seed: int = 0,
     stream: tuple[str | int, ...] = ("gsm",),
     resume: ResumeFile | None = None,
+    steps: int | None = None,
 ) -> Trained:
     """Train a whole network by a recipe of its own; nothing is zero at the end yet.
 
@@ -45,13 +46,15 @@ def train_gsm(
         seed: the study's seed.
         stream: purpose of this run; with the seed it decides the data order.
         resume: a file that a killed training continues from.
+        steps: stop after this many steps instead (a trial run).
 
     Returns:
         The training; its metrics also have what :class:`pruning.systems.gsm.zeroing.Zeroing` writes
         down.
     """
     task = replace(task, recipe=recipe)
-    run = Run(task.timeline.total_steps, task.timeline.schedule(), seed, stream)
+    steps = task.timeline.total_steps if steps is None else steps
+    run = Run(steps, task.timeline.schedule(), seed, stream)
     start = State(state.weights, state.buffers)
     density = recipe.optimizer.options["density"]
     return train(task, start, run, callback=Zeroing(task, density), resume=resume)

@@ -359,6 +359,7 @@ def train_prunetrain(
     seed: int = 0,
     stream: tuple[str | int, ...] = ("prunetrain",),
     resume: ResumeFile | None = None,
+    steps: int | None = None,
 ) -> Result:
     """Train by the task's recipe while channels die, and cut them out.
 
@@ -375,11 +376,13 @@ def train_prunetrain(
         seed: the study's seed.
         stream: purpose of this run; with the seed it decides the data order.
         resume: a file that a killed training continues from.
+        steps: stop after this many steps instead (a trial run).
 
     Raises:
         PruningError: the network's channels cannot be followed, or none of them may go.
     """
-    run = Run(task.timeline.steps_from(), task.timeline.schedule(), seed, stream)
+    steps = task.timeline.steps_from() if steps is None else steps
+    run = Run(steps, task.timeline.schedule(), seed, stream)
     built = _channels_to_cut(task)
     start = measure(task, initial or state, settings, run)
     callback = PruneTrain(task, settings, start.strength, run, built)
@@ -415,7 +418,7 @@ def _channels_to_cut(task: Task) -> Channels:
 def _warn_if_unstable(task: Task, run: Run, settings: Settings, start: Start) -> None:
     if not isinstance(optimizers.make(task.recipe.optimizer, task.build()), torch.optim.SGD):
         return  # the bound is that of gradient descent with momentum
-    highest = max(run.schedule(step) for step in range(run.steps)) * start.strength
+    highest = max(map(run.schedule, range(run.steps)), default=0.0) * start.strength
     if settings.row.grows:
         highest *= max(1.0, settings.growth.maximum / task.recipe.batches.size)
     if highest >= start.bound and not settings.row.proximal:

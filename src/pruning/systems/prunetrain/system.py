@@ -44,6 +44,7 @@ SYSTEM = System(
     citation="Lym, Choukse, Zangeneh, Wen, Sanghavi, Erez: PruneTrain: Fast Neural Network "
     "Training by Dynamic Sparse Model Reconfiguration. SC 2019",
     rules="prunetrain.smk",
+    trial="pruning.systems.prunetrain.trial:try_out",
     asks="pruning.systems.prunetrain.asks:PruneTrainAsks",
     sections=(Section("prunetrain", read),),
     check_figure=_check_figure,
