@@ -9,3 +9,5 @@ from typing import Annotated
 BelowOne = Annotated[float, "at least 0 and less than 1"]
 Positive = Annotated[float, "greater than 0"]
 Count = Annotated[int, "a whole number of at least 1"]
+Pixels = Annotated[int, "a whole number from 1 to 4096"]
+GreyLevel = Annotated[int, "a whole number from 0 to 255"]

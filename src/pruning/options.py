@@ -45,6 +45,8 @@ RANGES: dict[str, Kind] = {
     "BelowOne": ("a number of at least 0 and less than 1", lambda v: _is_number(v) and 0 <= v < 1),
     "Positive": ("a number greater than 0", lambda v: _is_number(v) and v > 0),
     "Count": ("a whole number of at least 1", lambda v: _is_int(v) and v >= 1),
+    "Pixels": ("a whole number from 1 to 4096", lambda v: _is_int(v) and 1 <= v <= 4096),
+    "GreyLevel": ("a whole number from 0 to 255", lambda v: _is_int(v) and 0 <= v <= 255),
 }
 SEQUENCES = ("Sequence", "Iterable", "Collection", "list", "List", "tuple", "Tuple")
 

@@ -100,15 +100,15 @@ class Batching:
         if self.epoch_boundary == "straddle":
             if self.size > MOST_PASSES * images:
                 raise PruningError(
-                    f"A batch of {self.size} would have each of the {images} training images "
-                    f"{self.size // images:,} times. Use a smaller batch."
+                    f"A batch of {self.size} (batches.size) would have each of the {images} "
+                    f"training images {self.size // images:,} times. Use a smaller batch."
                 )
             return Fraction(images, self.size)
         steps = -(-images // self.size) if self.epoch_boundary == "keep" else images // self.size
         if steps == 0:
             raise PruningError(
-                f"A batch of {self.size} is larger than the {images} training images, and "
-                "epoch_boundary: drop leaves nothing. Use a smaller batch, or straddle."
+                f"A batch of {self.size} (batches.size) is larger than the {images} training "
+                "images, and epoch_boundary: drop leaves nothing. Use a smaller batch, or straddle."
             )
         return Fraction(steps)
 

@@ -9,15 +9,16 @@ from pruning.data.pictures import WHITE, Decoder, stack
 from pruning.data.store import ImageData
 from pruning.data.trees import find_images
 from pruning.errors import PruningError
+from pruning.option_types import GreyLevel, Pixels
 
 
 def image_folder(
     name: str,
     root: Path,
     path: str,
-    size: int | None = None,
+    size: Pixels | None = None,
     grey: bool = False,
-    background: int = WHITE,
+    background: GreyLevel = WHITE,
 ) -> ImageData:
     """Decode an image tree, classes and images in sorted order.
 

@@ -127,11 +127,6 @@ def load(
             f"A validation.fraction of {validation.fraction} of the {len(held_out)} "
             f"{validation.source} images leaves no other. Lower it."
         )
-    if validation.fraction and not len(held_out):
-        raise PruningError(
-            f"A validation.fraction of {validation.fraction} of the {len(rest)} "
-            f"{validation.source} images is not even one. Raise it, or say 0 for none."
-        )
     counts |= {"validation": len(held_out), validation.source: len(rest)}
 
     @cache

@@ -10,6 +10,7 @@ from pruning.data.pictures import Decoder, stack
 from pruning.data.store import ImageData
 from pruning.data.trees import FOLDER, FolderTree, Walk
 from pruning.errors import PruningError
+from pruning.option_types import Pixels
 
 LAYOUT = (
     "train/<class>/images/*.JPEG, val/images/*.JPEG and val/val_annotations.txt, as the archive "
@@ -18,7 +19,7 @@ LAYOUT = (
 
 
 def tiny_imagenet(
-    name: str, root: Path, path: str = "tiny-imagenet-200", size: int | None = None
+    name: str, root: Path, path: str = "tiny-imagenet-200", size: Pixels | None = None
 ) -> ImageData:
     """Tiny ImageNet: 200 classes, 64x64 RGB, 100,000 training images.
 

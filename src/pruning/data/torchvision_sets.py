@@ -13,24 +13,25 @@ import numpy as np
 from pruning.data.resize import check_size, resize
 from pruning.data.store import ImageData
 from pruning.errors import PruningError
+from pruning.option_types import Pixels
 
 
-def mnist(name: str, root: Path, size: int | None = None) -> ImageData:
+def mnist(name: str, root: Path, size: Pixels | None = None) -> ImageData:
     """MNIST, 60,000 + 10,000, 28x28 grey."""
     return _torchvision("MNIST", name, root, size)
 
 
-def fashion_mnist(name: str, root: Path, size: int | None = None) -> ImageData:
+def fashion_mnist(name: str, root: Path, size: Pixels | None = None) -> ImageData:
     """Fashion-MNIST, 60,000 + 10,000, 28x28 grey."""
     return _torchvision("FashionMNIST", name, root, size)
 
 
-def cifar10(name: str, root: Path, size: int | None = None) -> ImageData:
+def cifar10(name: str, root: Path, size: Pixels | None = None) -> ImageData:
     """CIFAR-10, 50,000 + 10,000, 32x32 RGB."""
     return _torchvision("CIFAR10", name, root, size)
 
 
-def cifar100(name: str, root: Path, size: int | None = None) -> ImageData:
+def cifar100(name: str, root: Path, size: Pixels | None = None) -> ImageData:
     """CIFAR-100 with its 100 fine labels, 50,000 + 10,000, 32x32 RGB."""
     return _torchvision("CIFAR100", name, root, size)
 

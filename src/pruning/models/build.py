@@ -2,6 +2,7 @@
 
 import difflib
 import inspect
+import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
@@ -16,6 +17,8 @@ from pruning.errors import PruningError
 from pruning.models import layers
 from pruning.models.config import NetworkConfig
 from pruning.seeds import generator
+
+COPIES = 3  # of weights that a training holds: them, gradients, and momentum
 
 # What layers hold of their own that is drawn or loaded after building, whatever it was before.
 _SET_LATER = {
@@ -58,7 +61,7 @@ def build(
     except (TypeError, ValueError, IndexError, RuntimeError) as error:
         raise PruningError(
             f"Network {config.name!r} cannot be built with the options {config.options} on images "
-            f"of shape {shape}: {error}."
+            f"of shape {shape}: {str(error).splitlines()[0] if str(error) else error!r}."
         ) from error
     if seed is not None:
         registry.find("initialization", config.initialization)(module, seed)
@@ -75,9 +78,22 @@ def _made(factory: Callable[[], nn.Module], seed: int | None) -> nn.Module:
     with torch.device("meta"):
         module = factory()
     _refuse_lazy(module)
+    _refuse_too_large(module)
     if _is_set_later(module):
         return module.to_empty(device="cpu")
     return constructed(factory, seed)
+
+
+def _refuse_too_large(module: nn.Module) -> None:
+    """Refuse a network whose weights this machine could not hold, which ends in a kill."""
+    needed = sum(tensor.nbytes for tensor in (*module.parameters(), *module.buffers()))
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if COPIES * needed > there:
+        raise PruningError(
+            f"The weights of this network take {needed / 2**30:,.1f} GiB, and as much for gradients and for what "
+            f"the optimizer keeps; this machine has {there / 2**30:,.1f} GiB. Make the network "
+            "smaller (network.options)."
+        )
 
 
 def constructed(factory: Callable[[], nn.Module], seed: int | None) -> nn.Module:

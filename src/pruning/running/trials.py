@@ -20,6 +20,7 @@ from pruning.extensions import explained
 from pruning.files import digest, read_json, write_json
 from pruning.running.code_version import code_version
 from pruning.study import places
+from pruning.study.study import data_root
 from pruning.systems import joined, systems
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def _try_out(study: "Study", dataset: Mapping[str, Any]) -> bool:
     prepared = Path(places.data_file(study.dataset))
     facts = known_facts(dataset)
     if not prepared.exists() and facts is None:
+        _refuse_missing(study.dataset, dataset)
         return False
     from pruning.stages import trial
 
@@ -78,6 +80,17 @@ def _try_out(study: "Study", dataset: Mapping[str, Any]) -> bool:
     return True
 
 
+def _refuse_missing(name: str, dataset: Mapping[str, Any]) -> None:
+    """Refuse a data set that is neither prepared nor where its options say."""
+    path = dataset.get("path")
+    if isinstance(path, str) and not Path(data_root(), path).exists():
+        raise PruningError(
+            f"datasets.{name}.path: there is nothing at {Path(data_root(), path)}. Put the data "
+            "set there, set PRUNING_DATA to the folder it is in, or mend the path in "
+            "config/config.yaml."
+        )
+
+
 def require(workflow: "Workflow", name: str) -> None:
     """Refuse a study that a stage would refuse; once for each change of it, of its data, of code.
 
@@ -88,6 +101,7 @@ def require(workflow: "Workflow", name: str) -> None:
     facts = prepared_facts(places.data_file(study.dataset))
     facts = facts or known_facts(workflow.dataset_options(study.dataset))
     if facts is None:
+        _refuse_missing(study.dataset, workflow.dataset_options(study.dataset))
         return  # the first job that knows will refuse it
     file, mark = Path(places.trial_file(name)), _mark(study, facts)
     with contextlib.suppress(PruningError, OSError):

@@ -7,7 +7,7 @@ and the sparsest level of a sequence of prunings for all of it.
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -46,9 +46,13 @@ def try_out(study: Study, data: Path | str) -> None:
         PruningError: a stage would refuse the study.
     """
     trial = Trial(study, data)
-    with trial.about("recipe"):
+    with trial.about():
         task = trial.task()
-        trial.times(task, study.kept_times)
+    _refuse_nothing_to_prune(study, task)
+    with trial.about("recipe"):
+        for time in study.kept_times:
+            task.timeline.rewind_step(time)
+    _refuse_no_validation(study, task)
     if study.given:
         with trial.about("dense"):
             taken(task, study.task["dense"])
@@ -62,6 +66,23 @@ def try_out(study: Study, data: Path | str) -> None:
             trial.prunings(system.chains(study))
         if system.trial is not None:
             registry.load(system.trial)(study, trial)
+
+
+def _refuse_no_validation(study: Study, task: Task) -> None:
+    fraction, source = (study.task["validation"][key] for key in ("fraction", "source"))
+    if fraction and not task.examples("validation"):
+        raise PruningError(
+            f"validation.fraction: {fraction:g} of the {task.examples(source)} {source} images are "
+            "not even one. Raise it, or say 0 for none."
+        )
+
+
+def _refuse_nothing_to_prune(study: Study, task: Task) -> None:
+    if study.parts and not task.prunable():
+        raise PruningError(
+            "exempt: this leaves no weight of the network to prune, so there is nothing to do for "
+            f"{', '.join(f'`{part}`' for part in study.parts)}. Exempt less."
+        )
 
 
 class Trial:
@@ -107,11 +128,6 @@ class Trial:
             try_batches(few(task), self.seed)
             network_macs(task.build(), task.example())
 
-    def times(self, task: Task, kept: Sequence[float]) -> None:
-        """Look for the steps whose states are kept."""
-        for time in kept:
-            task.timeline.rewind_step(time)
-
     def prunings(self, chains: Mapping[str, places.Chain]) -> None:
         """Cut the sparsest masks of each kind from fresh weights.
 
@@ -139,7 +155,7 @@ class Trial:
                 pruner(Sampled(task), start, seed=self.seed, purpose=(name, level), **options)
 
     @contextlib.contextmanager
-    def about(self, where: str) -> Iterator[None]:
+    def about(self, where: str = "") -> Iterator[None]:
         """Errors within are of this part of the study file; torch's own become sentences."""
         try:
             yield

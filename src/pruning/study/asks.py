@@ -80,7 +80,9 @@ class Workflow:
 
     def _study(self, name: str) -> Study:
         study = find_study(name, self.config["study_folder"], self.schemas / "study.schema.yaml")
-        self.dataset_options(study.dataset)
+        if study.dataset not in self.config["datasets"]:
+            error = unknown("data set", study.dataset, self.config["datasets"])
+            raise PruningError(f"{self.study_file(name)}: dataset: {error}")
         return study
 
     def study_file(self, name: str) -> str:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 DEEPEST = 100  # levels of nesting; also ends what contains itself
 LARGEST = 1_000_000  # values, each counted as often as anchors repeat it
+MOST_BYTES = 1_000_000  # of a file; a study has thousands
 MERGE = "tag:yaml.org,2002:merge"
 
 
@@ -28,6 +29,12 @@ def read_document(path: Path | str) -> Any:
 
     path = Path(path)
     try:
+        size = path.stat().st_size
+        if size > MOST_BYTES:
+            raise PruningError(
+                f"{path} has {size:,} bytes. A file of keys and values has at most "
+                f"{MOST_BYTES:,}: is it another file, or is something in it by mistake?"
+            )
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise PruningError(f"{path} cannot be read ({error.strerror}).") from None

@@ -18,6 +18,9 @@ from pruning.systems import systems
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
 
+SHOWN = 300  # letters of a value in a message
+# The squares of smaller ones are lost in float32, and larger ones are no 64-bit numbers.
+SMALLEST, LARGEST = 1e-18, 2.0**63
 NUMBER = r"[+-]?[0-9]+[eE][+-]?[0-9]+"
 
 
@@ -83,12 +86,18 @@ def check_document(
                 "yes, no, on, off and numbers as something else. Put it in quotes."
             )
     for key, value in _numbers(filled):
-        if not math.isfinite(value):
+        if not abs(value) < math.inf:
             raise PruningError(f"{where}: {key} is {value}; numbers must be finite.")
     while errors := list(validator.iter_errors(filled)):
         if not _mend_whole_numbers(filled, errors):
             first = min(errors, key=lambda e: (len(e.path), str(e.path)))
             raise PruningError(f"{where}: {_explain(first)}")
+    for key, value in _numbers(filled):
+        if value and not SMALLEST <= abs(value) <= LARGEST:
+            raise PruningError(
+                f"{where}: {key} is {_short(value)}; numbers are 0, or of a size from "
+                f"{SMALLEST:g} to {LARGEST:g}."
+            )
     return filled
 
 
@@ -115,9 +124,9 @@ def _keys(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
             yield from _keys(part, f"{key}.{name}" if key else str(name))
 
 
-def _numbers(value: Any, key: str = "") -> Iterator[tuple[str, float]]:
+def _numbers(value: Any, key: str = "") -> Iterator[tuple[str, float | int]]:
     """Every number of a document, and where it stands."""
-    if isinstance(value, float):
+    if isinstance(value, float | int) and not isinstance(value, bool):
         yield key, value
     elif isinstance(value, dict | list):
         for name, part in value.items() if isinstance(value, dict) else enumerate(value):
@@ -142,7 +151,7 @@ def _explain(error: "ValidationError") -> str:
     if error.validator == "enum":
         near = difflib.get_close_matches(str(value), [str(r) for r in rule], n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        return f"{key} is {value!r}.{hint} Allowed: {', '.join(map(str, rule))}."
+        return f"{key} is {_short(value)}.{hint} Allowed: {', '.join(map(str, rule))}."
     limits = {
         "type": lambda: (
             f"it must be of type {rule if isinstance(rule, str) else ' or '.join(rule)}"
@@ -161,7 +170,13 @@ def _explain(error: "ValidationError") -> str:
         reason += " (YAML takes 5e-4 for a text: write 5.0e-4)"
     elif error.validator == "type" and isinstance(value, float) and value.is_integer():
         reason += " (a float of this size is not exact: write it without a point)"
-    return f"{key} is {value!r}; {reason}."
+    return f"{key} is {_short(value)}; {reason}."
+
+
+def _short(value: Any) -> str:
+    """A value in a message, which is one paragraph."""
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
 @cache
