@@ -10,6 +10,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
+from pruning.analysis import SAFE_ZONE
 from pruning.analysis.score import only, scored, signs
 from pruning.errors import PruningError
 
@@ -37,8 +38,6 @@ COLUMNS = (
     "macs_max",
     "dense_macs",
 )
-
-SAFE_ZONE = (0.25, 0.9)  # of T: where rewinding is safe (Renda et al. 2020, "rewinding safe zone")
 
 
 def cells(tidy: pd.DataFrame) -> pd.DataFrame:

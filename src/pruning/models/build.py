@@ -90,9 +90,9 @@ def _refuse_too_large(module: nn.Module) -> None:
     there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if COPIES * needed > there:
         raise PruningError(
-            f"The weights of this network take {needed / 2**30:,.1f} GiB, and as much for gradients and for what "
-            f"the optimizer keeps; this machine has {there / 2**30:,.1f} GiB. Make the network "
-            "smaller (network.options)."
+            f"The weights of this network take {needed / 2**30:,.1f} GiB, as much as gradients and "
+            f"what the optimizer keeps; this machine has {there / 2**30:,.1f} GiB. Make the "
+            "network smaller (network.options)."
         )
 
 

@@ -24,6 +24,7 @@ from pruning.stages.saved import taken
 from pruning.study import places
 from pruning.study.study import Study
 from pruning.systems import systems
+from pruning.systems.system import System
 from pruning.training import generators
 from pruning.training.arithmetic import arithmetic, forward_pass
 from pruning.training.loop import TRIES, Run, train
@@ -57,11 +58,8 @@ def try_out(study: Study, data: Path | str) -> None:
         with trial.about("dense"):
             taken(task, study.task["dense"])
     trial.training("recipe")
-    for system in systems():
-        sections = [section.name for section in system.sections if section.name in study.parts]
-        if not sections:
-            continue
-        with trial.about(" and ".join(sections)):
+    for system in _at_work(study):
+        with trial.about(system.name):
             system.work(study, task.examples("train"))
             trial.prunings(system.chains(study))
         if system.trial is not None:
@@ -78,11 +76,17 @@ def _refuse_no_validation(study: Study, task: Task) -> None:
 
 
 def _refuse_nothing_to_prune(study: Study, task: Task) -> None:
-    if study.parts and not task.prunable():
+    working = [f"`{system.name}`" for system in _at_work(study)]
+    if working and not task.prunable():
         raise PruningError(
             "exempt: this leaves no weight of the network to prune, so there is nothing to do for "
-            f"{', '.join(f'`{part}`' for part in study.parts)}. Exempt less."
+            f"{', '.join(working)}. Exempt less."
         )
+
+
+def _at_work(study: Study) -> list[System]:
+    """The systems that train anything for a study."""
+    return [system for system in systems() if any(True for _ in system.trainings(study))]
 
 
 class Trial:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from pruning.analysis import SAFE_ZONE
 from pruning.study.papers import Paper
 from pruning.study.study import Study
 from pruning.systems.rewinding.rules import CORE
@@ -29,6 +30,25 @@ def _has(modes: tuple[str, ...] = ("",), methods: tuple[str, ...] = ()) -> Calla
         return any(
             name.startswith(modes) and (not methods or not mode.times.keys().isdisjoint(methods))
             for name, mode in found.items()
+        )
+
+    return needs
+
+
+def _has_single_rule(
+    modes: tuple[str, ...] = ("",), methods: tuple[str, ...] = ()
+) -> Callable[[Study], bool]:
+    """As :func:`_has`, at a retrain time that :func:`pruning.analysis.cells.single_rule` takes."""
+
+    def needs(study: Study) -> bool:
+        found = study.part("rewinding").modes if "rewinding" in study.parts else {}
+        epochs = study.task["recipe"]["epochs"]
+        return any(
+            time <= (SAFE_ZONE[1] + 1e-9) * epochs if method == "weight_rewind" else time == epochs
+            for name, mode in found.items()
+            for method, times in mode.times.items()
+            for time in times
+            if name.startswith(modes) and method in methods
         )
 
     return needs
@@ -110,7 +130,7 @@ FIGURES: dict[str, Figure] = {
             _POINTS
             + "Learning-rate rewinding for the full original training time and nothing tuned, "
             "beside published results of other methods." + _PAPER,
-            _has(("iterative",), ("lr_rewind",)),
+            _has_single_rule(("iterative",), ("lr_rewind",)),
             {
                 "rule": "single_rule",
                 "modes": ["iterative"],
@@ -127,7 +147,7 @@ FIGURES: dict[str, Figure] = {
             _POINTS
             + "One retrain time per method, chosen in advance: T for learning-rate rewinding "
             "and fine-tuning, the longest one up to 0.9 T for weight rewinding." + _PAPER,
-            _has(methods=CORE),
+            _has_single_rule(methods=CORE),
             {"rule": "single_rule", "methods": CORE},
             tables=("rewinding",),
             overlays=("published",),

@@ -59,7 +59,6 @@ SYSTEM = System(
     citation="Renda, Frankle, Carbin: Comparing Rewinding and Fine-tuning in Neural Network "
     "Pruning. ICLR 2020",
     rules="rewinding.smk",
-    trial="pruning.systems.rewinding.trial:try_out",
     asks="pruning.systems.rewinding.asks:RewindingAsks",
     sections=(Section("rewinding", read), Section("algorithm", read_algorithm)),
     check_figure=_check_figure,
