@@ -33,6 +33,25 @@ def training(folder):
     return dict(zip(names, paths, strict=True))
 
 
+def whenever(asked):
+    """An input function whose folders are wanted, but may be of any time.
+
+    Snakemake compares files by content, but folders by their time. Files that are written together with a
+    folder are inputs beside it.
+    """
+
+    def timeless(path):
+        return path if os.path.splitext(path)[1] else ancient(path)
+
+    def inputs(wildcards):
+        paths = asked(wildcards)
+        if isinstance(paths, dict):
+            return {name: timeless(path) for name, path in paths.items()}
+        return [timeless(path) for path in paths]
+
+    return inputs
+
+
 # Most wildcards are constrained here; those of its own rules, a system constrains in its wing.
 CLAIMS = "|".join(joined("claims"))
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from pruning import extensions, registry
 from pruning.errors import PruningError, unknown
-from pruning.running.code_version import code_version
+from pruning.running.code_version import code_version, script_version
 from pruning.running.jobs import Untracked
 from pruning.study import places
 from pruning.study.schema import check_document
@@ -134,17 +134,30 @@ class Workflow:
         return params
 
     @for_rules
+    def script_version(self, script: str) -> str:
+        """Of a rule's script; all rules have it as a parameter.
+
+        Args:
+            script: its file, or the name of one in ``workflow/scripts/``.
+        """
+        return script_version(self.schemas.parent.joinpath("scripts", script))
+
+    @for_rules
     def retrain_times(self, wildcards: Any) -> Untracked:
         """What a dense training keeps states for; decides no number of it."""
         return Untracked(self.study(wildcards.study).kept_times)
 
     @for_rules
     def rewind_state_input(self, wildcards: Any) -> dict[str, str]:
-        """Data, and the states that a dense training kept: the initial one does not wait for it."""
+        """Data, and the states that a dense training kept: the initial one does not wait for it.
+
+        They are a folder, whose time tells nothing; ``trained`` is other if they may be.
+        """
         study = self.study(wildcards.study)
         inputs = {"data": self.data_file(wildcards)}
         if float(wildcards.time) != study.task["recipe"]["epochs"]:
-            inputs["kept"] = f"{places.dense_folder(study.name, wildcards.seed)}/rewind"
+            folder = places.dense_folder(study.name, wildcards.seed)
+            inputs |= {"kept": f"{folder}/rewind", "trained": f"{folder}/state.json"}
         return inputs
 
     @for_rules
