@@ -4,7 +4,7 @@ from snakemake.utils import validate
 
 from pruning.analysis import claims_catalog
 from pruning.figures import catalog
-from pruning.running import cluster, warm
+from pruning.running import cluster, owner, warm
 from pruning.study import papers, places, study
 from pruning.study.asks import Workflow, for_rules
 from pruning.study.products import Products
@@ -12,6 +12,9 @@ from pruning.systems import alternatives, joined, systems
 
 # Idle OpenMP threads must not spin; jobs inherit this before they start torch.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+# Jobs end with the Snakemake that started them: this one, also on a node of a cluster.
+owner.announce()
 
 SCHEMAS = os.path.join(os.path.dirname(workflow.snakefile), "..", "schemas")
 

@@ -15,7 +15,8 @@ from typing import Any
 from pruning.errors import PruningError
 from pruning.extensions import explained
 from pruning.registry import load
-from pruning.running.warm import hand_over
+from pruning.running import owner
+from pruning.running.warm import INTERRUPTED, hand_over
 
 # Idle OpenMP threads sleep instead of spinning: on a shared machine spinning costs up to 30x.
 THREAD_POLICY = {"OMP_WAIT_POLICY": "PASSIVE"}
@@ -27,7 +28,8 @@ def job(log_file: Path | str | None = None) -> Iterator[None]:
 
     A :class:`PruningError` ends the process with exit code 1 and its message, in the log and on
     standard error, without a traceback, and so does an error in code from outside the package, say
-    in a network's ``forward``. Anything else is a defect of ours and keeps its traceback.
+    in a network's ``forward``. Ctrl-C ends it with one line. Anything else is a defect of ours and
+    keeps its traceback.
     """
     for key, value in THREAD_POLICY.items():
         os.environ.setdefault(key, value)
@@ -40,6 +42,9 @@ def job(log_file: Path | str | None = None) -> Iterator[None]:
     logger.setLevel(logging.INFO)
     try:
         yield
+    except KeyboardInterrupt:
+        logger.error("interrupted")
+        raise SystemExit(INTERRUPTED) from None
     except BaseException as error:
         told = explained(error) if isinstance(error, Exception) else None
         if told:
@@ -77,6 +82,7 @@ def run(
             last.
         arguments: of the stage function.
     """
+    owner.end_with_it()
     if warm:
         hand_over()
     with job(snakemake.log[0]):
@@ -96,6 +102,7 @@ def compute(snakemake: Any, place: str, /, *, wanted: str | None = None, **argum
         wanted: as of :func:`device`; None is what the configuration says.
         arguments: of the stage function, after its context.
     """
+    owner.end_with_it()
     hand_over()
     with job(snakemake.log[0]), device(wanted or snakemake.config["device"]) as name:
         context = load("pruning.stages.context:StageContext")
