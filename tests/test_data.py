@@ -2,6 +2,7 @@ import dataclasses
 import hashlib
 import io
 import os
+import shutil
 import tarfile
 from fractions import Fraction
 from pathlib import Path
@@ -431,6 +432,43 @@ def test_tiny_imagenet_from_its_tree(tmp_path):
     assert np.array_equal(again.train_images, data.train_images)
     small = prepare("tiny", "tiny_imagenet", tmp_path, {"size": 4})
     assert small.test_images.shape == (4, 4, 4, 3)
+
+
+def test_tiny_imagenet_passes_over_what_image_folders_do_and_counts_it(tmp_path):
+    tree = make_tiny_imagenet(tmp_path / "tiny-imagenet-200")
+    whole = prepare("tiny", "tiny_imagenet", tmp_path, {})
+    assert whole.skipped == {}
+    images = tree / "train" / "n01" / "images"
+    for file in (images / "._n01_0.JPEG", images / "Thumbs.db", tree / "val/images/.x.JPEG"):
+        file.write_bytes(b"x")
+    for file in (images / "a.jfif", tree / "val/images/list.txt", tree / "train/notes"):
+        file.write_bytes(b"x")
+    (tree / "train" / ".ipynb_checkpoints").mkdir()
+    data = prepare("tiny", "tiny_imagenet", tmp_path, {})
+    assert data.skipped == {"*.jfif": 1, "*.txt": 1, "hidden": 4, "in no class folder": 1}
+    assert np.array_equal(data.train_images, whole.train_images)
+    assert np.array_equal(data.test_images, whole.test_images)
+    for file in images.glob("*.JPEG"):
+        file.unlink()
+    with pytest.raises(PruningError, match=r"n01/images holds no image .*\(1 \*\.jfif\)"):
+        prepare("tiny", "tiny_imagenet", tmp_path, {})
+
+
+def test_tiny_imagenet_reads_deep_and_transparent_images_as_image_folders_do(tmp_path):
+    tree = make_tiny_imagenet(tmp_path / "tiny-imagenet-200")
+    file = tree / "train" / "n01" / "images" / "n01_0.JPEG"
+    Image.fromarray(np.full((6, 6), 40000, np.uint16)).save(file, "png")
+    data = prepare("tiny", "tiny_imagenet", tmp_path, {})
+    assert (data.train_images[0] == 156).all()
+    assert data.converted == {"images of 16 bits, scaled to 8": 1}
+    Image.new("F", (6, 6), 0.5).save(file, "tiff")
+    with pytest.raises(PruningError, match=r"n01_0\.JPEG has pixels of the kind 'F'"):
+        prepare("tiny", "tiny_imagenet", tmp_path, {})
+    (tree / "wnids.txt").write_text("n01")
+    for wnid in ("n02", "n10"):
+        shutil.rmtree(tree / "train" / wnid)
+    with pytest.raises(PruningError, match="holds one class, 'n01'"):
+        prepare("tiny", "tiny_imagenet", tmp_path, {})
 
 
 def test_tiny_imagenet_errors_name_the_file(tmp_path):

@@ -434,10 +434,10 @@ def assert_unchanged(module, before):
 def test_a_score_changes_nothing(name, training):
     module = with_dropout().train(training)
     module.norm.train(not training)  # modes may differ between layers
+    masks = everything(module)
     module.conv.bias.requires_grad_(False)
     module.fc.weight.requires_grad_(False)
     module.conv.weight.grad = torch.full_like(module.conv.weight, 7.0)
-    masks = everything(module)
     masks["fc.weight"][0] = False
     batches = [random_batch(20)]
     kept = {n: m.clone() for n, m in masks.items()}, batches[0][0].clone()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import yaml
 
+from pruning.data.sources import count_changes, has_changed
 from pruning.errors import PruningError
 from pruning.files import write_text
 from pruning.running.jobs import device, job
@@ -43,7 +44,8 @@ def _parser() -> argparse.ArgumentParser:
     dense.set_defaults(run=_dense)
     export = commands.add_parser("export", help="write a trained network as .pt2, .onnx, ...")
     export.add_argument("trained", metavar="FOLDER", help="of a training")
-    export.add_argument("output", metavar="OUTPUT", help="ends in .pt2, .onnx or .safetensors")
+    export.add_argument("output", nargs="?", metavar="OUTPUT", help="as --to")
+    export.add_argument("--to", metavar="OUTPUT", help="ends in .pt2, .onnx or .safetensors")
     export.set_defaults(run=_export)
     latency = commands.add_parser("latency", help="time trained networks side by side")
     latency.add_argument("trained", metavar="FOLDER", nargs="+", help="as of export")
@@ -108,8 +110,10 @@ def _prepared(workflow: Workflow, dataset: str) -> Path:
     from pruning.stages.prepare_data import prepare_data
 
     output = Path(places.data_file(dataset))
-    if not output.exists():
-        prepare_data(dataset, workflow.dataset_options(dataset), data_root(), output)
+    source = workflow.source(dataset)
+    if not output.exists() or has_changed(output, source):
+        changes = count_changes(output, source)
+        prepare_data(dataset, workflow.dataset_options(dataset), data_root(), output, changes)
     return output
 
 
@@ -125,6 +129,11 @@ def _dense(options: argparse.Namespace) -> None:
 
     workflow = _workflow(options)
     study = workflow.study(options.study)
+    if study.given:
+        raise PruningError(
+            f"The dense network of {study.name} is from {study.task['dense']['from']}, so there is "
+            "nothing to train."
+        )
     if options.steps is not None and options.steps < 1:
         raise PruningError(f"--steps must be at least 1, it is {options.steps}.")
     data = _prepared(workflow, options.dataset or study.dataset)
@@ -145,7 +154,9 @@ def _dense(options: argparse.Namespace) -> None:
 def _export(options: argparse.Namespace) -> None:
     from pruning.deploy.export import describe, export
 
-    print(describe(export(options.trained, options.output)))
+    if (options.output is None) == (options.to is None):
+        raise PruningError("Name one file to write: `pruning export FOLDER --to net.pt2`.")
+    print(describe(export(options.trained, options.to or options.output)))
 
 
 def _latency(options: argparse.Namespace) -> None:

@@ -5,11 +5,11 @@ no torch, and so that a stage's code version (:mod:`pruning.running.code_version
 network or score it uses. To add a network, a data set or a score, write it and add its line here.
 
 Code from outside the package needs no line here: a name with a colon is a reference, ``path.py:
-attribute`` or ``module:attribute``, and :func:`extend` takes names from other people's tables.
+attribute`` or ``module:attribute``, or a network of torchvision, ``torchvision:resnet18``;
+and :func:`extend` takes names from other people's tables.
 """
 
 import ast
-import functools
 import importlib
 import os
 from collections.abc import Callable, Iterable
@@ -51,6 +51,10 @@ NETWORKS = {
     "mobilenet_v2": "pruning.models.mobilenet:mobilenet_v2",
     "wide_resnet28": "pruning.models.wide_resnet:wide_resnet28",
 }
+
+# Packages whose own names are taken as ``package:name``: modules with ``check``, ``builder`` and
+# ``version``.
+PACKAGES = {"network": {"torchvision": "pruning.models.torchvision_networks"}}
 
 DATASET_KINDS = {
     "digits": "pruning.data.digits:digits",
@@ -205,6 +209,9 @@ def entry(kind: str, name: str) -> str:
         PruningError: no such name; the message lists what exists and the nearest match. A
             reference to a file or attribute that does not exist.
     """
+    if _in_package(kind, name):
+        _package(kind, name).check(name.partition(":")[2])
+        return name
     if ":" in name:
         extensions.check(name)
         return name
@@ -214,8 +221,30 @@ def entry(kind: str, name: str) -> str:
 def find(kind: str, name: str) -> Callable[..., Any]:
     """Import and return what stands behind a name. Raises like :func:`entry`."""
     place = entry(kind, name)
-    found = _load(place, callable_only=True)
-    return _known_layers(found) if kind == "initialization" and is_own(place) else found
+    if _in_package(kind, name):
+        return _package(kind, name).builder(name.partition(":")[2])
+    return _load(place, callable_only=True)
+
+
+def code_entries(kind: str, name: str) -> list[str]:
+    """What a code version covers of an entry. Raises like :func:`entry`.
+
+    Of a package's entry the package's version, and the module that calls it.
+    """
+    place = entry(kind, name)
+    if not _in_package(kind, name):
+        return [place]
+    package, _, attribute = name.partition(":")
+    version = _package(kind, name).version()
+    return [f"{PACKAGES[kind][package]}:{attribute}", f"{package}=={version}"]
+
+
+def _in_package(kind: str, name: str) -> bool:
+    return ":" in name and name.partition(":")[0] in PACKAGES.get(kind, {})
+
+
+def _package(kind: str, name: str) -> Any:
+    return importlib.import_module(PACKAGES[kind][name.partition(":")[0]])
 
 
 def options(kind: str, name: str) -> list[str]:
@@ -242,6 +271,11 @@ def options(kind: str, name: str) -> list[str]:
     )
 
 
+def explained(error: BaseException) -> PruningError | None:
+    """The one sentence for an error in code from outside; see :func:`extensions.explained`."""
+    return extensions.explained(error)
+
+
 def load(place: str) -> Any:
     """What stands at ``module:attribute`` or ``path.py:attribute``.
 
@@ -256,22 +290,6 @@ def _load(place: str, *, callable_only: bool) -> Any:
     if is_own(module):
         return getattr(importlib.import_module(module), attribute)
     return extensions.load(place, callable_only)
-
-
-def _known_layers(initialize: Callable[..., Any]) -> Callable[..., Any]:
-    """Ours draw what they know of, and say so where other people's layers have more."""
-
-    @functools.wraps(initialize)
-    def call(module: Any, *arguments: Any, **named: Any) -> Any:
-        try:
-            return initialize(module, *arguments, **named)
-        except NotImplementedError as error:
-            raise PruningError(
-                f"The initialization {initialize.__name__!r} cannot draw this network's weights: "
-                f"{error}. Use layers that it knows, or an initialization of your own."
-            ) from None
-
-    return call
 
 
 def _constructor(node: ast.ClassDef, body: list[ast.stmt]) -> ast.FunctionDef | None:

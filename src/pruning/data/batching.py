@@ -99,6 +99,12 @@ class Batching:
             )
         return Fraction(steps)
 
+    def smallest(self, images: int) -> int:
+        """How many images the smallest batch has, of a training set of so many."""
+        if self.epoch_boundary == "keep":
+            return images % self.size or self.size
+        return self.size
+
     def _check_given(self) -> None:
         if self.normalization != "given":
             if self.mean or self.std:

@@ -100,6 +100,8 @@ def prune(
     selection = Selection(**options)
     registry.entry("score", score)
     masking.kept_count(density, 1)  # refuses what is no density
+    if not task.prunable():
+        raise PruningError("Nothing of this network is prunable: it has no kernels, or all exempt.")
     model, current = scored_network(task, state, selection.ranked)
     if not current:
         return current
@@ -201,6 +203,7 @@ def _scores(name: str, context: ScoreContext, options: Mapping[str, Any]) -> Map
 def _select(
     scores: Mapping[str, Tensor], density: float, selection: Selection, within: masking.Masks
 ) -> masking.Masks:
+    scores = masking.comparable(scores)
     if selection.keep == "smallest":
         scores = {name: -score for name, score in scores.items()}
     if selection.rule != "exact":

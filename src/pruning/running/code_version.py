@@ -34,7 +34,8 @@ def code_version(*entries: str, root: Path = ROOT) -> str:
     """Hash of everything that ``entries`` import from this package, or from beside them.
 
     Args:
-        entries: module names, or ``module:attribute`` as registries have them.
+        entries: module names, or ``module:attribute`` as registries have them; of a package whose
+            code is not looked into, ``package==version``.
         root: folder of the package.
 
     Raises:
@@ -68,7 +69,8 @@ def script_version(path: Path | str) -> str:
 
 def modules(*entries: str, root: Path = ROOT) -> list[str]:
     """The modules that :func:`code_version` covers, sorted."""
-    todo, seen = [entry.rpartition(":")[0] or entry for entry in entries], set()
+    todo = [entry.rpartition(":")[0] or entry for entry in entries if "==" not in entry]
+    seen = set()
     while todo:
         name = todo.pop()
         if name in seen:

@@ -103,6 +103,6 @@ def _own(folder: Path) -> None:
 def _refusal(path: Path, error: OSError) -> PruningError:
     return PruningError(
         f"{path} cannot be used to share GPUs among jobs ({error.strerror or error}). It must "
-        "belong to you alone: remove it, or have its owner do so, or set TMPDIR to a folder of your "
+        "belong to you alone: remove it, have its owner do so, or set TMPDIR to a folder of your "
         "own."
     )

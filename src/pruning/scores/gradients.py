@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from pruning.errors import unknown
+from pruning.errors import PruningError, unknown
+from pruning.training.trainable import explained, refuse_untrained
 
 if TYPE_CHECKING:
     from pruning.training.task import Task
@@ -53,8 +55,24 @@ def gradients(
     create_graph: bool = False,
 ) -> Tensors:
     """Gradients of the batch's loss, of logits / temperature."""
-    loss = task.scoring_loss(model, batch, temperature)
-    return torch.autograd.grad(loss, weights, create_graph=create_graph)
+    with explained("Score on more examples, or in larger batches, or with batch_norm: eval."):
+        loss = task.scoring_loss(model, batch, temperature)
+    return gradients_of(loss, model, weights, create_graph)
+
+
+def gradients_of(
+    total: Tensor, model: nn.Module, weights: Sequence[Tensor], create_graph: bool = False
+) -> Tensors:
+    """The gradients of a scalar.
+
+    Raises:
+        PruningError: it does not depend on some weight; the message names it.
+    """
+    found = torch.autograd.grad(total, weights, create_graph=create_graph, allow_unused=True)
+    if any(gradient is None for gradient in found):
+        names = {id(p): name for name, p in model.named_parameters()}
+        refuse_untrained(names[id(w)] for w, g in zip(weights, found, strict=True) if g is None)
+    return found
 
 
 def hessian_products(
@@ -66,18 +84,34 @@ def hessian_products(
     temperature: float,
 ) -> Tensors:
     """The batch's Hessian times a vector, by differentiating their product with the gradient."""
-    first = gradients(task, model, weights, batch, temperature, create_graph=True)
-    return _product(first, vectors, weights)
+    with sdpa_kernel(SDPBackend.MATH):  # the others have no second derivative
+        first = gradients(task, model, weights, batch, temperature, create_graph=True)
+        return _product(first, vectors, weights)
 
 
 def hessian_gradient(
     task: "Task", model: nn.Module, weights: Sequence[Tensor], batch: Any, temperature: float
 ) -> Tensors:
     """The batch's Hessian times its own gradient; one forward pass serves both."""
-    first = gradients(task, model, weights, batch, temperature, create_graph=True)
-    return _product(first, [gradient.detach() for gradient in first], weights)
+    with sdpa_kernel(SDPBackend.MATH):
+        first = gradients(task, model, weights, batch, temperature, create_graph=True)
+        return _product(first, [gradient.detach() for gradient in first], weights)
 
 
 def _product(first: Tensors, vectors: Iterable[Tensor], weights: Sequence[Tensor]) -> Tensors:
     inner = sum((g * v).sum() for g, v in zip(first, vectors, strict=True))
-    return torch.autograd.grad(inner, weights)
+    try:
+        found = torch.autograd.grad(inner, weights, allow_unused=True)
+    except RuntimeError as error:
+        if "not implemented" not in str(error):
+            raise
+        raise PruningError(
+            f"This score needs second derivatives, which torch does not have of some layer here "
+            f"({str(error).splitlines()[0]}). Take another score, or exempt such layers and write "
+            "them in other operations."
+        ) from None
+    # What the gradient depends on linearly, or not at all, has none.
+    return tuple(
+        torch.zeros_like(weight) if product is None else product
+        for weight, product in zip(weights, found, strict=True)
+    )

@@ -4,8 +4,9 @@ import torch
 from torch import Tensor
 
 from pruning.errors import PruningError
-from pruning.models.paths import doubled
+from pruning.models.paths import doubled, in_double
 from pruning.scores.context import ScoreContext
+from pruning.scores.gradients import gradients_of
 
 
 def synflow(context: ScoreContext) -> dict[str, Tensor]:
@@ -29,12 +30,13 @@ def synflow(context: ScoreContext) -> dict[str, Tensor]:
         named = dict(model.named_parameters())
         weights = [named[name] for name in context.masks]
         device = next(model.parameters()).device
-        total = model(*(doubled(given).to(device) for given in context.task.example())).sum()
+        with in_double():
+            total = model(*(doubled(given).to(device) for given in context.task.example())).sum()
         if not torch.isfinite(total):
             raise PruningError(
                 f"SynFlow's sum of outputs is {total.item()} even in double precision: the weights "
                 "are too large, or not numbers."
             )
-        gradients = torch.autograd.grad(total, weights)
+        gradients = gradients_of(total, model, weights)
         values = [(w * g).abs().detach() for w, g in zip(weights, gradients, strict=True)]
     return dict(zip(context.masks, values, strict=True))

@@ -22,8 +22,8 @@ class OptimizerConfig:
     Attributes:
         name: a key of :data:`pruning.registry.OPTIMIZERS`.
         weight_decay: lambda in the penalty 0.5 * lambda * sum(w^2) (torch's convention).
-        decay_exclude: kinds of parameters without it: ``bias``, ``norm`` (batch-norm parameters,
-            its bias included).
+        decay_exclude: kinds of parameters without it: ``bias``, ``norm`` (parameters of batch norm
+            and other normalizations, biases included).
         options: what the optimizer takes besides (momentum, nesterov, betas, ...).
         bias_rate: what the learning rate of biases is multiplied by, batch norm's included.
     """

@@ -83,9 +83,13 @@ class AtInit:
     def kept_times(self) -> Iterator[float]:
         """Epochs before the end whose dense states are needed."""
         for cell in self.cells:
-            for epoch in (cell.epoch, self.trained_epoch(cell)):
-                if epoch < self.training_time:
-                    yield self.time(epoch)
+            yield from self.times(cell)
+
+    def times(self, cell: Cell) -> Iterator[float]:
+        """As :meth:`kept_times`, for one cell."""
+        for epoch in (cell.epoch, self.trained_epoch(cell)):
+            if epoch < self.training_time:
+                yield self.time(epoch)
 
     def time(self, epoch: float) -> float:
         """An epoch counted from the end of the dense training, as its states are named."""

@@ -39,7 +39,7 @@ class GSM(torch.optim.SGD):
 
     and after the training ``pruning.select`` finds what to keep. Ranked are tensors of two or more
     dimensions: kernels, but no biases and no batch-norm parameters. A parameter group with
-    ``"ranked": False`` is trained whole and counts nowhere.
+    ``"ranked": False`` is trained whole and counts nowhere; one with ``True`` is ranked, all of it.
 
     Args:
         params: parameters or parameter groups, as of :class:`torch.optim.SGD`.
@@ -103,9 +103,8 @@ class GSM(torch.optim.SGD):
         return [
             weight
             for group in self.param_groups
-            if group.get("ranked", True)
             for weight in group["params"]
-            if weight.dim() > 1
+            if group.get("ranked", weight.dim() > 1)
         ]
 
     def _silence_passive(self) -> None:
