@@ -4,10 +4,11 @@ Imports no torch at the top: the thread policy has to be in the environment befo
 """
 
 import contextlib
+import functools
 import logging
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,21 @@ def job(log_file: Path | str | None = None) -> Iterator[None]:
         handler.close()
 
 
+def _script(function: Callable[..., None]) -> Callable[..., None]:
+    """For what a script calls: Ctrl-C before there is a log ends it without a word."""
+
+    @functools.wraps(function)
+    def call(*arguments: Any, **named: Any) -> None:
+        try:
+            owner.end_with_it()
+            function(*arguments, **named)
+        except KeyboardInterrupt:
+            os._exit(INTERRUPTED)
+
+    return call
+
+
+@_script
 def run(
     snakemake: Any,
     place: str,
@@ -82,7 +98,6 @@ def run(
             last.
         arguments: of the stage function.
     """
-    owner.end_with_it()
     if warm:
         hand_over()
     with job(snakemake.log[0]):
@@ -93,6 +108,7 @@ def run(
             write_repairs(snakemake.output[0], repairs)
 
 
+@_script
 def compute(snakemake: Any, place: str, /, *, wanted: str | None = None, **arguments: Any) -> None:
     """As :func:`run`, for a stage that takes a context: warm, and on a device of its own.
 
@@ -102,7 +118,6 @@ def compute(snakemake: Any, place: str, /, *, wanted: str | None = None, **argum
         wanted: as of :func:`device`; None is what the configuration says.
         arguments: of the stage function, after its context.
     """
-    owner.end_with_it()
     hand_over()
     with job(snakemake.log[0]), device(wanted or snakemake.config["device"]) as name:
         context = load("pruning.stages.context:StageContext")

@@ -41,7 +41,7 @@ INSIDE = "PRUNING_WARM_CHILD"  # environment: set in its children
 STARTED = b"!"
 PREFIX = "pruning-warm-"  # of the folder that the socket is in
 LOCK = "lock"  # in that folder
-INTERRUPTED = 130  # exit code after Ctrl-C
+INTERRUPTED, TERMINATED = 130, 143  # exit codes
 LONGEST_ADDRESS = 100  # bytes; systems allow 104 to 108
 
 
@@ -132,7 +132,9 @@ def _hand_over() -> None:
             return
     except OSError:
         return  # no warm process any more; nothing has been started, so run here
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # closing the connection ends the child
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(TERMINATED)
+    )  # closing the connection ends the child
     try:
         answer = connection.recv(16)
     except KeyboardInterrupt:
@@ -152,7 +154,7 @@ def serve(address: str, parent: int) -> None:
     """Fork a child per request until the process ``parent`` is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the scripts, which reach us
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # tidies up below
+    signal.signal(signal.SIGTERM, lambda *_: _leave(address))  # an import may swallow exceptions
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(address)
     listener.listen(256)
@@ -160,6 +162,7 @@ def serve(address: str, parent: int) -> None:
     try:
         _die_with_parent(signal.SIGTERM)  # also while it imports
         _import_everything()
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))  # tidies up below
         while os.getppid() == parent:
             ready, _, _ = select.select([listener, *jobs.values()], [], [], 0.02 if jobs else 0.2)
             for connection in ready:
@@ -173,7 +176,16 @@ def serve(address: str, parent: int) -> None:
         for pid in jobs:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        shutil.rmtree(os.path.dirname(address), ignore_errors=True)
+        _remove(address)
+
+
+def _remove(address: str) -> None:
+    shutil.rmtree(os.path.dirname(address), ignore_errors=True)
+
+
+def _leave(address: str) -> None:
+    _remove(address)
+    os._exit(TERMINATED)
 
 
 def _import_everything() -> None:
