@@ -116,6 +116,7 @@ def test_a_script_that_finds_no_warm_process_and_no_owner_does_not_start_cold(
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     monkeypatch.setenv(warm_module.ADDRESS, str(tmp_path / "nobody"))
+    monkeypatch.setenv(owner.OWNER, "")
     owner.announce()
 
     def script():
@@ -133,6 +134,7 @@ def test_an_owner_is_one_process_on_one_machine(monkeypatch):
         monkeypatch.setenv(owner.OWNER, told)
         return owner.is_gone()
 
+    monkeypatch.setenv(owner.OWNER, "")
     owner.announce()
     pid, born, boot, seen = os.environ[owner.OWNER].split()
     assert not owner.is_gone()

@@ -4,6 +4,7 @@ from snakemake.utils import validate
 
 from pruning.analysis import claims_catalog
 from pruning.figures import catalog
+from pruning.files import digest
 from pruning.running import cluster, owner, warm
 from pruning.study import papers, places, study
 from pruning.study.asks import Workflow, for_rules
