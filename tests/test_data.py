@@ -90,9 +90,33 @@ def test_a_given_normalization_needs_its_numbers_and_no_other_takes_them():
             Batching(4, normalization="given", **numbers)
     with pytest.raises(PruningError, match="it is scale. Take them out"):
         Batching(4, normalization="scale", mean=(0.5,), std=(0.2,))
-    for std in (0, -1, float("nan")):
-        with pytest.raises(PruningError, match="a `std` above 0"):
-            Batching(4, normalization="given", mean=(0.5,), std=(std,))
+    for mean, std in (
+        *((0.5, wrong) for wrong in (0, -1, float("nan"), 1e-300, 63.0)),
+        *((wrong, 0.5) for wrong in (127.5, float("nan"), float("-inf"))),
+    ):
+        with pytest.raises(PruningError, match="a `mean` from -10 to 10 and a `std` from 0.0004"):
+            Batching(4, normalization="given", mean=(mean,), std=(std,))
+
+
+def test_a_training_set_that_is_no_batch_at_all_is_refused():
+    for boundary in ("straddle", "keep", "drop"):
+        with pytest.raises(PruningError, match="No training image is left"):
+            Batching(4, boundary).steps_per_epoch(0)
+    with pytest.raises(PruningError, match="each of the 1352 training images 739,644 times"):
+        Batching(10**9).steps_per_epoch(1352)
+    assert Batching(5000).steps_per_epoch(1352) < 1
+    assert Batching(10**9, "keep").steps_per_epoch(1352) == 1
+
+
+def test_a_validation_that_takes_every_image_of_its_split_is_refused(digits_file):
+    for source, count in (("train", 1352), ("test", 445)):
+        with pytest.raises(PruningError, match=f"0.99999 of the {count} {source} images leaves no"):
+            load(digits_file, Validation(source, 0.99999))
+
+
+def test_crops_of_nothing_but_padding_are_refused(digits_file):
+    with pytest.raises(PruningError, match="crop_padding is 8, but images have 8 x 8 pixels"):
+        stream(10, Batching(4, crop_padding=8), images=torch.zeros(10, 8, 8, 1, dtype=torch.uint8))
 
 
 def test_batches_are_a_function_of_seed_stream_and_position():
@@ -375,7 +399,7 @@ def test_image_folder_errors_name_the_file(tmp_path):
     Image.new("RGB", (5, 4)).save(tree / "test" / "bird" / "0.png")
     assert "same class folders" in refused()
     assert "'sizes'" in refused(sizes=3)
-    assert "whole number of pixels" in refused(size="big")
+    assert "whole number" in refused(size="big")
     with tarfile.open(tmp_path / "cut.tar.xz", "w:xz") as archive:
         archive.add(tree)
     whole = (tmp_path / "cut.tar.xz").read_bytes()
@@ -478,8 +502,8 @@ def test_tiny_imagenet_errors_name_the_file(tmp_path):
         return str(error.value)
 
     assert "val_annotations.txt, as the archive" in refused()
-    assert "whole number of pixels" in refused(size=0)
-    assert "`path` is a text" in refused(path=3)
+    assert "whole number" in refused(size=0)
+    assert "a text" in refused(path=3)
     assert "'grey'" in refused(grey=True)
     tree = make_tiny_imagenet(tmp_path / "tiny-imagenet-200")
     annotations = tree / "val" / "val_annotations.txt"

@@ -417,7 +417,7 @@ def test_systems_that_say_only_what_is_kept_are_taken_at_their_word(here):
         ({"keys": {"module": ""}}, "Beginnings of names end in a dot"),
         ({"keys": {"module.": "net"}}, "Beginnings of names end in a dot"),
         ({"keys": {"a": None}}, "must be two names"),
-        ({"keys": {0.5: "a"}}, "must be two names"),
+        ({"keys": {0.5: "a"}}, "the key 0.5 in dense.keys is no text"),
         ({"from": 3}, "dense.from is 3; it must be of type string"),
     ],
 )

@@ -1,9 +1,9 @@
 """``pruning``: single stages by hand, without Snakemake."""
 
 import argparse
+import contextlib
+import sys
 from pathlib import Path
-
-import yaml
 
 from pruning.data.sources import count_changes, has_changed
 from pruning.errors import PruningError
@@ -11,12 +11,15 @@ from pruning.files import write_text
 from pruning.running.jobs import device, job
 from pruning.study import places
 from pruning.study.asks import Workflow
+from pruning.study.documents import read_document
 from pruning.study.study import Study, data_root
 from pruning.systems import joined, systems
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line."""
+    with contextlib.suppress(AttributeError):  # somebody's own stream
+        sys.stdout.reconfigure(errors="backslashreplace")  # whatever a title has that it lacks
     options = _parser().parse_args(arguments)
     with job():
         options.run(options)
@@ -59,15 +62,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def _workflow(options: argparse.Namespace) -> Workflow:
     path = Path(options.config)
-    try:
-        config = yaml.safe_load(path.read_text())
-    except OSError as error:
+    if not path.is_file():
         raise PruningError(
-            f"{path} cannot be read ({error.strerror}). Run this in the "
-            "repository, or give --config."
-        ) from None
-    except yaml.YAMLError as error:
-        raise PruningError(f"{path} is not YAML: {' '.join(str(error).split())}.") from None
+            f"{path} cannot be read: there is none. Run this in the repository, or give --config."
+        )
+    config = read_document(path)
     root = path.resolve().parents[1]
     if not (root / "workflow" / "schemas").is_dir():
         raise PruningError(
@@ -136,6 +135,8 @@ def _dense(options: argparse.Namespace) -> None:
         )
     if options.steps is not None and options.steps < 1:
         raise PruningError(f"--steps must be at least 1, it is {options.steps}.")
+    if not 0 <= options.seed < 2**63:
+        raise PruningError(f"--seed must be from 0 to 2^63 - 1, it is {options.seed}.")
     data = _prepared(workflow, options.dataset or study.dataset)
     with device(workflow.config["device"]) as where:
         context = StageContext(study.name, options.seed, study.task, "", where)

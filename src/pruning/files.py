@@ -80,14 +80,14 @@ def _machine() -> str:
     with contextlib.suppress(OSError):
         told.append(os.readlink("/proc/self/ns/pid"))
     with contextlib.suppress(OSError):
-        told.append(Path("/etc/machine-id").read_text().strip())
+        told.append(Path("/etc/machine-id").read_text(encoding="utf-8").strip())
     return digest(told)[:8]
 
 
 def write_text(path: Path | str, text: str) -> None:
-    """Write ``text`` to ``path`` atomically."""
+    """Write ``text`` to ``path`` atomically, as UTF-8."""
     with atomic_path(path) as temporary:
-        temporary.write_text(text)
+        temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path | str, value: Any) -> None:
@@ -102,7 +102,7 @@ def read_json(path: Path | str) -> Any:
         PruningError: the file is missing or is not JSON.
     """
     try:
-        return json.loads(Path(path).read_text())
+        return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise PruningError(f"{path} does not exist.") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:

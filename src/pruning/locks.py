@@ -102,7 +102,7 @@ class FileLock:
     def holder(self) -> str:
         """Who has the lock."""
         try:
-            return self.path.read_text().strip() or "another process"
+            return self.path.read_text(encoding="utf-8").strip() or "another process"
         except (OSError, UnicodeDecodeError):
             return "another process"
 

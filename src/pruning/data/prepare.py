@@ -32,6 +32,7 @@ def prepare(name: str, kind: str, root: Path, options: dict[str, Any]) -> ImageD
     from pruning import registry
 
     reader = registry.find("data set kind", kind)
+    options = registry.checked_options("data set kind", kind, options, f"data set {name!r}")
     try:
         return reader(name, root, **options)
     except TypeError as error:

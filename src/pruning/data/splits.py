@@ -116,12 +116,17 @@ def load(
         device: where the images are kept.
 
     Raises:
-        PruningError: the file is missing, damaged or foreign.
+        PruningError: the file is missing, damaged or foreign; all images of a split validate.
     """
     validation, device = validation or Validation(), torch.device(device)
     header = read_header(path)
     counts, shape = _sizes(path)
     rest, held_out = validation_indices(header["name"], counts[validation.source], validation)
+    if not len(rest):
+        raise PruningError(
+            f"A validation fraction of {validation.fraction} of the {len(held_out)} "
+            f"{validation.source} images leaves no other. Lower it."
+        )
     counts |= {"validation": len(held_out), validation.source: len(rest)}
 
     @cache

@@ -76,6 +76,14 @@ def xavier_uniform(module: nn.Module, seed: int) -> None:
     )
 
 
+def xavier_uniform_uniform_scale(module: nn.Module, seed: int) -> None:
+    """As :func:`xavier_uniform`, with BN gamma uniform in (0, 1), as PyTorch 1.1 drew it: what the
+    authors' code of GSM, written for that version, begins with (Ding et al. 2019).
+    """
+    xavier_uniform(module, seed)
+    _draw_scales(module, seed)
+
+
 def kaiming_uniform(module: nn.Module, seed: int) -> None:
     """He et al. 2015: kernels uniform with variance 2/fan_in, biases 0."""
     _initialize(

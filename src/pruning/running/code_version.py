@@ -187,7 +187,7 @@ def _inspect(name: str, root: Path) -> tuple[str, tuple[str, ...], bool]:
         tree = parse(path, name)
         imports = tuple(sorted(_imports(tree, dotted(path), path.stem == "__init__")))
         return _hash(tree), imports, False  # who declares a skip there would not be covered at all
-    tree = ast.parse(path.read_text())
+    tree = ast.parse(path.read_text(encoding="utf-8"))
     if any(_declares_skip(node) for node in tree.body):
         return "", (), True
     imports = tuple(sorted(_imports(tree)))

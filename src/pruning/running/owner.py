@@ -72,7 +72,12 @@ def _born(pid: int) -> str | None:
     """When a process started, in ticks since the machine did; None for one that ended or where
     the system does not tell."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+        fields = (
+            Path(f"/proc/{pid}/stat")
+            .read_text(encoding="utf-8", errors="replace")
+            .rpartition(")")[2]
+            .split()
+        )
     except OSError:
         return None
     return None if fields[0] in "ZX" else fields[19]  # ended, and only not yet collected
@@ -81,7 +86,7 @@ def _born(pid: int) -> str | None:
 def _here() -> list[str]:
     """The machine, since it was started, and what processes one sees on it."""
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
         return [boot, os.readlink("/proc/self/ns/pid")]
     except OSError:
         return ["-", "-"]

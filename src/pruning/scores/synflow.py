@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from pruning.errors import PruningError
-from pruning.models.paths import doubled, in_double
+from pruning.models.paths import doubled
 from pruning.scores.context import ScoreContext
 from pruning.scores.gradients import gradients_of
 
@@ -22,16 +22,14 @@ def synflow(context: ScoreContext) -> dict[str, Tensor]:
     Raises:
         PruningError: R is not finite even so.
     """
-    with context.private_model("eval") as model:
-        model.double()
+    with context.exact_model("eval") as model:
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.abs_()
         named = dict(model.named_parameters())
         weights = [named[name] for name in context.masks]
         device = next(model.parameters()).device
-        with in_double():
-            total = model(*(doubled(given).to(device) for given in context.task.example())).sum()
+        total = model(*(doubled(given).to(device) for given in context.task.example())).sum()
         if not torch.isfinite(total):
             raise PruningError(
                 f"SynFlow's sum of outputs is {total.item()} even in double precision: the weights "

@@ -73,6 +73,8 @@ class Workflow:
         self.repairs = cache(self._repairs)
         self.source_changes = cache(self._source_changes)
         self.enabled = [self.study(name) for name in config["studies"]]
+        for name in config["datasets"]:
+            self.dataset_options(name)
 
     def _study(self, name: str) -> Study:
         study = find_study(name, self.config["study_folder"], self.schemas / "study.schema.yaml")
@@ -85,13 +87,16 @@ class Workflow:
         """The configuration of a data set.
 
         Raises:
-            PruningError: there is none of this name, or its kind is unknown.
+            PruningError: there is none of this name, its kind is unknown, or does not take an
+                option.
         """
         known = self.config["datasets"]
         if name not in known:
             raise unknown("data set", name, known)
-        kind = registry.reference("data set kind", known[name]["kind"])
-        return ordered({**known[name], "kind": kind})
+        given = dict(known[name])
+        kind = given.pop("kind")
+        options = registry.checked_options("data set kind", kind, given, f"datasets.{name}")
+        return ordered({**options, "kind": registry.reference("data set kind", kind)})
 
     @for_rules
     def data_params(self, wildcards: Any) -> dict[str, Any]:
@@ -118,8 +123,22 @@ class Workflow:
 
     @for_rules
     def data_file(self, wildcards: Any) -> str:
-        """The prepared data set of a study."""
-        return places.data_file(self.study(wildcards.study).dataset)
+        """The prepared data set of a study, for one of its seeds where the stage has one."""
+        return places.data_file(self._replicate(wildcards).dataset)
+
+    def _replicate(self, wildcards: Any) -> Study:
+        """The study.
+
+        Raises:
+            PruningError: the path names a seed that it has not, or spells one otherwise.
+        """
+        study, seed = self.study(wildcards.study), getattr(wildcards, "seed", None)
+        if seed is not None and str(seed) not in map(str, study.seeds):
+            raise PruningError(
+                f"Study {study.name!r} has the seeds {', '.join(map(str, study.seeds))}, not "
+                f"{seed}. Add it to `seeds`, or ask for one of them."
+            )
+        return study
 
     # -- training ---------------------------------------------------------------------------
 
@@ -138,7 +157,7 @@ class Workflow:
 
         @for_rules
         def params(wildcards: Any) -> dict[str, Any]:
-            study = self.study(wildcards.study)
+            study = self._replicate(wildcards)
             entries = (module, *study.code_entries(), *extra)
             return {
                 "study": study.name,

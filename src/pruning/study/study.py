@@ -15,6 +15,7 @@ from pruning.data.validation import Validation
 from pruning.errors import PruningError, unknown
 from pruning.files import plain
 from pruning.models.config import NetworkConfig
+from pruning.study.documents import read_document
 from pruning.study.recipes import complete_recipe
 from pruning.study.schema import check_document, study_schema
 from pruning.systems import systems
@@ -125,14 +126,7 @@ def find_study(name: str, folder: Path | str, schema: Path | str) -> Study:
 
 
 def _read_extended(path: Path, above: tuple[str, ...]) -> dict[str, Any]:
-    import yaml  # here, as jobs import this module for what a wing says and read no study
-
-    try:
-        document = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise PruningError(f"The study file {path} cannot be read ({error.strerror}).") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise PruningError(f"{path} is not YAML: {' '.join(str(error).split())}.") from None
+    document = read_document(path)
     if not isinstance(document, dict):
         raise PruningError(f"{path} must hold keys and values, as in config/studies/digits.yaml.")
     base = document.pop("extends", None)
@@ -140,7 +134,7 @@ def _read_extended(path: Path, above: tuple[str, ...]) -> dict[str, Any]:
         return document
     if base in (*above, path.stem):
         raise PruningError(f"{path}: `extends: {base}` goes in a circle.")
-    if not path.with_name(f"{base}.yaml").exists():
+    if base not in study_names(path.parent):
         raise PruningError(f"{path}: extends: {unknown('study', base, study_names(path.parent))}")
     return _merge(_read_extended(path.with_name(f"{base}.yaml"), (*above, path.stem)), document)
 
@@ -156,6 +150,9 @@ def _study(name: str, document: dict[str, Any]) -> Study:
     network = document["network"] = plain(NetworkConfig(**document["network"]))
     document["validation"] = plain(Validation(**document["validation"]))
     document["task"] = registry.reference("task kind", document["task"])
+    network["options"] = registry.checked_options(
+        "network", network["name"], network["options"], "network.options"
+    )
     # Before anything is made of them: stages are told where code from outside is, not its name.
     for key, kind in (("name", "network"), ("initialization", "initialization")):
         network[key] = registry.reference(kind, network[key])

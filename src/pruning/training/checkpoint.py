@@ -169,6 +169,6 @@ def git_commit() -> str | None:
         # No optional locks: jobs must not get in the way of a commit made meanwhile.
         git = ["git", "--no-optional-locks", "-C", str(folder)]
         run = [*git, "describe", "--always", "--exclude=*", "--abbrev=40", "--dirty=+changes"]
-        return subprocess.run(run, capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(run, capture_output=True, encoding="utf-8", check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None

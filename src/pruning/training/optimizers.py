@@ -9,6 +9,7 @@ from torch import nn
 from pruning import registry
 from pruning.errors import PruningError
 from pruning.models import layers
+from pruning.option_types import BelowOne, Positive
 from pruning.training.recipe import OptimizerConfig
 
 WEIGHT_DECAY_EXCLUSIONS = ("bias", "norm")
@@ -35,6 +36,7 @@ def make(
     factory = registry.find("optimizer", config.name)
     if prunable is None:
         prunable = {name for name, _, _, _ in layers.named_kernels(module)}
+    options = registry.checked_options("optimizer", config.name, config.options, "options")
     groups: dict[tuple[float, float, bool], list[nn.Parameter]] = {}
     for name, parameter in module.named_parameters():
         if not parameter.requires_grad:
@@ -51,7 +53,7 @@ def make(
                 {"params": parameters, **dict(zip(settings, values, strict=True))}
                 for values, parameters in groups.items()
             ],
-            **config.options,
+            **options,
         )
     except (TypeError, ValueError) as error:
         raise PruningError(
@@ -87,11 +89,43 @@ def let_join(optimizer: torch.optim.Optimizer) -> None:
                 state["momentum_buffer"] = torch.zeros_like(parameter)
 
 
-def sgd(groups: list[dict], **options: Any) -> torch.optim.Optimizer:
+def sgd(
+    groups: list[dict[str, Any]],
+    *,
+    momentum: BelowOne = 0.0,
+    dampening: BelowOne = 0.0,
+    nesterov: bool = False,
+    maximize: bool = False,
+) -> torch.optim.Optimizer:
     """SGD with momentum; one fused kernel for all tensors."""
-    return torch.optim.SGD(groups, lr=0.0, fused=True, **options)
+    return torch.optim.SGD(
+        groups,
+        lr=0.0,
+        momentum=momentum,
+        dampening=dampening,
+        nesterov=nesterov,
+        maximize=maximize,
+        fused=True,
+    )
 
 
-def adam(groups: list[dict], **options: Any) -> torch.optim.Optimizer:
+def adam(
+    groups: list[dict[str, Any]],
+    *,
+    betas: tuple[BelowOne, BelowOne] = (0.9, 0.999),
+    eps: Positive = 1e-8,
+    amsgrad: bool = False,
+    maximize: bool = False,
+    decoupled_weight_decay: bool = False,
+) -> torch.optim.Optimizer:
     """Adam; one fused kernel for all tensors."""
-    return torch.optim.Adam(groups, lr=0.0, fused=True, **options)
+    return torch.optim.Adam(
+        groups,
+        lr=0.0,
+        betas=tuple(betas),
+        eps=eps,
+        amsgrad=amsgrad,
+        maximize=maximize,
+        decoupled_weight_decay=decoupled_weight_decay,
+        fused=True,
+    )

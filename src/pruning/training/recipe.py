@@ -3,6 +3,7 @@
 No torch here, so that a study is checked fast; the defaults of a study's recipe are these.
 """
 
+import math
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -62,7 +63,7 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
             raise unknown("precision", self.precision, PRECISIONS)
-        if not self.epochs > 0:
+        if not 0 < self.epochs < math.inf:
             raise PruningError(f"A recipe's epochs must be positive, they are {self.epochs}.")
 
     @classmethod
@@ -98,6 +99,10 @@ class Timeline:
 
     recipe: Recipe
     steps_per_epoch: Fraction
+
+    def __post_init__(self) -> None:
+        if not self.steps_per_epoch > 0:
+            raise PruningError("An epoch has no step: there is nothing to train on.")
 
     @property
     def total_steps(self) -> int:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from pruning.errors import PruningError
 from pruning.masks.order_statistics import kth_largest
+from pruning.option_types import BelowOne
 
 FROZEN = "active"  # the optimizer's state of a weight tensor whose active set is frozen
 
@@ -144,7 +145,7 @@ def gsm(
     *,
     density: float = 1.0,
     reselect: bool = True,
-    momentum: float = 0.0,
+    momentum: BelowOne = 0.0,
     nesterov: bool = False,
 ) -> GSM:
     """:class:`GSM` as a recipe's optimizer; one fused kernel for all tensors."""
