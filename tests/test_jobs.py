@@ -1,6 +1,7 @@
 """Jobs: messages, GPU slots, warm processes."""
 
 import ast
+import contextlib
 import inspect
 import os
 import select
@@ -342,10 +343,14 @@ def test_a_warm_process_serves_its_user_alone(monkeypatch):
     ours, theirs = socket.socketpair(socket.AF_UNIX)
     assert warm_module._caller(ours) == os.getuid()
     monkeypatch.setattr(warm_module, "_caller", lambda _: os.getuid() + 1)
+    monkeypatch.setattr(warm_module.os, "fork", lambda: pytest.fail("it would run the script"))
+    socket.send_fds(theirs, [f"{2:16d}".encode()], [0, 1, 2])
+    theirs.sendall(b"{}")
     children = {}
     warm_module._accept(SimpleNamespace(accept=lambda: (ours, "")), children)
     assert not children
-    assert theirs.recv(1) == b""
+    with contextlib.suppress(ConnectionResetError):  # what it sent was not read
+        assert theirs.recv(1) == b""
     theirs.close()
 
 

@@ -73,6 +73,22 @@ def test_who_waits_gets_the_lock_when_its_file_is_removed(tmp_path, holder):
     holder(path)
 
 
+def test_a_lock_on_a_file_that_was_just_removed_is_none(tmp_path, monkeypatch):
+    path, tries = tmp_path / "lock", []
+
+    def just_removed(place):
+        handle = try_lock(place)
+        if not tries:
+            path.unlink()  # as its last holder does, after it was opened here
+        tries.append(handle)
+        return handle
+
+    monkeypatch.setattr(locks, "try_lock", just_removed)
+    assert FileLock(path).acquire(patience=0)
+    assert len(tries) == 2
+    assert path.exists()
+
+
 def test_without_locks_on_a_file_system_all_goes_on_and_is_said(tmp_path, monkeypatch, caplog):
     def refuse(*_):
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
