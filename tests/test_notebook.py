@@ -1,6 +1,7 @@
 """Modules, tensors and masks that a user has at hand, without names, files and studies."""
 
 import copy
+import random
 
 import numpy as np
 import pytest
@@ -233,6 +234,16 @@ def from_elsewhere(shape, classes, draws=np.random.default_rng(0)):  # noqa: B00
     return module
 
 
+def shuffled(shape, classes):
+    order = random.sample(range(108), 108)
+
+    class Shuffle(nn.Module):
+        def forward(self, x):
+            return x.flatten(1)[:, order]
+
+    return nn.Sequential(Shuffle(), nn.Linear(108, classes))
+
+
 SAME = net()
 
 
@@ -247,6 +258,7 @@ SAME = net()
         (lambda shape, classes: nn.Sequential(SAME), "gives the same weights whatever the seed"),
         (lambda shape, classes: copy.deepcopy(SAME), "gives the same weights whatever the seed"),
         (from_elsewhere, "gives other weights each time"),
+        (shuffled, "another one each time it is built"),
         (net((1, 6, 6)), r"does not take an image \(1, 3, 6, 6\): "),
         (lambda shape, classes: net(shape, 7), r"makes \(1, 7\) of an image .*each of 4 classes"),
         (net(classes=1000), r"makes \(1, 1000\)"),
@@ -256,8 +268,8 @@ SAME = net()
         (pruned(), "torch.nn.utils.prune is at work"),
     ],
     ids=[
-        "name", "none", "signature", "text", "same", "inside", "copies", "random", "grey", "fewer",
-        "more", "images", "tuple", "double", "pruned",
+        "name", "none", "signature", "text", "same", "inside", "copies", "random", "order", "grey",
+        "fewer", "more", "images", "tuple", "double", "pruned",
     ],
 )  # fmt: skip
 def test_what_is_no_network_for_the_data_is_refused_at_once(network, message):

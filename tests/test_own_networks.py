@@ -44,6 +44,7 @@ from pruning.training import optimizers
 from pruning.training.checkpoint import load_masks, load_state, save_state
 from pruning.training.classification import Classification
 from pruning.training.dense import train_dense
+from pruning.training.evaluate import evaluate_splits
 from pruning.training.loop import Run, train
 from pruning.training.network import network_of
 from pruning.training.pruned import train_pruned
@@ -314,6 +315,12 @@ REFUSED = [
     ("Sparse", {}, "table.weight is of an embedding with sparse=True"),
     ("Auxiliary", {}, "gives tuple for 8 images while it trains"),
     ("Masked", {}, "prototypes is of no layer"),
+    ("Hidden", {}, "branches of the network holds layers.*nn.ModuleList"),
+    ("Scripted", {}, "more.weight is of no layer"),
+    ("Other", {"more": 2}, r"makes \(1, 5\) of an image .* each of 3 classes"),
+    ("Other", {"more": -1}, r"makes \(1, 2\) of an image .* each of 3 classes"),
+    ("Shuffled", {"by": "python"}, "another one each time it is built"),
+    ("Shuffled", {"by": "numpy"}, "another one each time it is built"),
 ]
 
 
@@ -321,6 +328,14 @@ REFUSED = [
 def test_what_cannot_be_pruned_is_refused_before_a_step_is_made(name, options, message):
     with pytest.raises(PruningError, match=message):
         train_dense(task_of(name, options), 0)
+
+
+@pytest.mark.parametrize("by", ["list", "plain", "python, seeded"])
+def test_what_a_network_draws_beside_its_state_is_the_same_in_every_job(by):
+    task = task_of("Shuffled", {"by": by})
+    trained = train_dense(task, 1).trained
+    scores = evaluate_splits(network_of(task, trained.state), task)
+    assert scores["test"]["loss"] == trained.metrics[-1]["test_loss"]
 
 
 @pytest.mark.parametrize("score", ["snip", "grasp", "synflow"])
