@@ -240,25 +240,25 @@ def test_filters_of_a_transposed_convolution_are_its_outputs():
         assert torch.equal(rows[output], layer.weight[2 * group : 2 * group + 2, place])
 
 
-# (layer, attribute, numbers that an output is a sum over)
+# (layer, attribute, numbers that an output is a sum over, outputs that a number goes into)
 FANS = [
-    (lambda: nn.Conv1d(32, 64, 5), "weight", 160),
-    (lambda: nn.Conv3d(8, 64, 3, groups=2), "weight", 4 * 27),
-    (lambda: nn.ConvTranspose2d(64, 24, 3, groups=2), "weight", 32 * 9),
-    (lambda: nn.LSTM(50, 60), "weight_ih_l0", 50),
-    (lambda: nn.LSTM(50, 60), "weight_hh_l0", 60),
-    (lambda: nn.LSTM(50, 60, proj_size=30), "weight_hr_l0", 60),
-    (lambda: nn.GRUCell(50, 60), "weight_hh", 60),
-    (lambda: nn.MultiheadAttention(48, 4), "in_proj_weight", 48),
-    (lambda: nn.MultiheadAttention(48, 4, kdim=90, vdim=60), "k_proj_weight", 90),
-    (lambda: nn.MultiheadAttention(48, 4), "out_proj.weight", 48),
-    (lambda: nn.Bilinear(20, 30, 10), "weight", 600),
-    (lambda: nn.Embedding(90, 40), "weight", 1),
+    (lambda: nn.Conv1d(32, 64, 5), "weight", 160, 320),
+    (lambda: nn.Conv3d(8, 64, 3, groups=2), "weight", 4 * 27, 64 * 27),
+    (lambda: nn.ConvTranspose2d(64, 24, 3, groups=2), "weight", 32 * 9, 24 * 9),
+    (lambda: nn.LSTM(50, 60), "weight_ih_l0", 50, 60),
+    (lambda: nn.LSTM(50, 60), "weight_hh_l0", 60, 60),
+    (lambda: nn.LSTM(50, 60, proj_size=30), "weight_hr_l0", 60, 30),
+    (lambda: nn.GRUCell(50, 60), "weight_hh", 60, 60),
+    (lambda: nn.MultiheadAttention(48, 4), "in_proj_weight", 48, 48),
+    (lambda: nn.MultiheadAttention(48, 4, kdim=90, vdim=60), "k_proj_weight", 90, 48),
+    (lambda: nn.MultiheadAttention(48, 4), "out_proj.weight", 48, 48),
+    (lambda: nn.Bilinear(20, 30, 10), "weight", 600, 300),
+    (lambda: nn.Embedding(90, 40), "weight", 1, 40),
 ]
 
 
-@pytest.mark.parametrize(("make", "attribute", "fan_in"), FANS)
-def test_kernels_are_drawn_by_the_numbers_an_output_is_a_sum_over(make, attribute, fan_in):
+@pytest.mark.parametrize(("make", "attribute", "fan_in", "fan_out"), FANS)
+def test_kernels_are_drawn_by_their_fans(make, attribute, fan_in, fan_out):
     layer, again = make(), make()
     for module, seed in ((layer, 0), (again, 1)):
         registry.find("initialization", "kaiming_normal")(module, seed)
@@ -270,6 +270,9 @@ def test_kernels_are_drawn_by_the_numbers_an_output_is_a_sum_over(make, attribut
     assert all((bias == 0).all() for bias in biases)
     registry.find("initialization", "signed_constant")(layer, 0)
     assert weight.detach().abs().max() == pytest.approx(math.sqrt(2 / fan_in))
+    registry.find("initialization", "xavier_uniform")(layer, 0)
+    both = (fan_in + fan_out) / 2
+    assert float(weight.detach().std()) * math.sqrt(both) == pytest.approx(1, abs=margin)
 
 
 @pytest.mark.parametrize("initialization", registry.known("initialization"))
