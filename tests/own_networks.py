@@ -1,5 +1,9 @@
 """Networks as users write them, small; each takes (C, H, W) images of 1x8x8 or 3x8x8."""
 
+import math
+import random
+
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
@@ -421,6 +425,54 @@ class Skipping(nn.Module):
 class Faulty(Whole):
     def forward(self, x):
         return super().forward(x[:, :, 1:])
+
+
+class Shuffled(nn.Module):
+    """Reads pixels in an order that it draws when it is made."""
+
+    def __init__(self, shape, classes, by: str = "list"):
+        super().__init__()
+        pixels = math.prod(shape)
+        self.fc = nn.Linear(pixels, classes)
+        self.order = {
+            "list": lambda: [torch.randperm(pixels)],
+            "plain": lambda: torch.randperm(pixels),
+            "python": lambda: random.sample(range(pixels), pixels),
+            "python, seeded": lambda: random.Random(0).sample(range(pixels), pixels),
+            "numpy": lambda: torch.from_numpy(np.random.permutation(pixels)),
+        }[by]()
+
+    def forward(self, x):
+        listed = isinstance(self.order, list) and isinstance(self.order[0], torch.Tensor)
+        return self.fc(x.flatten(1)[:, self.order[0] if listed else self.order])
+
+
+class Hidden(nn.Module):
+    def __init__(self, shape, classes):
+        super().__init__()
+        self.fc = nn.Linear(math.prod(shape), classes)
+        self.branches = {"more": [nn.Linear(math.prod(shape), classes)]}
+
+    def forward(self, x):
+        x = x.flatten(1)
+        return self.fc(x) + self.branches["more"][0](x)
+
+
+class Scripted(nn.Module):
+    def __init__(self, shape, classes):
+        super().__init__()
+        self.fc = nn.Linear(math.prod(shape), classes)
+        self.more = torch.jit.script(nn.Linear(math.prod(shape), classes))
+
+    def forward(self, x):
+        return self.fc(x.flatten(1)) + self.more(x.flatten(1))
+
+
+class Other(Whole):
+    """Has one output more, or fewer, than there are classes."""
+
+    def __init__(self, shape, classes, more: int):
+        super().__init__(shape, classes + more)
 
 
 class Overheard(nn.Module):

@@ -1,4 +1,4 @@
-"""YAML and other texts: one encoding everywhere, and no key twice."""
+"""YAML and other texts: one encoding everywhere, and no key twice, no number by surprise."""
 
 import ast
 import os
@@ -34,6 +34,9 @@ def refused(path, content):
         ("x: {b: {c: 1,\n c: 1}}\n", ", line 2: the key 'c' is there twice"),
         ("yes: 1\ntrue: 2\n", ", line 2: the key 'true' is there twice"),
         ("10: 1\n0xa: 2\n", ", line 2: the key '0xa' is there twice"),
+        ("seeds: [1,\n 010]\n", ", line 2: YAML does not read 010 as it looks"),
+        ("epochs: 1:30\n", ", line 1: YAML does not read 1:30 as it looks"),
+        ("epochs: -1:30.5\n", ", line 1: YAML does not read -1:30.5 as it looks"),
         ("a: &a [*a]\n", ", line 1: this contains itself"),
         ("a: " + "[" * 5000 + "]" * 5000, ", line 1: this contains itself, or more"),
         ("a: [", " is not YAML: while parsing"),
@@ -47,6 +50,13 @@ def refused(path, content):
 )  # fmt: skip
 def test_what_is_no_document_is_refused_by_line(tmp_path, text, message):
     assert refused(tmp_path / "x.yaml", text).startswith(message)
+
+
+def test_numbers_that_mean_what_they_look_like_are_read(tmp_path):
+    text = "[007, 0, 00, 0x10, 1_000, 01.5, -5.0e-4, '010', '1:30', 08]"
+    (tmp_path / "a.yaml").write_text(text)
+    expected = [7, 0, 0, 16, 1000, 1.5, -5e-4, "010", "1:30", "08"]
+    assert read_document(tmp_path / "a.yaml") == expected
 
 
 def test_aliases_that_multiply_are_refused(tmp_path):

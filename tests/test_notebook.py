@@ -1,6 +1,7 @@
 """Modules, tensors and masks that a user has at hand, without names, files and studies."""
 
 import copy
+import random
 
 import numpy as np
 import pytest
@@ -233,6 +234,16 @@ def from_elsewhere(shape, classes, draws=np.random.default_rng(0)):  # noqa: B00
     return module
 
 
+def shuffled(shape, classes):
+    order = random.sample(range(108), 108)
+
+    class Shuffle(nn.Module):
+        def forward(self, x):
+            return x.flatten(1)[:, order]
+
+    return nn.Sequential(Shuffle(), nn.Linear(108, classes))
+
+
 SAME = net()
 
 
@@ -246,7 +257,12 @@ SAME = net()
         (lambda shape, classes: SAME, "gives the same weights whatever the seed"),
         (lambda shape, classes: nn.Sequential(SAME), "gives the same weights whatever the seed"),
         (lambda shape, classes: copy.deepcopy(SAME), "gives the same weights whatever the seed"),
+        (
+            lambda shape, classes: nn.Sequential(SAME, nn.Linear(4, classes)),
+            "gives the same weights whatever the seed",
+        ),
         (from_elsewhere, "gives other weights each time"),
+        (shuffled, "another one each time it is built"),
         (net((1, 6, 6)), r"does not take an image \(1, 3, 6, 6\): "),
         (lambda shape, classes: net(shape, 7), r"makes \(1, 7\) of an image .*each of 4 classes"),
         (net(classes=1000), r"makes \(1, 1000\)"),
@@ -256,8 +272,8 @@ SAME = net()
         (pruned(), "torch.nn.utils.prune is at work"),
     ],
     ids=[
-        "name", "none", "signature", "text", "same", "inside", "copies", "random", "grey", "fewer",
-        "more", "images", "tuple", "double", "pruned",
+        "name", "none", "signature", "text", "same", "inside", "copies", "partly", "random", "order",
+        "grey", "fewer", "more", "images", "tuple", "double", "pruned",
     ],
 )  # fmt: skip
 def test_what_is_no_network_for_the_data_is_refused_at_once(network, message):
@@ -272,9 +288,27 @@ def test_modules_with_masks_of_torch_go_on_once_these_are_taken_off():
     task = pruning.Task(made(), module, RECIPE)
     rule = pruning.RULES["fine_tune"]
     tuned = pruning.retrain(task, rule, masks=masks, retrain_time=1, final=pruning.state_of(module))
-    assert list(tuned.state.masks) == ["4.weight"]
+    assert sorted(tuned.state.masks) == ["0.weight", "4.weight"]
+    assert tuned.state.masks["0.weight"].all()
     assert torch.equal(tuned.state.masks["4.weight"], masks["4.weight_mask"].bool())
     assert (tuned.state.weights["4.weight"][masks["4.weight_mask"] == 0] == 0).all()
+
+
+def test_density_counts_the_layers_that_have_no_mask():
+    task = pruning.Task(made(), net(), RECIPE)
+    state = pruning.state_of(task.network)
+    mask = torch.zeros_like(state.weights["4.weight"])
+    mask[:, ::4] = 1
+    tuned = pruning.retrain(
+        task, pruning.RULES["fine_tune"], masks={"4.weight": mask}, retrain_time=1, final=state
+    )
+    trained = pruning.train_pruned(task, {"4.weight_mask": mask}, state)
+    prunable = {name: state.weights[name].numel() for name in task.prunable()}
+    kept = sum(prunable.values()) - mask.numel() * 3 / 4
+    for found in (tuned.state, trained.state):
+        assert pruning.density(found.masks) == kept / sum(prunable.values())
+    plain = pruning.retrain(task, pruning.RULES["fine_tune"], masks={}, retrain_time=1, final=state)
+    assert plain.state.masks == {}
 
 
 def test_copies_share_nothing():

@@ -44,6 +44,7 @@ from pruning.training import optimizers
 from pruning.training.checkpoint import load_masks, load_state, save_state
 from pruning.training.classification import Classification
 from pruning.training.dense import train_dense
+from pruning.training.evaluate import evaluate_splits
 from pruning.training.loop import Run, train
 from pruning.training.network import network_of
 from pruning.training.pruned import train_pruned
@@ -239,25 +240,25 @@ def test_filters_of_a_transposed_convolution_are_its_outputs():
         assert torch.equal(rows[output], layer.weight[2 * group : 2 * group + 2, place])
 
 
-# (layer, attribute, numbers that an output is a sum over)
+# (layer, attribute, numbers that an output is a sum over, outputs that a number goes into)
 FANS = [
-    (lambda: nn.Conv1d(32, 64, 5), "weight", 160),
-    (lambda: nn.Conv3d(8, 64, 3, groups=2), "weight", 4 * 27),
-    (lambda: nn.ConvTranspose2d(64, 24, 3, groups=2), "weight", 32 * 9),
-    (lambda: nn.LSTM(50, 60), "weight_ih_l0", 50),
-    (lambda: nn.LSTM(50, 60), "weight_hh_l0", 60),
-    (lambda: nn.LSTM(50, 60, proj_size=30), "weight_hr_l0", 60),
-    (lambda: nn.GRUCell(50, 60), "weight_hh", 60),
-    (lambda: nn.MultiheadAttention(48, 4), "in_proj_weight", 48),
-    (lambda: nn.MultiheadAttention(48, 4, kdim=90, vdim=60), "k_proj_weight", 90),
-    (lambda: nn.MultiheadAttention(48, 4), "out_proj.weight", 48),
-    (lambda: nn.Bilinear(20, 30, 10), "weight", 600),
-    (lambda: nn.Embedding(90, 40), "weight", 1),
+    (lambda: nn.Conv1d(32, 64, 5), "weight", 160, 320),
+    (lambda: nn.Conv3d(8, 64, 3, groups=2), "weight", 4 * 27, 64 * 27),
+    (lambda: nn.ConvTranspose2d(64, 24, 3, groups=2), "weight", 32 * 9, 24 * 9),
+    (lambda: nn.LSTM(50, 60), "weight_ih_l0", 50, 60),
+    (lambda: nn.LSTM(50, 60), "weight_hh_l0", 60, 60),
+    (lambda: nn.LSTM(50, 60, proj_size=30), "weight_hr_l0", 60, 30),
+    (lambda: nn.GRUCell(50, 60), "weight_hh", 60, 60),
+    (lambda: nn.MultiheadAttention(48, 4), "in_proj_weight", 48, 48),
+    (lambda: nn.MultiheadAttention(48, 4, kdim=90, vdim=60), "k_proj_weight", 90, 48),
+    (lambda: nn.MultiheadAttention(48, 4), "out_proj.weight", 48, 48),
+    (lambda: nn.Bilinear(20, 30, 10), "weight", 600, 300),
+    (lambda: nn.Embedding(90, 40), "weight", 1, 40),
 ]
 
 
-@pytest.mark.parametrize(("make", "attribute", "fan_in"), FANS)
-def test_kernels_are_drawn_by_the_numbers_an_output_is_a_sum_over(make, attribute, fan_in):
+@pytest.mark.parametrize(("make", "attribute", "fan_in", "fan_out"), FANS)
+def test_kernels_are_drawn_by_their_fans(make, attribute, fan_in, fan_out):
     layer, again = make(), make()
     for module, seed in ((layer, 0), (again, 1)):
         registry.find("initialization", "kaiming_normal")(module, seed)
@@ -269,6 +270,9 @@ def test_kernels_are_drawn_by_the_numbers_an_output_is_a_sum_over(make, attribut
     assert all((bias == 0).all() for bias in biases)
     registry.find("initialization", "signed_constant")(layer, 0)
     assert weight.detach().abs().max() == pytest.approx(math.sqrt(2 / fan_in))
+    registry.find("initialization", "xavier_uniform")(layer, 0)
+    both = (fan_in + fan_out) / 2
+    assert float(weight.detach().std()) * math.sqrt(both) == pytest.approx(1, abs=margin)
 
 
 @pytest.mark.parametrize("initialization", registry.known("initialization"))
@@ -314,6 +318,12 @@ REFUSED = [
     ("Sparse", {}, "table.weight is of an embedding with sparse=True"),
     ("Auxiliary", {}, "gives tuple for 8 images while it trains"),
     ("Masked", {}, "prototypes is of no layer"),
+    ("Hidden", {}, "branches of the network holds layers.*nn.ModuleList"),
+    ("Scripted", {}, "more.weight is of no layer"),
+    ("Other", {"more": 2}, r"makes \(1, 5\) of an image .* each of 3 classes"),
+    ("Other", {"more": -1}, r"makes \(1, 2\) of an image .* each of 3 classes"),
+    ("Shuffled", {"by": "python"}, "another one each time it is built"),
+    ("Shuffled", {"by": "numpy"}, "another one each time it is built"),
 ]
 
 
@@ -321,6 +331,14 @@ REFUSED = [
 def test_what_cannot_be_pruned_is_refused_before_a_step_is_made(name, options, message):
     with pytest.raises(PruningError, match=message):
         train_dense(task_of(name, options), 0)
+
+
+@pytest.mark.parametrize("by", ["list", "plain", "python, seeded"])
+def test_what_a_network_draws_beside_its_state_is_the_same_in_every_job(by):
+    task = task_of("Shuffled", {"by": by})
+    trained = train_dense(task, 1).trained
+    scores = evaluate_splits(network_of(task, trained.state), task)
+    assert scores["test"]["loss"] == trained.metrics[-1]["test_loss"]
 
 
 @pytest.mark.parametrize("score", ["snip", "grasp", "synflow"])

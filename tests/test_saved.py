@@ -101,6 +101,14 @@ def test_the_only_state_dict_of_a_checkpoint_is_taken(module, tmp_path, entry):
     assert_equal(fit(saved, module).state, module)
 
 
+def test_scores_that_are_tensors_may_lie_beside_it(module, tmp_path):
+    best = {"state_dict": weights(module), "best_acc1": torch.tensor(70.0), "epoch": 3}
+    torch.save(best, tmp_path / "a.pth")
+    saved = read_saved(tmp_path / "a.pth")
+    assert (saved.inside, saved.beside) == ("state_dict", ("best_acc1", "epoch"))
+    assert_equal(fit(saved, module).state, module)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -183,6 +191,14 @@ def spoiled(value):
         (
             lambda t: {k.replace("fc.", "head."): v for k, v in t.items()},
             r'Is its \'head\.weight\' the network\'s \'fc\.weight\'.*"head\.weight": "fc\.weight"',
+        ),
+        (
+            lambda t: {
+                **{k: v for k, v in t.items() if k != "fc.weight"},
+                "fc.weight_orig": t["fc.weight"],
+                "fc.weight_mask": torch.ones(10, 8),
+            },
+            "saved under masks of torch.nn.utils.prune.*prune.remove",
         ),
         (lambda t: {f"module.{k}": v for k, v in t.items()}, r'`keys: \{"module\.": ""\}`'),
         (

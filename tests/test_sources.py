@@ -404,3 +404,16 @@ def test_devices_and_homes_that_there_are_not_are_said(monkeypatch):
     monkeypatch.setattr("pwd.getpwuid", nobody)
     with pytest.raises(PruningError, match="there is none. Set XDG_CACHE_HOME"):
         pruning.load_data("digits")
+
+
+def test_tiny_imagenet_is_what_it_reads_and_nothing_else(tmp_path):
+    tree = tmp_path / "tiny-imagenet-200"
+    for file in ("train/n01/images/a.JPEG", "val/val_annotations.txt", "test/images/b.JPEG"):
+        (tree / file).parent.mkdir(parents=True, exist_ok=True)
+        (tree / file).write_bytes(file.encode())
+    (tree / "wnids.txt").write_text("n01\n")
+    (tree / "words.txt").write_text("n01\tdog\n")
+    found = sources.find_source("tiny", "tiny_imagenet", tmp_path, {})
+    assert found.location == tree.resolve()
+    read = ["train/n01/images/a.JPEG", "val/val_annotations.txt", "wnids.txt"]
+    assert sorted(found.files) == read

@@ -113,6 +113,17 @@ def test_every_shipped_study_is_valid(name):
         ({"rewinding__retrain_times": [1e-9]}, "plain number of epochs"),
         ({12: "x"}, "the key 12 in the file is no text to YAML"),
         ({"rewinding__modes": ["structured_a"]}, "no published structured_a for small_cnn"),
+        (
+            {
+                "rewinding__modes": ["structured_a"],
+                "rewinding__thinnings": {"structured_a": [{"convs": [1], "fraction": 0.5}]},
+            },
+            "rewinding.levels is for modes that prune single weights.*levels_by_mode",
+        ),
+        (
+            {"rewinding__retrain_times": [1, 2], "validation": {"fraction": 0}},
+            "several retrain times of .*lr_rewind.*no validation score",
+        ),
         ({"rewinding__modes": ["structured"]}, "Did you mean 'structured_"),
         (
             {"rewinding__levels_by_mode": {"one_shot": 3}},

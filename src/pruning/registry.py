@@ -222,6 +222,12 @@ def entry(kind: str, name: str) -> str:
     return look_up(kind, name, _table(kind))
 
 
+def is_from_outside(kind: str, name: str) -> bool:
+    """Whether the code behind a name is a user's. Raises like :func:`entry`."""
+    place = entry(kind, name)
+    return not _in_package(kind, name) and not is_own(place.rpartition(":")[0])
+
+
 def find(kind: str, name: str) -> Callable[..., Any]:
     """Import and return what stands behind a name. Raises like :func:`entry`."""
     place = entry(kind, name)

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
+from torch.utils._pytree import tree_leaves
 
 from pruning import registry
 from pruning.errors import PruningError
@@ -116,10 +117,18 @@ def _is_set_later(module: nn.Module) -> bool:
 
 def _own(layer: nn.Module) -> set[str]:
     """Names of a layer's own tensors, also of those that are no parameters and no buffers."""
-    groups: tuple[dict[str, Any], ...] = (layer._parameters, layer._buffers, vars(layer))
     return {
-        name for group in groups for name, value in group.items() if isinstance(value, torch.Tensor)
+        name
+        for group in (layer._parameters, layer._buffers, _attributes(layer))
+        for name, value in group.items()
+        if any(isinstance(leaf, torch.Tensor | nn.Module) for leaf in tree_leaves(value))
     }
+
+
+def _attributes(layer: nn.Module) -> dict[str, Any]:
+    """What a layer has besides what torch keeps track of."""
+    own = {"_parameters", "_buffers", "_modules"}
+    return {name: value for name, value in vars(layer).items() if name not in own}
 
 
 def _expected(layer: nn.Module) -> set[str]:
@@ -157,6 +166,7 @@ def prunable_names(
     candidates = {name: first.get(name, name) for name in (*first, *made)}
     weights = {*of_table, *made, *unknown}
     _refuse_old_style(module)
+    _refuse_hidden(module)
     kept = _matching(exempt, candidates, weights, "Exempt", "exempt")
     added = _matching(also, candidates, weights, "Prunable", "prunable")
     if both := sorted(kept & added):
@@ -220,6 +230,62 @@ def _refuse_old_style(module: nn.Module) -> None:
             f"{_list(old)} is made by a hook, as torch.nn.utils.weight_norm and spectral_norm do. "
             "Take it off; torch.nn.utils.parametrizations has both, for layers that are exempt."
         )
+
+
+def _refuse_hidden(module: nn.Module) -> None:
+    """Layers that torch does not see are not trained, saved or moved with the others."""
+    seen = {id(part) for part in (*module.modules(), *module.parameters())}
+    hidden = [
+        layers.inside(prefix, name)
+        for prefix, layer in module.named_modules()
+        for name, value in _attributes(layer).items()
+        for part in tree_leaves(value)
+        if isinstance(part, nn.Module | nn.Parameter) and id(part) not in seen
+    ]
+    if hidden:
+        raise PruningError(
+            f"{_list([*dict.fromkeys(hidden)])} of the network holds layers or weights in a plain "
+            "list, tuple or dict, where they are neither trained nor saved. Use nn.ModuleList, "
+            "nn.ModuleDict or nn.ParameterList."
+        )
+
+
+def refuse_changing(make: Callable[[], nn.Module], example: tuple[torch.Tensor, ...]) -> None:
+    """Refuse a network that is another one each time it is built from the same seed.
+
+    Every job builds it anew and puts the state of another into it. What its code draws by itself,
+    with Python's or NumPy's generators, or reads from elsewhere, would not be what was trained.
+
+    Args:
+        make: builds it.
+        example: what it takes; what is real in it is replaced by noise.
+
+    Raises:
+        PruningError: weights, buffers or outputs differ.
+    """
+    one, other = make().eval(), make().eval()
+    noise = torch.Generator().manual_seed(0)
+    given = [
+        torch.rand(part.shape, generator=noise) if part.is_floating_point() else part
+        for part in example
+    ]
+    made = []
+    for module in (one, other):
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            torch.manual_seed(0)
+            output = tree_leaves(module(*(part.clone() for part in given)))
+        made.append([*module.parameters(), *module.buffers(), *output])
+    pairs = zip(*made, strict=True)
+    if not all(torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in pairs if _are_real(a, b)):
+        raise PruningError(
+            "The network is another one each time it is built, though the seed is the same. What "
+            "its code draws must be drawn by torch, not by `random` or NumPy, or be the same each "
+            "time (`random.Random(0)`, `numpy.random.default_rng(0)` within the function)."
+        )
+
+
+def _are_real(*values: Any) -> bool:
+    return all(isinstance(value, torch.Tensor) for value in values)
 
 
 def _biases_and_norms(module: nn.Module, first: Mapping[str, str]) -> set[str]:

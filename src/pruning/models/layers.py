@@ -202,7 +202,8 @@ def biases(layer: nn.Module) -> list[str]:
     """Attributes of a layer's own biases; of one that is not in the table what is called so."""
     kind = kind_of(layer)
     named = ("bias",) if kind is None else kind.biases(layer)
-    return [name for name in named if isinstance(layer._parameters.get(name), Tensor)]
+    own = {name for name, _ in layer.named_parameters(recurse=False, remove_duplicate=False)}
+    return [name for name in named if name in own]
 
 
 def named_kernels(module: nn.Module) -> Iterator[tuple[str, nn.Module, str, Kernel]]:

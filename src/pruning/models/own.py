@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.utils.prune import is_pruned
 
 from pruning.errors import PruningError
-from pruning.models.build import constructed
+from pruning.models.build import constructed, refuse_changing
 
 Factory = Callable[[tuple[int, int, int], int], nn.Module]
 
@@ -90,8 +90,26 @@ def check_own(network: Any, shape: tuple[int, int, int], classes: int) -> None:
     except (RuntimeError, TypeError, ValueError, IndexError, NotImplementedError) as error:
         reason = " ".join(str(error).split()).rstrip(".")
         raise PruningError(f"The network does not take an image {image}: {reason}.") from error
+    refuse_other_logits(logits, shape, classes)
+    if not isinstance(network, nn.Module):
+        refuse_changing(
+            lambda: constructed(lambda: network(shape, classes), 0).cpu(), (torch.ones(1, *shape),)
+        )
+
+
+def refuse_other_logits(logits: Any, shape: tuple[int, int, int], classes: int) -> None:
+    """Refuse what is not one logit for each class.
+
+    Args:
+        logits: what a network gave for one image.
+        shape, classes: of the data.
+
+    Raises:
+        PruningError: something else; the message says what.
+    """
     found = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
     if found != (1, classes):
+        image = f"(1, {', '.join(map(str, shape))})"
         raise PruningError(
             f"The network makes {found} of an image {image}, where it has to give one logit for "
             f"each of {classes} classes, (1, {classes})."

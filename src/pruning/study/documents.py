@@ -1,5 +1,6 @@
-"""Reading YAML: UTF-8 whatever the locale, and no key twice."""
+"""Reading YAML: UTF-8 whatever the locale, no key twice, and numbers as they look."""
 
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 DEEPEST = 100  # levels of nesting; also ends what contains itself
 LARGEST = 1_000_000  # values, each counted as often as anchors repeat it
 MOST_BYTES = 1_000_000  # of a file; a study has thousands
+NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+ELSEWHERE = re.compile(r"[-+]?(0[0-9_]*[1-9][0-9_]+|[0-9_.]+:.*)")  # 007 is 7 to any base
 MERGE = "tag:yaml.org,2002:merge"
 
 
@@ -22,8 +25,9 @@ def read_document(path: Path | str) -> Any:
         path: of a study, a schema or a configuration.
 
     Raises:
-        PruningError: a file that cannot be read, is not UTF-8 or not YAML, or a key that a mapping
-            has twice, of which YAML itself takes the last: with line and column.
+        PruningError: a file that cannot be read, is not UTF-8 or not YAML, a key that a mapping has
+            twice, of which YAML itself takes the last, or a number to a base of 8 or 60: with the
+            line.
     """
     import yaml  # here, as jobs import modules that import this one, and read no configuration
 
@@ -96,6 +100,8 @@ def _mappings(node: "Node", where: str) -> Iterator["MappingNode"]:
         if id(node) in known:
             return
         parts: list[Node] = []
+        if node.id == "scalar":
+            _check_number(node, where)
         if node.id == "mapping":
             yield node
             parts = [part for pair in node.value for part in pair]
@@ -110,6 +116,17 @@ def _mappings(node: "Node", where: str) -> Iterator["MappingNode"]:
         )
 
     yield from walk(node, 1)
+
+
+def _check_number(scalar: "Node", where: str) -> None:
+    """Refuse numbers that YAML 1.1 takes for others than are written: 010 for 8, 1:30 for 90."""
+    if scalar.tag not in NUMBERS or not ELSEWHERE.fullmatch(scalar.value):
+        return
+    raise PruningError(
+        f"{where}, line {scalar.start_mark.line + 1}: YAML does not read {scalar.value} as it "
+        "looks, but to the base of 8 or 60. Write a decimal number without leading zeros, or put a "
+        "text in quotes."
+    )
 
 
 def _check_keys(mapping: "MappingNode", where: str, loader: Any) -> None:

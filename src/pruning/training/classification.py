@@ -2,21 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from pruning import registry
 from pruning.data.batches import Normalizer, TrainingStream
 from pruning.data.scoring import ScoringBatches
 from pruning.data.splits import Split, Splits, load
 from pruning.data.validation import Validation
 from pruning.errors import PruningError
-from pruning.models.build import build
+from pruning.models.build import build, refuse_changing
 from pruning.models.config import NetworkConfig
-from pruning.models.own import Factory, build_own, check_own, copied
+from pruning.models.own import Factory, build_own, check_own, copied, refuse_other_logits
 from pruning.seeds import generator
 from pruning.training.metric import ACCURACY, Metric
 from pruning.training.recipe import Recipe
@@ -146,6 +147,16 @@ class Classification(ImageBatches, Task):
     def example(self) -> tuple[Tensor, ...]:
         """An image (1, C, H, W) of ones."""
         return one_image(self.data.shape)
+
+    def check_network(self, made: Any) -> None:
+        """Refuse other than one logit for each class, and code of a user's that makes another
+        network each time."""
+        shape, classes = self.data.shape, len(self.data.classes)
+        if isinstance(made, Tensor) and made.ndim == 2:  # else see `logits`
+            refuse_other_logits(made, shape, classes)
+        named = isinstance(self.network, NetworkConfig)
+        if named and registry.is_from_outside("network", self.network.name):
+            refuse_changing(partial(self.build, 0), self.example())
 
     def record(self) -> dict[str, Any]:
         """The data set, and how its images are split."""

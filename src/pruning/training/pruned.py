@@ -31,7 +31,7 @@ def train_pruned(
 
     Args:
         task: what to train.
-        masks: what is kept.
+        masks: what is kept; prunable weights that have none are kept whole.
         state: where weights come from; None draws the whole network anew.
         schedule: ``whole``: from step 0, whatever step the state is of (T epochs); ``rest``: from
             the state's step on.
@@ -46,5 +46,6 @@ def train_pruned(
     step = {"whole": 0, "rest": source.step}[schedule]
     steps = task.timeline.steps_from(step)
     start = State(source.weights, source.buffers, step=step).masked(masks)
+    start = start.counting(task.prunable())
     run = Run(steps, task.timeline.schedule(), seed, stream)
     return train(task, start, run, resume=resume)

@@ -193,18 +193,18 @@ def _state_dict(found: Any, path: Path | str) -> Saved:
     others = [str(name) for name in found if name not in tensors]
     if tensors and _named(tensors) and not others:
         return Saved(str(path), tensors)
-    if tensors:
+    inside = [name for name, value in found.items() if _is_state_dict(value)]
+    if tensors and len(inside) != 1:  # one has tensors beside it where a score was kept as such
         unnamed = [str(name) for name in tensors if not isinstance(name, str)]
         raise PruningError(
             f"{path} has entries that are no named tensors beside its tensors: "
             f"{_listed(others or unnamed)}. {_SAVE}"
         )
-    inside = [name for name, value in found.items() if _is_state_dict(value)]
     if len(inside) != 1:
         has = f"several state_dicts ({_listed(inside)})" if inside else "no state_dict"
         told = f" among its entries: {_listed(others)}" if others and not inside else ""
         raise PruningError(f"{path} has {has}{told}. {_SAVE}")
-    beside = tuple(name for name in others if name != str(inside[0]))
+    beside = tuple(str(name) for name in found if name != inside[0])
     return Saved(str(path), found[inside[0]], str(inside[0]), beside)
 
 
@@ -327,6 +327,11 @@ def _hint(
     """What to write under ``keys``, where names differ by their beginning or a little."""
     if not missing or not more:
         return ""
+    if any(name.endswith("_orig") and f"{name[:-5]}_mask" in given for name in more):
+        return (
+            " It was saved under masks of torch.nn.utils.prune. Make these permanent before, "
+            "`torch.nn.utils.prune.remove(layer, 'weight')` for each layer."
+        )
     for first, second, text in (
         (more, missing, '`keys: {{"{0}": ""}}`'),
         (missing, more, '`keys: {{"": "{0}"}}`'),

@@ -1,7 +1,7 @@
 """A training state: everything a training goes on from."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -71,6 +71,14 @@ class State:
             slots=masking.apply(by_slot, self.slots),
             masks=masks,
         )
+
+    def counting(self, names: Sequence[str]) -> "State":
+        """The same state, if it is masked, with whole masks of those of some weights that have
+        none: so that density counts them all."""
+        if not self.masks:
+            return self
+        missing = [name for name in names if name not in self.masks]
+        return replace(self, masks={**self.masks, **masking.dense(self.weights, missing)})
 
     def cut(self, change: shapes.Cuts) -> "State":
         """The same state of a network without some channels; the network keeps its names.

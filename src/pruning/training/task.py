@@ -101,6 +101,16 @@ class Task(Protocol):
         mode and to no gradients.
         """
 
+    def check_network(self, made: Any) -> None:
+        """Refuse a network that is none for this kind of task, before anything is trained.
+
+        Args:
+            made: what it gave for :meth:`example`, in evaluation mode.
+
+        Raises:
+            PruningError: it cannot be; of this class never.
+        """
+
     @cached_property
     def timeline(self) -> Timeline:
         """The recipe laid out over this training set."""
@@ -131,5 +141,7 @@ class Task(Protocol):
     def _prunable(self) -> list[str]:
         module = self.build()
         names = prunable_names(module, self.exempt, self.also_prunable)
-        refuse_unused(names, trace(module, self.example()))
+        traced = trace(module, self.example())
+        refuse_unused(names, traced)
+        self.check_network(traced.output)
         return names

@@ -84,7 +84,7 @@ def retrain(
     Args:
         task: what to train.
         rule: the method's row, see :data:`pruning.systems.rewinding.rules.RULES`.
-        masks: what is kept.
+        masks: what is kept; prunable weights that have none are kept whole.
         retrain_time: epochs, in (0, T].
         final: the state that was pruned.
         rewind: the dense training's state at the rewind step, where the row needs it.
@@ -106,7 +106,7 @@ def retrain(
         sources["rewind"] = rewind
     if "fresh" in (rule.weights, rule.buffers, rule.slots):
         sources["fresh"] = task.initial_state(seed, *stream)
-    state = starting_state(rule, masks, rewind_step, sources)
+    state = starting_state(rule, masks, rewind_step, sources).counting(task.prunable())
     steps = retraining_steps(rule, timeline, retrain_time)
     schedule = timeline.schedule()
     if rule.learning_rate == "last":

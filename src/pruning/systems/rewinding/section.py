@@ -100,9 +100,17 @@ def read(
 
     Raises:
         PruningError: an unknown method, mode or score, a density outside (0, 1], a retrain time
-            above T.
+            above T, several retrain times of a method and no validation data to choose one by.
     """
-    return _rewinding(values, document["network"]["name"], document["recipe"]["epochs"])
+    found = _rewinding(values, document["network"]["name"], document["recipe"]["epochs"])
+    several = {m for mode in found.modes.values() for m, times in mode.times.items() if times[1:]}
+    if several and not document["validation"]["fraction"]:
+        raise PruningError(
+            f"rewinding has several retrain times of {', '.join(sorted(several))}, but no "
+            "validation score to choose one by. Give the study a `validation` fraction above 0, or "
+            "each method one retrain time."
+        )
+    return found
 
 
 def read_algorithm(
@@ -143,6 +151,13 @@ def _rewinding(values: dict[str, Any], network: str, epochs: float) -> Rewinding
         kept_times=tuple(sorted(kept)),
         data_order=values["data_order"],
     )
+    for key in ("levels", "densities"):
+        if key in values and whole_filters == set(values["modes"]):
+            raise PruningError(
+                f"rewinding.{key} is for modes that prune single weights, and there are none. "
+                f"Structured modes have {STRUCTURED_LEVELS} levels, or those of "
+                "rewinding.levels_by_mode."
+            )
     for time in rewinding.kept_times:
         if not TIME.fullmatch(f"{time:g}"):
             raise PruningError(f"retrain time {time:g} must be a plain number of epochs, like 0.5.")
