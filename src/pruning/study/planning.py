@@ -5,15 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
-
 from pruning.analysis.claims_catalog import claims_of
 from pruning.analysis.claims_catalog import entry as claims_entry
+from pruning.analysis.records import read_summary, read_timing
 from pruning.analysis.tables import mask_tables
-from pruning.data.store import read_header
+from pruning.data.store import read_header, read_shapes
 from pruning.errors import PruningError
 from pruning.figures.catalog import entry, figures_of
-from pruning.files import read_json
 from pruning.study import places
 from pruning.study.study import Study
 from pruning.systems import joined, systems
@@ -142,8 +140,8 @@ def last_measured(study: Study, results: Path | str = places.RESULTS) -> Through
     )
     for timing in reversed(found):
         try:
-            seconds = read_json(timing)["seconds"]
-            summary = read_json(timing.with_name("summary.json"))
+            seconds = read_timing(timing)["seconds"]
+            summary = read_summary(timing.with_name("summary.json"))
             steps, macs = summary["training_steps"], summary["training_macs"]
         except (PruningError, KeyError):
             continue  # of an older version, or being written
@@ -181,8 +179,7 @@ def _data(study: Study, dataset: Mapping[str, Any]) -> tuple[int, tuple[int, int
     prepared = Path(places.data_file(study.dataset))
     if prepared.exists():
         classes = len(read_header(prepared)["classes"])
-        with safe_open(prepared, framework="numpy") as file:
-            images, height, width, channels = file.get_slice("train_images").get_shape()
+        images, height, width, channels = read_shapes(prepared)["train"]
         shape = (channels, height, width)
     elif dataset["kind"] in KNOWN:
         images, shape, classes = KNOWN[dataset["kind"]]
