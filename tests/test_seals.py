@@ -336,7 +336,7 @@ WRONG = {
     ("training_macs",): (float("nan"), None),
     ("training_time",): (None, "1"),
     ("network",): (None, 3, ""),
-    ("data",): (None, [], {}, {"dataset": 3}, {"dataset": "d", "images": 3}),
+    ("data",): (None, [], {}, {"dataset": 3}),
 }
 
 
@@ -356,7 +356,7 @@ def test_summaries_that_cannot_be_true_are_refused(key, value, tmp_path):
 
 def test_scores_are_missing_only_where_there_is_no_example(tmp_path):
     path = tmp_path / "summary.json"
-    for images in ({"validation": 0, "test": 2}, {}, {"validation": 0}):
+    for images in ({"validation": 0, "test": 2}, {}, {"validation": 0}, 3):
         write_json(path, {**SUMMARY, "data": {"dataset": "d", "images": images}})
         records.read_summary(path)
     write_json(path, {**SUMMARY, "data": {"dataset": "d", "images": {"validation": 2, "test": 2}}})

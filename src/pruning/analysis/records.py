@@ -73,7 +73,8 @@ def check_scores(summary: Mapping[str, Any], path: Path | str) -> None:
     Raises:
         PruningError: see :func:`read_summary`.
     """
-    images = summary["data"].get("images", {})
+    images = summary["data"].get("images")
+    images = images if isinstance(images, Mapping) else {}
     for split, scores in summary["scores"].items():
         if not isinstance(scores, Mapping):
             raise checks.wrong(path, f"scores: {split}", scores, checks.MAPPING[0])
