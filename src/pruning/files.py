@@ -6,8 +6,11 @@ import hashlib
 import json
 import os
 import re
+import socket
+import time
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -88,16 +91,19 @@ def _number(error: Exception) -> int | None:
 def atomic_path(path: Path | str) -> Iterator[Path]:
     """Give a temporary path beside ``path``; rename it there when the block ends well.
 
-    On any failure the temporary file is removed and ``path`` is as it was before.
+    On any failure the temporary file is removed and ``path`` is as it was before. What writers that
+    were killed left of this path is removed too.
 
     Raises:
         PruningError: see :func:`writing`.
     """
     path = Path(path)
-    temporary = path.with_name(f".{_short(path.name)}.{os.getpid()}.part")
+    name = _short(path.name)
+    temporary = path.with_name(f".{name}.{_machine()}-{os.getpid()}.part")
     try:
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
+            _sweep(path.parent, name)
             yield temporary
             with open(temporary, "rb") as file:
                 os.fsync(file.fileno())
@@ -118,6 +124,39 @@ def make_folder(path: Path | str) -> Path:
     with writing(path):
         Path(path).mkdir(parents=True, exist_ok=True)
     return Path(path)
+
+
+def _sweep(folder: Path, name: str) -> None:
+    """Remove temporary files of a name whose writers are dead: here, or for a day anywhere else."""
+    with contextlib.suppress(OSError), os.scandir(folder) as found:
+        for entry in found:
+            if entry.name.startswith(f".{name}.") and entry.name.endswith(".part"):
+                writer = entry.name.removeprefix(f".{name}.").removesuffix(".part")
+                machine, _, pid = writer.rpartition("-")
+                here = machine == _machine() and pid.isdigit()
+                if _is_dead(int(pid)) if here else time.time() - entry.stat().st_mtime > 86_400:
+                    os.unlink(entry.path)
+
+
+def _is_dead(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        pass
+    return False
+
+
+@cache
+def _machine() -> str:
+    """A short name of this machine and of what processes are seen on it, as containers differ."""
+    told = [socket.gethostname()]
+    with contextlib.suppress(OSError):
+        told.append(os.readlink("/proc/self/ns/pid"))
+    with contextlib.suppress(OSError):
+        told.append(Path("/etc/machine-id").read_text(encoding="utf-8").strip())
+    return digest(told)[:8]
 
 
 def write_text(path: Path | str, text: str) -> None:
