@@ -470,7 +470,7 @@ def test_slots_that_are_not_the_optimizers_are_refused(name, spoil):
 def test_a_missing_slot_is_refused_and_a_parameter_without_any_starts_afresh():
     state, module, optimizer = trained(CONFIGS["adam"])
     key = "exp_avg_sq/0.weight"
-    with pytest.raises(PruningError, match=f"{key} is missing"):
+    with pytest.raises(PruningError, match=f"{key} as missing"):
         load_slots(optimizer, module, {k: t for k, t in state.slots.items() if k != key})
     for config in CONFIGS.values():
         state, module, optimizer = trained(config)
@@ -564,3 +564,13 @@ def test_data_that_no_training_could_use_is_refused_when_it_is_read(tmp_path, mo
         store.save(replace(good, **change), path)
         monkeypatch.setattr(store, "check", check)
         refuses(read_images, path)
+
+
+def test_a_mask_cut_from_another_state_is_refused(cut):
+    task, masks, path, write = cut
+    state = path.with_name("state.safetensors")
+    save_state(STATE, state)
+    write(masks, {"parents": {"state": {"sha256": checkpoint.input_sha256(state)}}})
+    read_mask(task, path, cut_from=state)
+    save_state(replace(STATE, step=8), state)
+    refuses(lambda p: read_mask(task, p, cut_from=state), path, "cut from another state")

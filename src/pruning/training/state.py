@@ -119,9 +119,18 @@ def slots(optimizer: torch.optim.Optimizer, module: nn.Module) -> dict[str, Tens
 
 
 def load_slots(
-    optimizer: torch.optim.Optimizer, module: nn.Module, values: Mapping[str, Tensor]
+    optimizer: torch.optim.Optimizer,
+    module: nn.Module,
+    values: Mapping[str, Tensor],
+    source: str = "",
 ) -> None:
     """Put tensors from :func:`slots` back. Parameters without any start with fresh slots.
+
+    Args:
+        optimizer: over the module's parameters.
+        module: the network.
+        values: by ``slot/parameter name``, on the module's device.
+        source: the file that they are from, for messages.
 
     Raises:
         PruningError: a slot of a parameter that the module does not have, or not as the optimizer
@@ -131,16 +140,20 @@ def load_slots(
     for key, value in values.items():
         slot, _, name = key.partition("/")
         if name not in parameters:
-            raise PruningError(f"The state has optimizer slot {key!r}, the network no such weight.")
+            raise PruningError(
+                f"The state {source} has optimizer slot {key!r}, the network no such weight."
+            )
         parameter = parameters[name]
         if value.shape == parameter.shape:
             # In the parameter's memory layout: fused kernels walk both side by side.
             value = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
         optimizer.state[parameter][slot] = value.detach().clone()
-    _check_slots(optimizer, parameters)
+    _check_slots(optimizer, parameters, source)
 
 
-def _check_slots(optimizer: torch.optim.Optimizer, parameters: Mapping[str, nn.Parameter]) -> None:
+def _check_slots(
+    optimizer: torch.optim.Optimizer, parameters: Mapping[str, nn.Parameter], source: str
+) -> None:
     """Compare loaded slots with those that the optimizer makes itself, where they look unlike it.
 
     Raises:
@@ -165,7 +178,7 @@ def _check_slots(optimizer: torch.optim.Optimizer, parameters: Mapping[str, nn.P
             told, wanted = _form(given.get(slot)), _form(made.get(slot))
             if told != wanted:
                 raise PruningError(
-                    f"The state's optimizer slot {slot}/{name} is {told}, and "
+                    f"The state {source} has the optimizer slot {slot}/{name} as {told}, and "
                     f"{type(optimizer).__name__} has {wanted}: it is of another network or "
                     "optimizer."
                 )

@@ -49,7 +49,7 @@ def zero(
     task = context.load_task(data, "/".join(cell))
     parents = {"data": data, "mask": mask, "state": trained / "state.safetensors"}
     state = load_state(parents["state"])
-    masks, facts = read_mask(task, mask)
+    masks, facts = read_mask(task, mask, cut_from=parents["state"])
     zeroed = State(state.weights, state.buffers, step=state.step).masked(masks)
     before, after = _scores(task, state), _scores(task, zeroed)
     row = {"epoch": 0.0, "step": state.step}

@@ -52,7 +52,7 @@ def retrain(
         parents["rewind"] = rewind
     config = context.config(stage="retrain", cell=list(cell), rule=rule, data_order=data_order)
     resume = resume_file(output, config, parents)
-    masks, pruned = read_mask(task, mask)
+    masks, pruned = read_mask(task, mask, cut_from=parents["final"])
     trained = retrain_pruned(
         task,
         Rule(**rule),
