@@ -41,6 +41,7 @@ lint: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/epoch_time.py
 	$(BIN)/python benchmarks/scoring_time.py
+	$(BIN)/python benchmarks/reading_time.py
 	$(BIN)/python benchmarks/gsm_step_time.py
 	$(BIN)/python benchmarks/search_step_time.py
 	$(BIN)/python benchmarks/shrunk_step_time.py

@@ -1,12 +1,11 @@
 """Costs before running."""
 
-import json
-
 import pytest
 import yaml
 
 from pruning.data.known import KNOWN, Facts
 from pruning.errors import PruningError
+from pruning.files import write_json
 from pruning.study.asks import Workflow
 from pruning.study.planning import describe, last_measured, plan
 from pruning.study.study import load_study
@@ -73,9 +72,10 @@ def test_a_data_set_of_unknown_size_has_to_be_prepared_first():
 def measured(root, study, steps, macs, seconds):
     folder = root / "results" / study / "seed0" / "dense"
     folder.mkdir(parents=True)
-    summary = {"training_steps": steps, "training_macs": macs}
-    (folder / "summary.json").write_text(json.dumps(summary))
-    (folder / "timing.json").write_text(json.dumps({"seconds": seconds}))
+    summary = {"training_steps": steps, "training_macs": macs, "network": "n", "macs": 1, "seed": 0}
+    summary |= {"data": {"dataset": "d"}, "training_time": 1.0, "scores": {}}
+    write_json(folder / "summary.json", summary)
+    write_json(folder / "timing.json", {"seconds": seconds})
 
 
 def test_hours_follow_from_the_last_training_of_the_study_or_of_another(tmp_path):

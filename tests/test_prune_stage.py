@@ -44,7 +44,7 @@ def cut(digits_file, make_task, tmp_path):
 
 @pytest.fixture
 def unreadable(monkeypatch):
-    def read(path):
+    def read(path, header):
         raise PruningError("the images were looked at")
 
     monkeypatch.setattr(splits, "_read", read)

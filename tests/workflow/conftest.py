@@ -84,6 +84,7 @@ class Project:
         """Bytes of everything under results and plots that repeats from run to run."""
         tables = {f"{name}.csv" for name in tidy_tables()}  # have seconds
         unlike = {"timing.json", "state.json", "mask.json", "report.json", *tables, *ignored}
+        unlike |= {f".{name}.json" for name in unlike}  # their checksums
         return {
             str(path.relative_to(self.root)): path.read_bytes()
             for folder in ("results", "plots")
@@ -91,7 +92,7 @@ class Project:
             if path.is_file()
             and path.name not in unlike
             and not {".repairs", ".trials"} & {*path.parts}
-            and not path.name.endswith("seconds.csv")
+            and not path.name.endswith(("seconds.csv", "seconds.csv.json"))
         }
 
     def copy(self, to):

@@ -11,5 +11,6 @@ run(
     resources=snakemake.params.claims["resources"],
     csv=snakemake.output.csv,
     page=snakemake.output.page,
+    cells=snakemake.params.claims.get("cells"),
     repairs=snakemake.params.claims["repairs"],
 )

@@ -12,5 +12,6 @@ run(
     pdf=snakemake.output.pdf,
     png=snakemake.output.png,
     csv=snakemake.output.csv,
+    cells=snakemake.params.figure.get("cells"),
     repairs=snakemake.params.figure["repairs"],
 )

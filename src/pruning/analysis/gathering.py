@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from pruning.analysis.records import read_summary
 from pruning.analysis.tidy import read_table
 from pruning.errors import PruningError
-from pruning.files import read_json
+from pruning.seals import AGAIN
 
 
 def gather(
@@ -29,7 +30,10 @@ def gather(
     columns = list(columns)
     tables = []
     for summary, rows in cells:
-        told = read_json(summary)
+        told = read_summary(summary)
+        metric = told.get("metric")
+        if metric is None:
+            raise PruningError(f"{summary} names no metric. {AGAIN}")
         cell = {
             "study": study,
             "network": told["network"],
@@ -39,9 +43,14 @@ def gather(
             "variant": told.get("variant", ""),
             "level": told.get("level", 0),
             "density": told.get("density", 1.0),
-            "metric": told["metric"],
+            "metric": metric,
         }
-        table = _by_role(read_table(rows, ()), told["metric"])
+        table = _by_role(read_table(rows, ()), metric)
+        own = [column for column in columns if column not in cell and column not in told]
+        if own and not set(own) & set(table):
+            raise PruningError(
+                f"The table {rows} has none of the columns {', '.join(own)}. {AGAIN}"
+            )
         for column in columns:
             if column in cell:
                 table[column] = cell[column]

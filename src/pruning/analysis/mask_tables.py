@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from pruning.analysis.records import read_layers
 from pruning.errors import PruningError
-from pruning.files import read_json
 
 CELL = ("study", "network", "dataset", "seed", "method", "variant", "pruned_at", "level", "density")
 LAYERS = (*CELL, "layer", "position", "kind", "prunable", "kept", "effective")
@@ -28,7 +28,7 @@ def mask_tables(study: str, files: Iterable[Path | str]) -> tuple[pd.DataFrame, 
     """
     layers, channels = [], []
     for file in files:
-        told = read_json(file)
+        told = read_layers(file)
         cell = _cell(study, told, str(file))
         for position, (name, kept) in enumerate(told["kept_by_layer"].items()):
             layers.append(

@@ -1,12 +1,14 @@
 """One tidy table for all systems: a row per study, cell, seed, split and metric."""
 
+import io
 from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 
+from pruning.analysis.records import read_report, read_summary, read_timing
 from pruning.errors import PruningError
-from pruning.files import read_json, write_text
+from pruning.files import read_csv, write_csv
 
 COLUMNS = (
     "study",
@@ -59,9 +61,9 @@ def collect(study: str, trainings: Iterable[tuple[Path | str, Path | str | None]
     rows = []
     for folder, report in trainings:
         folder = Path(folder)
-        summary = read_json(folder / "summary.json")
+        summary = read_summary(folder / "summary.json")
         # A summary may say itself what is left, of a network without a mask's report.
-        masks = {**_NOTHING_MASKED, **summary} if report is None else read_json(report)
+        masks = {**_NOTHING_MASKED, **summary} if report is None else read_report(report)
         cell = {
             "study": study,
             "network": summary["network"],
@@ -80,7 +82,7 @@ def collect(study: str, trainings: Iterable[tuple[Path | str, Path | str | None]
             "macs": summary["macs"],
             "training_steps": summary["training_steps"],
             "training_macs": summary["training_macs"],
-            "seconds": read_json(folder / "timing.json")["seconds"],
+            "seconds": read_timing(folder / "timing.json")["seconds"],
         }
         first = summary.get("metric")
         for split, scores in summary["scores"].items():
@@ -91,20 +93,22 @@ def collect(study: str, trainings: Iterable[tuple[Path | str, Path | str | None]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def write_table(table: pd.DataFrame, path: Path | str) -> None:
-    """Write a table as CSV, atomically."""
-    write_text(path, table.to_csv(index=False, lineterminator="\n"))
+def write_table(table: pd.DataFrame, path: Path | str, cells: int | None = None) -> None:
+    """Write a table as CSV, atomically; ``cells`` as of :func:`pruning.files.write_csv`."""
+    write_csv(path, table.to_csv(index=False, lineterminator="\n"), cells)
 
 
-def read_table(path: Path | str, columns: Iterable[str] = COLUMNS) -> pd.DataFrame:
-    """Read a table and check its columns.
+def read_table(
+    path: Path | str, columns: Iterable[str] = COLUMNS, cells: int | None = None
+) -> pd.DataFrame:
+    """Read a table and check its columns; ``cells`` as of :func:`pruning.files.read_csv`.
 
     Raises:
         PruningError: missing, not CSV, or without a column that is needed.
     """
     try:
-        table = pd.read_csv(path, keep_default_na=True)
-    except (OSError, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        table = pd.read_csv(io.StringIO(read_csv(path, cells)), keep_default_na=True)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
         raise PruningError(f"The table {path} cannot be read ({error}).") from None
     missing = [column for column in columns if column not in table]
     if missing:

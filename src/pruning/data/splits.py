@@ -7,12 +7,14 @@ from functools import cache, cached_property
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from pruning.data.store import OPTIONAL, read_header
+from pruning.data.store import OPTIONAL, SPLITS, check_read, read_header, read_shapes
 from pruning.data.validation import Validation
 from pruning.errors import PruningError
+from pruning.files import reading
+from pruning.seals import changed
 from pruning.seeds import generator
 
 
@@ -120,7 +122,8 @@ def load(
     """
     validation, device = validation or Validation(), torch.device(device)
     header = read_header(path)
-    counts, shape = _sizes(path)
+    shapes = read_shapes(path)
+    counts, shape = {split: size[0] for split, size in shapes.items()}, shapes["train"][1:]
     rest, held_out = validation_indices(header["name"], counts[validation.source], validation)
     if not len(rest):
         raise PruningError(
@@ -135,7 +138,7 @@ def load(
             raise PruningError(
                 f"The prepared data set {path} was made anew since it was loaded. Load it again."
             )
-        parts = _read(path)
+        parts = _read(path, header)
         whole = parts[validation.source]
         parts["validation"] = Split(whole.images[held_out], whole.labels[held_out])
         if len(held_out):
@@ -165,17 +168,17 @@ def load(
     )
 
 
-def _sizes(path: Path | str) -> tuple[dict[str, int], tuple[int, int, int]]:
-    """How many training and test images there are, and (H, W, C) of one."""
-    with safe_open(path, framework="pt") as file:
-        sizes = {s: file.get_slice(f"{s}_images").get_shape() for s in ("train", "test")}
-    return {split: size[0] for split, size in sizes.items()}, tuple(sizes["train"][1:])
+def _read(path: Path | str, header: dict) -> dict[str, Split]:
+    """All training and test images.
 
-
-def _read(path: Path | str) -> dict[str, Split]:
-    """All training and test images."""
-    with safe_open(path, framework="pt") as file:
-        return {
-            split: Split(file.get_tensor(f"{split}_images"), file.get_tensor(f"{split}_labels"))
-            for split in ("train", "test")
-        }
+    Raises:
+        PruningError: they are not as they were written.
+    """
+    names = [f"{split}_{part}" for split in SPLITS for part in ("images", "labels")]
+    try:
+        with reading(path), safe_open(path, framework="pt") as file:
+            found = {name: file.get_tensor(name) for name in names}
+    except SafetensorError:
+        raise changed(path) from None
+    check_read(header, {name: tensor.numpy() for name, tensor in found.items()}, path)
+    return {s: Split(found[f"{s}_images"], found[f"{s}_labels"]) for s in SPLITS}

@@ -14,11 +14,13 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from pruning import seals
 from pruning.errors import PruningError
-from pruning.files import atomic_path
+from pruning.files import atomic_path, reading
 
 FORMAT = "pruning-dataset-1"
 PART = 2**24
+SPLITS = ("train", "test")
 OPTIONAL = ("source_sha256", "skipped", "converted")
 
 
@@ -79,7 +81,7 @@ def check(data: ImageData) -> ImageData:
         PruningError: a wrong type or shape, an empty split, a label out of range, or training
             images in which every pixel is the same.
     """
-    for split in ("train", "test"):
+    for split in SPLITS:
         images, labels = getattr(data, f"{split}_images"), getattr(data, f"{split}_labels")
         if images.dtype != np.uint8 or images.ndim != 4 or labels.shape != images.shape[:1]:
             raise PruningError(
@@ -114,32 +116,112 @@ def save(data: ImageData, path: Path | str) -> None:
         "test_labels": data.test_labels.astype(np.int64),
     }
     tensors = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    header = seals.sealed(header | {"tensors": _checksum(tensors)}, path)
     with atomic_path(path) as temporary:
         # One metadata key: safetensors does not keep the order of several, and bytes must repeat.
         save_file(tensors, temporary, metadata={"dataset": json.dumps(header)})
+
+
+def _checksum(arrays: Mapping[str, np.ndarray]) -> str:
+    return seals.content({n: (str(a.dtype), a.shape, _bytes(a)) for n, a in arrays.items()})
+
+
+def _bytes(array: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
 
 
 def read_header(path: Path | str) -> dict:
     """Name, classes, source, channel statistics of a prepared data set, and what was left out.
 
     Raises:
-        PruningError: the file is missing, truncated, or not one of ours.
+        PruningError: the file is missing, damaged, of another place, or not one of ours.
     """
+    return _open(path)[0]
+
+
+def read_shapes(path: Path | str) -> dict[str, tuple[int, ...]]:
+    """(N, H, W, C) of the ``train`` and the ``test`` images. Raises as :func:`read_header`."""
+    return _open(path)[1]
+
+
+def _open(path: Path | str) -> tuple[dict, dict[str, tuple[int, ...]]]:
     try:
-        with safe_open(path, framework="numpy") as file:
-            header = json.loads((file.metadata() or {}).get("dataset", "{}"))
-    except FileNotFoundError:
-        raise PruningError(
-            f"The prepared data set {path} does not exist. Snakemake makes it (rule prepare_data)."
-        ) from None
-    except (SafetensorError, OSError) as error:
+        with reading(path), safe_open(path, framework="numpy") as file:
+            told = (file.metadata() or {}).get("dataset", "{}")
+            has = set(file.keys())
+            shapes = {
+                split: tuple(file.get_slice(f"{split}_images").get_shape())
+                for split in SPLITS
+                if {f"{split}_images", f"{split}_labels"} <= has
+            }
+        header = seals.opened(json.loads(told), path)
+    except SafetensorError as error:
         raise PruningError(
             f"The prepared data set {path} is damaged ({error}). Delete it; the next run makes it "
             "anew from the source files."
         ) from None
-    if header.get("format") != FORMAT:
+    except (ValueError, RecursionError):
+        raise seals.changed(path) from None
+    except PruningError as error:
+        if Path(path).exists():
+            raise
+        raise PruningError(
+            f"The prepared data set {path} does not exist. Snakemake makes it (rule prepare_data)."
+        ) from error
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise PruningError(
             f"{path} is not a prepared data set of this project (format {FORMAT}). Delete it, or "
             "name another file."
         )
-    return header
+    if len(shapes) < len(SPLITS) or any(len(s) != 4 or 0 in s for s in shapes.values()):
+        raise _wrong(path, "there are no training or test images, or they are not (N, H, W, C)")
+    _check_header(header, path, channels=shapes["train"][3])
+    return header, shapes
+
+
+def _check_header(header: dict, path: Path | str, channels: int) -> None:
+    for key in ("name", "source"):
+        if not isinstance(header.get(key), str):
+            raise _wrong(path, f"`{key}` is no text")
+    classes = header.get("classes")
+    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+        raise _wrong(path, "`classes` is no list of names")
+    for key in ("mean", "std"):
+        values = header.get(key)
+        if (
+            not isinstance(values, list)
+            or len(values) != channels
+            or not all(isinstance(v, int | float) and 0 <= v <= 255 for v in values)
+        ):
+            raise _wrong(path, f"`{key}` is not a number from 0 to 255 for each channel")
+
+
+def check_read(header: Mapping, arrays: Mapping[str, np.ndarray], path: Path | str) -> None:
+    """Refuse arrays that are not as they were written, or that no training could use.
+
+    Args:
+        header: of :func:`read_header`.
+        arrays: by their names in the file.
+        path: the file.
+
+    Raises:
+        PruningError: naming the file; see also :func:`check`.
+    """
+    if "tensors" not in header:
+        if seals.place(path) is not None:
+            raise seals.unsealed(path)
+    elif header["tensors"] != _checksum(arrays):
+        raise seals.changed(path)
+    data = ImageData(
+        header["name"], **arrays, classes=tuple(header["classes"]), source=header["source"]
+    )
+    try:
+        check(data)
+    except PruningError as error:
+        raise PruningError(f"{path}: {error}") from None
+
+
+def _wrong(path: Path | str, what: str) -> PruningError:
+    return PruningError(
+        f"The prepared data set {path} is not as this project writes them: {what}. {seals.AGAIN}"
+    )

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pruning import registry
+from pruning import registry, seals
 from pruning.errors import PruningError
 from pruning.files import read_json, sha256
 from pruning.masks import mask as masking
@@ -114,8 +114,9 @@ def load_trained(path: Path | str) -> TrainedNetwork:
             not there, or the network cannot be built.
     """
     file = _state_file(Path(path))
-    values, parent = _metadata(file.with_name(METADATA))
-    state = load_state(file)
+    values, parent, checksum = _metadata(file.with_name(METADATA))
+    # In a folder of one's own the state may be another that one has put there.
+    state = load_state(file, checksum if seals.place(file) is not None else None)
     data = _prepared(parent["path"], file, values)
     try:
         task = _task(values, data, str(path))
@@ -198,8 +199,9 @@ def _state_file(path: Path) -> Path:
     )
 
 
-def _metadata(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
-    """The study's task values, and path and SHA-256 of the prepared data set."""
+def _metadata(path: Path) -> tuple[dict[str, Any], dict[str, str], str | None]:
+    """The study's task values, path and SHA-256 of the prepared data set, and the checksum of the
+    state, which files of older versions do not have."""
     told = read_json(path)
     try:
         values, data = told["config"]["task"], told["parents"]["data"]
@@ -210,7 +212,7 @@ def _metadata(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
             f"{path} does not say what was trained on which data. It is of another program, or of "
             "an older version of this one; run the training again."
         ) from None
-    return values, found
+    return values, found, told.get("tensors")
 
 
 def _prepared(path: str, file: Path, values: Mapping[str, Any]) -> Path:

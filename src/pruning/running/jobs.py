@@ -17,6 +17,7 @@ from pruning.errors import PruningError
 from pruning.extensions import explained
 from pruning.registry import load
 from pruning.running import owner
+from pruning.running.job_log import job_log
 from pruning.running.warm import INTERRUPTED, hand_over
 
 # Idle OpenMP threads sleep instead of spinning: on a shared machine spinning costs up to 30x.
@@ -34,11 +35,7 @@ def job(log_file: Path | str | None = None) -> Iterator[None]:
     """
     for key, value in THREAD_POLICY.items():
         os.environ.setdefault(key, value)
-    if log_file:
-        Path(log_file).parent.mkdir(parents=True, exist_ok=True)
-    handler: logging.Handler = logging.StreamHandler()
-    if log_file:
-        handler = logging.FileHandler(log_file, mode="a", encoding="utf-8")
+    handler = job_log(log_file)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
     logger = logging.getLogger("pruning")
     logger.addHandler(handler)

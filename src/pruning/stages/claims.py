@@ -21,6 +21,7 @@ def claims(
     resources: Path | str = FOLDER,
     csv: Path | str,
     page: Path | str,
+    cells: Mapping[str, int] | None = None,
 ) -> None:
     """Write the claims of a paper as counted over a study's cells.
 
@@ -32,11 +33,17 @@ def claims(
         beside: files of further tables that the evidence takes, by their names.
         resources: folder of published numbers.
         csv, page: where the table and the readable page go.
+        cells: how many cells of a study each table is of, by file.
 
     Raises:
         PruningError: a table is missing or lacks a column.
     """
     claim_set = registry.load(claims)
-    more = {name: read_table(path, columns(name)) for name, path in (beside or {}).items()}
-    found = claim_set.evidence(read_table(table), resources, **more, **options)
+    cells = cells or {}
+    more = {
+        name: read_table(path, columns(name), cells.get(str(path)))
+        for name, path in (beside or {}).items()
+    }
+    tidy = read_table(table, cells=cells.get(str(table)))
+    found = claim_set.evidence(tidy, resources, **more, **options)
     write_claims(claim_set, found, title, csv=csv, page=page)

@@ -17,4 +17,5 @@ def collect(
         trainings: folder of each, and the report of its mask where it has one.
         output: the CSV to write.
     """
-    write_table(collect_table(study, trainings), output)
+    trainings = list(trainings)
+    write_table(collect_table(study, trainings), output, len(trainings))

@@ -17,6 +17,7 @@ def collect_masks(
         reports: the ``report.json`` beside each mask.
         layers, channels: the CSV files to write.
     """
+    reports = list(reports)
     by_layer, by_channel = mask_tables(study, reports)
-    write_table(by_layer, layers)
-    write_table(by_channel, channels)
+    write_table(by_layer, layers, len(reports))
+    write_table(by_channel, channels, len(reports))

@@ -1,15 +1,14 @@
 """Stages: dense training, and the states of it that rewinding needs."""
 
 import logging
-import shutil
 from pathlib import Path
 
-from pruning.files import atomic_path
+from pruning.files import make_folder
 from pruning.models.cost import network_macs
 from pruning.stages.context import StageContext
 from pruning.stages.outputs import final_scores, resume_file, spent, write_training
 from pruning.stages.saved import dense_from_file
-from pruning.training.checkpoint import save_state
+from pruning.training.checkpoint import load_state, save_state
 from pruning.training.dense import train_dense
 
 log = logging.getLogger("pruning")
@@ -39,7 +38,7 @@ def dense(
     parents = {"data": data}
     resume = resume_file(output, config, parents)
     result = train_dense(task, context.seed, retrain_times, resume=resume)
-    (output / "rewind").mkdir(parents=True, exist_ok=True)
+    make_folder(output / "rewind")
     for time, state in result.rewind.items():
         save_state(state, output / "rewind" / f"t{time:g}.safetensors")
     weights = result.final.weights
@@ -80,8 +79,7 @@ def rewind_state(
     output = Path(output)
     source = None if kept is None else Path(kept, f"t{retrain_time:g}.safetensors")
     if source is not None and source.exists():
-        with atomic_path(output) as temporary:
-            shutil.copyfile(source, temporary)
+        save_state(load_state(source), output)
         return
     task = context.load_task(data, f"dense training up to {retrain_time:g} epochs before its end")
     if kept is not None:

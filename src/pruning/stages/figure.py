@@ -26,6 +26,7 @@ def figure(
     pdf: Path | str,
     png: Path | str,
     csv: Path | str,
+    cells: Mapping[str, int] | None = None,
 ) -> None:
     """Draw one figure.
 
@@ -38,11 +39,12 @@ def figure(
         options: per study, the ``figure`` section of its file.
         resources: folder of published numbers.
         pdf, png, csv: where the figure and the numbers it draws go.
+        cells: how many cells of a study each table is of, by file.
 
     Raises:
         PruningError: a table is missing or not tidy, or has nothing to show.
     """
-    first, *others = (_read(name, paths, titles) for name, paths in tables.items())
+    first, *others = (_read(name, paths, titles, cells or {}) for name, paths in tables.items())
     style.use()
     more = dict(zip(list(tables)[1:], others, strict=True))
     context = Context(titles, options, settings, resources, more)
@@ -51,8 +53,10 @@ def figure(
     style.save(drawn.figure, pdf, png)
 
 
-def _read(name: str, paths: Iterable[Path | str], titles: Mapping[str, str]) -> pd.DataFrame:
-    read = [read_table(path, columns(name)) for path in paths]
+def _read(
+    name: str, paths: Iterable[Path | str], titles: Mapping[str, str], cells: Mapping[str, int]
+) -> pd.DataFrame:
+    read = [read_table(path, columns(name), cells.get(str(path))) for path in paths]
     table = pd.concat(read, ignore_index=True)
     table = table[table["study"].isin(titles)]
     if table.empty:

@@ -19,4 +19,5 @@ def gather(
         cells: (summary, CSV) of each; the summary says which cell it is.
         output: the CSV to write.
     """
-    write_table(gather_table(study, cells, columns(name)), output)
+    cells = list(cells)
+    write_table(gather_table(study, cells, columns(name)), output, len(cells))

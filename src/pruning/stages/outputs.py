@@ -6,24 +6,27 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pruning.files import digest, read_json, sha256, write_json, write_text
+from pruning.analysis.records import check_scores, read_summary
+from pruning.files import digest, write_csv, write_json
 from pruning.masks import mask as masking
 from pruning.models.cost import training_macs
-from pruning.training.checkpoint import save_state, versions, write_metadata
+from pruning.training.checkpoint import (
+    input_sha256,
+    save_state,
+    versions,
+    write_metadata,
+)
 from pruning.training.evaluate import SPLITS
 from pruning.training.loop import Trained
 from pruning.training.resume import ResumeFile
 from pruning.training.task import Task
-
-# What a summary repeats of the readable file that the pruning left beside its mask.
-MASK_FACTS = ("density", "mask_density", "kept", "macs")
 
 
 def resume_file(
     output: Path | str, config: Mapping[str, Any], parents: Mapping[str, Path | str]
 ) -> ResumeFile:
     """The undeclared resume folder beside a stage's output, fingerprinted."""
-    inputs = {role: sha256(path) for role, path in parents.items()}
+    inputs = {role: input_sha256(path) for role, path in parents.items()}
     fingerprint = digest({"config": config, "inputs": inputs, "versions": versions()})
     return ResumeFile(Path(f"{output}.resume"), fingerprint)
 
@@ -40,15 +43,17 @@ def write_training(
 
     ``timing.json`` alone holds what differs from run to run.
     """
-    save_state(trained.state, output / "state.safetensors")
+    check_scores(summary, output / "summary.json")
+    checksum = save_state(trained.state, output / "state.safetensors")
     write_metadata(
         output / "state.json",
         config=config,
         parents=parents,
+        tensors=checksum,
         step=trained.state.step,
         density=masking.density(trained.state.masks),
     )
-    write_text(output / "metrics.csv", table_csv(trained.metrics))
+    write_csv(output / "metrics.csv", table_csv(trained.metrics))
     rows = len(trained.metrics)
     write_json(output / "timing.json", {"seconds": round(trained.seconds, 3), "epochs": rows})
     write_json(output / "summary.json", summary)
@@ -67,12 +72,6 @@ def final_scores(trained: Trained) -> dict[str, dict[str, float]]:
     }
 
 
-def mask_facts(mask: Path | str) -> dict[str, Any]:
-    """:data:`MASK_FACTS` from the readable file beside a mask."""
-    told = read_json(Path(mask).with_suffix(".json"))
-    return {key: told[key] for key in MASK_FACTS}
-
-
 def spent(
     task: Task, steps: int, macs: int, parent_summary: Path | str | None = None
 ) -> dict[str, int]:
@@ -89,7 +88,7 @@ def spent(
 
 def spent_since(parent_summary: Path | str | None, steps: int, macs: int) -> dict[str, int]:
     """As :func:`spent`, of a training that itself took so many MACs."""
-    before = read_json(parent_summary) if parent_summary is not None else {}
+    before = read_summary(parent_summary) if parent_summary is not None else {}
     return {
         "training_steps": before.get("training_steps", 0) + steps,
         "training_macs": before.get("training_macs", 0) + macs,

@@ -51,11 +51,12 @@ def prune(
     config = context.config(stage="prune", level=level, chain=chain, pruning=pruning)
     kernels = _kernels(task, pruned)
     _warn_of_collapse(task, kernels)
-    save_masks(pruned.masks, output)
+    checksum = save_masks(pruned.masks, output)
     write_metadata(
         output.with_suffix(".json"),
         config=config,
         parents={"masks": masks} if state is None else {"state": state},
+        tensors=checksum,
         **context.facts(task),
         **_left(task, pruned, kernels),
         # Which batch-norm mode, temperature, ... decided it, also where nothing was said.

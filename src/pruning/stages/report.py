@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from pruning.files import read_json
 from pruning.masks.report import report as describe
 from pruning.stages.context import StageContext
-from pruning.training.checkpoint import load_masks, write_metadata
+from pruning.stages.masked import read_mask
+from pruning.training.checkpoint import write_metadata
 
 
 def report(
@@ -24,7 +24,7 @@ def report(
         context: study, seed, task.
         data: the prepared data set.
         mask: the masks.
-        metadata: what the prune stage wrote beside them; the density that a method counts is there.
+        metadata: what the prune stage wrote beside them, with the density that a method counts.
         output: the JSON file to write.
         level, chain: of the prune stage; they name the mask.
 
@@ -32,11 +32,12 @@ def report(
         PruningError: the mask or what is beside it is missing or damaged.
     """
     task = context.load_task(data, f"report on {chain} level {level}")
+    masks, facts = read_mask(task, mask, metadata)
     write_metadata(
         output,
         config=context.config(stage="report", level=level, chain=chain),
         parents={"mask": mask},
         **context.facts(task),
-        density=read_json(metadata)["density"],
-        **describe(task, load_masks(mask)),
+        density=facts["density"],
+        **describe(task, masks),
     )

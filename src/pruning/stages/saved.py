@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pruning.errors import PruningError
-from pruning.files import sha256
+from pruning.files import make_folder, sha256
 from pruning.models.cost import network_macs
 from pruning.stages.context import StageContext
 from pruning.stages.outputs import final_scores, spent, write_training
@@ -54,7 +54,7 @@ def dense_from_file(context: StageContext, data: Path | str, output: Path | str)
         **spent(task, 0, 0),
         "scores": final_scores(result),
     }
-    (output / "rewind").mkdir(parents=True, exist_ok=True)
+    make_folder(output / "rewind")
     config, parents = context.config(stage="dense"), {"data": data, "network": told["from"]}
     write_training(result, output, config=config, parents=parents, summary=summary)
 

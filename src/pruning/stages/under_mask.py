@@ -7,14 +7,14 @@ from typing import Any
 
 from pruning.models.cost import network_macs
 from pruning.stages.context import StageContext
+from pruning.stages.masked import read_mask
 from pruning.stages.outputs import (
     final_scores,
-    mask_facts,
     resume_file,
     spent,
     write_training,
 )
-from pruning.training.checkpoint import load_masks, load_state
+from pruning.training.checkpoint import load_state
 from pruning.training.evaluate import evaluate_splits
 from pruning.training.network import network_of
 from pruning.training.pruned import train_pruned
@@ -66,7 +66,7 @@ def train_under_mask(
         stage="under_mask", cell=list(stream), schedule=schedule, fresh_scale=fresh_scale
     )
     resume = resume_file(output, config, parents)
-    masks = load_masks(mask)
+    masks, pruned = read_mask(task, mask)
     if state is None:
         start = _scaled(task, task.initial_state(context.seed, *stream), fresh_scale)
     else:
@@ -80,7 +80,6 @@ def train_under_mask(
         stream=stream,
         resume=resume,
     )
-    pruned = mask_facts(mask)
     costs = spent(task, trained.steps, pruned["macs"], parent_summary)
     if cell.get("pruned_at") and not context.given:
         dense = _dense_until(task, cell["pruned_at"])

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pruning.errors import unknown
+from pruning.files import LONGEST, digest, write_text
 from pruning.study.study import Study
 from pruning.systems import find_system, joined, systems
 from pruning.systems.system import Training
@@ -173,6 +174,15 @@ def table(study: str, name: str) -> str:
     return f"{RESULTS}/{study}/{name}.csv"
 
 
+def table_cells(study: Study, name: str) -> int:
+    """How many cells a collected table of a study is of: trainings, masks or CSV files."""
+    if name in tidy_tables():
+        return len(collected(study, name))
+    if name in joined("gathered"):
+        return len(gathered(study, name))
+    return len(mask_reports(study, name.rpartition("_")[0]))
+
+
 def published_tidy(paper: str) -> str:
     """The tidy table of a paper's own results."""
     return f"{RESULTS}/published/{paper}/tidy.csv"
@@ -203,10 +213,9 @@ def read_repairs(product: str) -> int:
 
 def write_repairs(product: str, count: int) -> None:
     """Write the count down."""
-    path = _repairs_file(product)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"{count}\n", encoding="utf-8")
+    write_text(_repairs_file(product), f"{count}\n")
 
 
 def _repairs_file(product: str) -> Path:
-    return Path(RESULTS, ".repairs", product.replace("/", "-"))
+    name = product.replace("/", "-")
+    return Path(RESULTS, ".repairs", name if len(name.encode()) <= LONGEST else digest(name))

@@ -7,12 +7,12 @@ from typing import Any
 
 from pruning.analysis.claims_catalog import claims_of
 from pruning.analysis.claims_catalog import entry as claims_entry
+from pruning.analysis.records import read_summary, read_timing
 from pruning.analysis.tables import mask_tables
-from pruning.data.known import known_facts, prepared_facts
-from pruning.data.store import read_header
+from pruning.data.known import Facts, known_facts
+from pruning.data.store import read_header, read_shapes
 from pruning.errors import PruningError
 from pruning.figures.catalog import entry, figures_of
-from pruning.files import read_json
 from pruning.study import places
 from pruning.study.study import Study
 from pruning.systems import joined, systems
@@ -131,8 +131,8 @@ def last_measured(study: Study, results: Path | str = places.RESULTS) -> Through
     )
     for timing in reversed(found):
         try:
-            seconds = read_json(timing)["seconds"]
-            summary = read_json(timing.with_name("summary.json"))
+            seconds = read_timing(timing)["seconds"]
+            summary = read_summary(timing.with_name("summary.json"))
             steps, macs = summary["training_steps"], summary["training_macs"]
         except (PruningError, KeyError):
             continue  # of an older version, or being written
@@ -169,8 +169,11 @@ def describe(plan: Plan, study: Study) -> str:
 def _data(study: Study, dataset: Mapping[str, Any]) -> tuple[int, tuple[int, int, int], int]:
     prepared = Path(places.data_file(study.dataset))
     if prepared.exists():
-        read_header(prepared)  # says what is wrong with it
-    facts = prepared_facts(prepared) or known_facts(dataset)
+        shapes, classes = read_shapes(prepared), len(read_header(prepared)["classes"])
+        (train, height, width, channels), (test, *_) = shapes["train"], shapes["test"]
+        facts = Facts(train, test, (channels, height, width), classes)
+    else:
+        facts = known_facts(dataset)
     if facts is None:
         raise PruningError(
             f"How many images {study.dataset} has is known once it is prepared: "

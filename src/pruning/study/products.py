@@ -1,6 +1,6 @@
 """What the rules that draw and tabulate ask: inputs and parameters of figures and claims."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pruning.analysis import FOLDER
@@ -117,7 +117,8 @@ class Products:
         titles = {study.name: study.title for study in studies}
         options = {study.name: study.figure for study in studies}
         tables = self._tables(figure, [study.name for study in studies])
-        return self._parameters(figure, titles, options, stem, tables)
+        cells = _cells(studies, tables)
+        return {**self._parameters(figure, titles, options, stem, tables), "cells": cells}
 
     def _parameters(
         self,
@@ -157,7 +158,8 @@ class Products:
         beside = self._beside(page, study)
         watched = (places.table(study.name, page.table), *beside.values())
         folder, options = f"plots/{study.name}", page.options(study)
-        return self._judging(name, study.title, options, folder, watched, beside)
+        judged = self._judging(name, study.title, options, folder, watched, beside)
+        return {**judged, "cells": _cells([study], [page.table, *beside])}
 
     @for_rules
     def study_claims_input(self, wildcards: Any) -> str:
@@ -257,6 +259,15 @@ class Products:
         source, folder = paper(name), places.published_folder(name)
         claims = [places.claims_files(folder, page)[0] for page in source.claims]
         return [*(f"{folder}/{figure}.pdf" for figure in source.figures), *claims]
+
+
+def _cells(studies: Iterable[Study], tables: Iterable[str]) -> dict[str, int]:
+    """How many cells each table of studies is of, by its file."""
+    return {
+        places.table(study.name, name): places.table_cells(study, name)
+        for study in studies
+        for name in tables
+    }
 
 
 def _flat(tables: Mapping[str, list[str]]) -> list[str]:

@@ -144,7 +144,8 @@ class _Trainer:
         refuse_lone_examples(task, self.module)
         prunable = task.prunable()
         self.optimizer = optimizers.make(task.recipe.optimizer, self.module, prunable)
-        load_slots(self.optimizer, self.module, _to(state.slots, task.device))
+        slots = _to(state.slots, task.device)
+        load_slots(self.optimizer, self.module, slots, state.source)
         self.ragged: bool | None = None  # whether some had no gradient in the first step
         self.masks, named = state.masks, dict(self.module.named_parameters())
         # Of a network that has lost layers, or that a callback made another of, some train no more.

@@ -12,11 +12,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
+from pruning import checks
 from pruning.errors import PruningError
-from pruning.files import read_json, write_json
+from pruning.files import write_json
 from pruning.locks import FileLock
 from pruning.training.checkpoint import load_state, load_tensors, save_state, save_tensors
 from pruning.training.state import State
@@ -24,6 +26,15 @@ from pruning.training.state import State
 log = logging.getLogger("pruning")
 
 LOCK = "lock"  # in the folder
+_INDEX = {
+    "fingerprint": checks.TEXT,
+    "done": checks.COUNT,
+    "files": checks.MAPPING,
+    "snapshots": checks.LIST,
+    "metrics": checks.LIST,
+    "seconds": checks.AMOUNT,
+    "epoch_seconds": checks.LIST,
+}
 
 
 @dataclass(frozen=True)
@@ -74,43 +85,62 @@ class ResumeFile:
         self.folder, self.fingerprint, self.budget = Path(folder), fingerprint, budget
         self.patience, self._lock = patience, FileLock(self.folder / LOCK)
         self._last_saved, self._cost = time.monotonic(), 0.02  # seconds; a guess before the first
+        self._checksums: dict[str, str] = {}  # of the files that are there, by name
+        self._current: list[str] = []  # of these, what the index names
+        self._failed = False
 
     def offer(self, progress: Callable[[], Progress]) -> None:
         """Save ``progress()`` if enough has been trained since the last time."""
         started = time.monotonic()
         if self._cost > self.budget * (started - self._last_saved):
             return
-        self.save(progress())
+        try:
+            self.save(progress())
+        except (PruningError, OSError) as error:
+            # The training's own files may still fit; they say so themselves if they do not.
+            self._clean()
+            if not self._failed:
+                log.warning("No progress is kept, the training goes on: %s", error)
+            self._failed = True
         self._last_saved = time.monotonic()
         self._cost = self._last_saved - started
 
     def save(self, progress: Progress) -> None:
         """Write a progress; only snapshots that are not there yet are written again."""
-        state_name = f"state-{progress.done}.safetensors"
-        save_state(progress.state, self.folder / state_name)
-        save_tensors(progress.callback, self.folder / _callback_name(progress.done))
+        done = progress.done
+        self._write(save_state, progress.state, _state_name(done))
+        self._write(save_tensors, progress.callback, _callback_name(done))
         for step, snapshot in progress.snapshots.items():
-            if not (self.folder / _snapshot_name(step)).exists():
-                save_state(snapshot, self.folder / _snapshot_name(step))
+            name = _snapshot_name(step)
+            if name not in self._checksums or not (self.folder / name).exists():
+                self._write(save_state, snapshot, name)
+        names = [_state_name(done), _callback_name(done)]
+        names += [_snapshot_name(step) for step in sorted(progress.snapshots)]
         write_json(
             self.folder / "index.json",
             {
                 "fingerprint": self.fingerprint,
-                "done": progress.done,
-                "state": state_name,
+                "done": done,
+                "files": {name: self._checksums[name] for name in names},
                 "snapshots": sorted(progress.snapshots),
                 "metrics": progress.metrics,
                 "seconds": progress.seconds,
                 "epoch_seconds": progress.epoch_seconds,
             },
         )
-        for pattern, current in (
-            ("state-*.safetensors", state_name),
-            ("callback-*.safetensors", _callback_name(progress.done)),
-        ):
-            for old in self.folder.glob(pattern):
-                if old.name != current:
+        self._current = names
+        self._clean()
+
+    def _write(self, save: Callable[..., str], value: Any, name: str) -> None:
+        self._checksums[name] = save(value, self.folder / name)
+
+    def _clean(self) -> None:
+        """Remove files that belong to no progress."""
+        for old in self.folder.glob("*.safetensors"):
+            if old.name not in self._current:
+                with contextlib.suppress(OSError):
                     old.unlink()
+                self._checksums.pop(old.name, None)
 
     def load(self) -> Progress | None:
         """The progress on disk, or None: nothing there, another fingerprint, or damaged.
@@ -128,26 +158,36 @@ class ResumeFile:
             self._clear()
             return None
         try:
-            index = read_json(self.folder / "index.json")
+            index = checks.read(self.folder / "index.json", _INDEX)
             if index["fingerprint"] != self.fingerprint:
                 log.info("%s is of other settings or inputs and is not used", self.folder)
                 self._clear()
                 return None
-            return Progress(
-                state=load_state(self.folder / index["state"]),
-                done=index["done"],
-                metrics=index["metrics"],
-                snapshots={
-                    s: load_state(self.folder / _snapshot_name(s)) for s in index["snapshots"]
-                },
-                seconds=index["seconds"],
-                epoch_seconds=index["epoch_seconds"],
-                callback=load_tensors(self.folder / _callback_name(index["done"])),
-            )
-        except (PruningError, KeyError, TypeError) as error:
+            return self._loaded(index)
+        except Exception as error:  # whatever is wrong with it, the training does not need it
             log.warning("%s is damaged (%s); training starts over", self.folder, error)
             self._clear()
             return None
+
+    def _loaded(self, index: Mapping[str, Any]) -> Progress:
+        files, done = index["files"], index["done"]
+
+        def read(load: Callable[..., Any], name: str) -> Any:
+            return load(self.folder / name, files[name])
+
+        state = read(load_state, _state_name(done))
+        snapshots = {s: read(load_state, _snapshot_name(s)) for s in index["snapshots"]}
+        memory = read(load_tensors, _callback_name(done))
+        self._checksums, self._current = dict(files), list(files)
+        return Progress(
+            state=state,
+            done=done,
+            metrics=index["metrics"],
+            snapshots=snapshots,
+            seconds=index["seconds"],
+            epoch_seconds=index["epoch_seconds"],
+            callback=memory,
+        )
 
     def discard(self) -> None:
         """Remove the folder."""
@@ -158,12 +198,20 @@ class ResumeFile:
         self._lock.release()
 
     def _clear(self) -> None:
-        """Remove what is in the folder, but for the lock."""
-        for path in self.folder.iterdir() if self.folder.is_dir() else ():
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            elif path.name != LOCK:
-                path.unlink()
+        """Remove what is in the folder, but for the lock; or a file or link in its place."""
+        self._checksums, self._current = {}, []
+        with contextlib.suppress(OSError):
+            if self.folder.is_symlink() or self.folder.is_file():
+                self.folder.unlink()
+            for path in self.folder.iterdir() if self.folder.is_dir() else ():
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                elif path.name != LOCK:
+                    path.unlink()
+
+
+def _state_name(done: int) -> str:
+    return f"state-{done}.safetensors"
 
 
 def _callback_name(done: int) -> str:

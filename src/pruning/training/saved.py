@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from pruning.errors import PruningError
+from pruning.training.checkpoint import format_of
 from pruning.training.state import State
 
 SHOWN = 4  # names of one kind in a message; of the others, how many there are
@@ -130,11 +131,11 @@ def fit(
 def _safetensors(path: Path | str) -> dict[str, Tensor]:
     try:
         with safe_open(path, framework="pt") as file:
-            told = (file.metadata() or {}).get("format", "")
+            told = format_of(file.metadata() or {})
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, json.JSONDecodeError) as error:
         raise PruningError(f"The weights {path} are truncated or damaged ({error}).") from None
-    if told.startswith("pruning-"):
+    if told:
         raise PruningError(
             f"{path} is a file that this project keeps for itself ({told}). Write its network as "
             "one that can be read anywhere: `pruning export <its folder> --to net.safetensors`."

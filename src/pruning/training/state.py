@@ -1,8 +1,11 @@
 """A training state: everything a training goes on from."""
 
+import copy
 import difflib
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +29,7 @@ class State:
         generators: states of the generators that forward passes draw from (dropout), uint8.
         shape: which channels of its layers the network has, see :mod:`pruning.models.shape`; empty
             while it has all that its code builds.
+        source: the file that it was read from, for messages; empty where it is from none.
     """
 
     weights: Mapping[str, Tensor]
@@ -35,6 +39,7 @@ class State:
     step: int = 0
     generators: Mapping[str, Tensor] = field(default_factory=dict)
     shape: shapes.Shape = field(default_factory=dict)
+    source: str = field(default="", compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if any(getattr(mask, "dtype", None) != torch.bool for mask in self.masks.values()):
@@ -122,23 +127,113 @@ def slots(optimizer: torch.optim.Optimizer, module: nn.Module) -> dict[str, Tens
 
 
 def load_slots(
-    optimizer: torch.optim.Optimizer, module: nn.Module, values: Mapping[str, Tensor]
+    optimizer: torch.optim.Optimizer,
+    module: nn.Module,
+    values: Mapping[str, Tensor],
+    source: str = "",
 ) -> None:
     """Put tensors from :func:`slots` back. Parameters without any start with fresh slots.
 
+    Args:
+        optimizer: over the module's parameters.
+        module: the network.
+        values: by ``slot/parameter name``, on the module's device.
+        source: the file that they are from, for messages.
+
     Raises:
-        PruningError: a slot of a parameter that the module does not have.
+        PruningError: a slot of a parameter that the module does not have, or not as the optimizer
+            has it: fused kernels read a slot as far as its parameter goes, whatever its size.
     """
     parameters = dict(module.named_parameters())
     for key, value in values.items():
         slot, _, name = key.partition("/")
         if name not in parameters:
-            raise PruningError(f"The state has optimizer slot {key!r}, the network no such weight.")
+            raise PruningError(
+                f"The state {source} has optimizer slot {key!r}, the network no such weight."
+            )
         parameter = parameters[name]
         if value.shape == parameter.shape:
             # In the parameter's memory layout: fused kernels walk both side by side.
-            value = torch.empty_like(parameter).copy_(value)
+            value = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
         optimizer.state[parameter][slot] = value.detach().clone()
+    _check_slots(optimizer, parameters, source)
+
+
+def _check_slots(
+    optimizer: torch.optim.Optimizer, parameters: Mapping[str, nn.Parameter], source: str
+) -> None:
+    """Compare loaded slots with those that the optimizer makes itself, where they look unlike it.
+
+    Raises:
+        PruningError: one is missing, or of another shape or type.
+    """
+    filled = {name: p for name, p in parameters.items() if optimizer.state.get(p)}
+    names = {tuple(sorted(optimizer.state[p])) for p in filled.values()}
+    trained = sum(len(group["params"]) for group in optimizer.param_groups)
+    usual = len(names) <= 1 and all(
+        _is_usual(slot, value, p) for p in filled.values() for slot, value in _slots(optimizer, p)
+    )
+    if not filled or (usual and len(filled) == trained):
+        return
+    fresh = _fresh(optimizer)
+    for name, parameter in parameters.items():
+        made = {s: v for s, v in fresh.get(parameter, {}).items() if isinstance(v, Tensor)}
+        if name not in filled:  # a fused kernel takes slots of all or of none
+            optimizer.state[parameter].update(made)
+            continue
+        given = dict(_slots(optimizer, parameter))
+        for slot in sorted(given.keys() | made.keys()):
+            told, wanted = _form(given.get(slot)), _form(made.get(slot))
+            if told != wanted:
+                raise PruningError(
+                    f"The state {source} has the optimizer slot {slot}/{name} as {told}, and "
+                    f"{type(optimizer).__name__} has {wanted}: it is of another network or "
+                    "optimizer."
+                )
+
+
+def _slots(
+    optimizer: torch.optim.Optimizer, parameter: nn.Parameter
+) -> Iterable[tuple[str, Tensor]]:
+    return [(s, v) for s, v in optimizer.state[parameter].items() if isinstance(v, Tensor)]
+
+
+def _is_usual(slot: str, value: Tensor, parameter: nn.Parameter) -> bool:
+    """Whether a slot is like its parameter, or a counter of steps: nothing needs to be tried."""
+    if slot == "step":
+        return value.dim() == 0 and value.dtype == torch.float32
+    return value.shape == parameter.shape and value.dtype == parameter.dtype
+
+
+def _form(tensor: Tensor | None) -> str:
+    if tensor is None:
+        return "missing"
+    return f"{_type(tensor)} {tuple(tensor.shape)}"
+
+
+def _fresh(optimizer: torch.optim.Optimizer) -> dict[nn.Parameter, Mapping[str, Any]]:
+    """The slots that an optimizer has after a first step, of copies of its parameters."""
+    twin = copy.copy(optimizer)
+    twin.state = defaultdict(dict)
+    twin.param_groups, own = [], {}
+    for group in optimizer.param_groups:
+        copies = [nn.Parameter(torch.zeros_like(p)) for p in group["params"]]
+        for parameter, made in zip(group["params"], copies, strict=True):
+            made.grad = torch.zeros_like(made)
+            own[parameter] = made
+        twin.param_groups.append({**group, "params": copies})
+    twin.step()
+    return {parameter: twin.state.get(made, {}) for parameter, made in own.items()}
+
+
+def is_finite(tensor: Tensor, infinite: bool = False) -> bool:
+    """Whether all numbers are finite; or are numbers at all, where they may be ``infinite``."""
+    if not tensor.is_floating_point() or not tensor.numel():
+        return True
+    if tensor.dtype.itemsize < 4:  # not every kernel has them
+        tensor = tensor.float()
+    ends = torch.stack(torch.aminmax(tensor))  # one pass, and NaN is both ends of it
+    return not bool((ends.isnan() if infinite else ~ends.isfinite()).any())
 
 
 def _cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -152,19 +247,30 @@ def load_into(module: nn.Module, state: State) -> None:
     """Copy weights (masked) and buffers into a module.
 
     Raises:
-        PruningError: the names or shapes differ: the state is of another network.
+        PruningError: names, shapes or types differ, so that the state is of another network; or a
+            buffer is infinite where the network's own is not.
     """
     weights = masking.apply(state.masks, state.weights)
+    this = f"The state {state.source}" if state.source else "This state"
     for kind, own, given in (
         ("weights", dict(module.named_parameters()), weights),
         ("buffers", dict(module.named_buffers()), state.buffers),
     ):
-        mine = {name: tuple(t.shape) for name, t in own.items()}
-        theirs = {name: tuple(t.shape) for name, t in given.items()}
+        mine = {name: (tuple(t.shape), _type(t)) for name, t in own.items()}
+        theirs = {name: (tuple(t.shape), _type(t)) for name, t in given.items()}
         if mine != theirs:
             differing = sorted(set(mine.items()) ^ set(theirs.items()))[:4]
             raise PruningError(
-                f"This state is of another network: its {kind} differ, first in {differing}."
+                f"{this} is of another network: its {kind} differ, first in {differing}."
             )
         for name, tensor in own.items():
+            # Masks of attention are infinite by design.
+            if not is_finite(given[name]) and not torch.equal(
+                given[name].isinf().cpu(), tensor.isinf().cpu()
+            ):
+                raise PruningError(f"{this} holds infinite numbers, in {kind}/{name}.")
             tensor.copy_(given[name])
+
+
+def _type(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")

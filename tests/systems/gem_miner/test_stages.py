@@ -1,7 +1,6 @@
 """The stages one after the other, as rules call them: two levels that differ in all settings."""
 
 import os
-import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,6 +16,7 @@ from pruning.masks.report import report
 from pruning.registry import load
 from pruning.seeds import generator
 from pruning.stages.context import StageContext
+from pruning.stages.prepare_data import prepare_data
 from pruning.stages.prune import prune
 from pruning.stages.report import report as report_stage
 from pruning.study import places as ground
@@ -59,7 +59,7 @@ LEVELS = (1, 2)
 class Finished:
     """What the stages left of a study, in the folder ``root``."""
 
-    def __init__(self, root, digits_file):
+    def __init__(self, root):
         self.root, self.drawn = root, {}
         (root / "studies").mkdir()
         (root / "studies/levels.yaml").write_text(yaml.safe_dump(STUDY))
@@ -68,8 +68,7 @@ class Finished:
         self.plan = Workflow(config, SCHEMAS)
         self.asks, self.study = self.plan.asks("gem_miner"), self.plan.study("levels")
         data = Path(ground.data_file("digits"))
-        data.parent.mkdir(parents=True)
-        shutil.copy(digits_file, data)
+        prepare_data("digits", {"kind": "digits"}, root, data)
         self.context = None
 
     def run(self):
@@ -126,11 +125,11 @@ class Finished:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory, digits_file):
+def finished(tmp_path_factory):
     root, before, draw = tmp_path_factory.mktemp("levels"), os.getcwd(), states.draw_scores
     os.chdir(root)
     try:
-        made = Finished(root, digits_file)
+        made = Finished(root)
 
         def watched(state, names, search, seed, *purpose):
             made.drawn[purpose] = scores = draw(state, names, search, seed, *purpose)

@@ -15,8 +15,9 @@ from pruning.training.state import State
 
 def summary(level, validation, test=0.5):
     scores = {"validation": {"accuracy": validation}, "test": {"accuracy": test}}
-    return {"level": level, "density": 0.8**level, "seed": 3,
-            "metric": "accuracy", "scores": scores}  # fmt: skip
+    told = {"network": "n", "data": {"dataset": "d"}, "training_time": 1.0, "macs": 1}
+    told |= {"training_steps": 1, "training_macs": 1, "metric": "accuracy", "scores": scores}
+    return told | {"level": level, "density": 0.8**level, "seed": 3}
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,11 @@ score decides, so that the test score of what comes out is of examples nothing w
 
 import math
 from collections.abc import Mapping
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
+from pruning import checks, seals
 from pruning.analysis.score import find
 from pruning.errors import PruningError
 
@@ -16,6 +19,37 @@ NO_VALIDATION = (
     "Algorithm 1 stops by the validation score, and this study has no validation data. Give it a "
     "`validation` fraction above 0."
 )
+
+
+_SCORES = ("dense_validation", "pruned_validation", "dense_test", "pruned_test")
+_JUDGEMENT = {
+    "level": checks.COUNT,
+    "density": checks.DENSITY,
+    **dict.fromkeys(_SCORES, checks.NUMBER),
+    "change": checks.NUMBER,
+}
+
+
+def read_judgement(path: Path | str) -> dict[str, Any]:
+    """What :func:`judge` gave, from its file."""
+    return checks.read(path, _JUDGEMENT)
+
+
+def read_way(path: Path | str) -> list[dict[str, Any]]:
+    """The levels that were tried, in order, each as judged and with whether it ``matches``."""
+    levels = checks.read(path, {"levels": checks.ROWS})["levels"]
+    for level in levels:
+        checks.require(path, level, _JUDGEMENT | {"matches": checks.TRUTH}, where="levels: ")
+    places = [level["level"] for level in levels]
+    if any(after <= before for before, after in pairwise(places)):
+        raise PruningError(f"{path} does not have its levels in order. {seals.AGAIN}")
+    return levels
+
+
+def read_result(path: Path | str) -> dict[str, Any]:
+    """What Algorithm 1 ended with on a replicate, from its file."""
+    wanted = {"seed": checks.COUNT, "level": checks.COUNT, "density": checks.DENSITY}
+    return checks.read(path, wanted | dict.fromkeys(_SCORES, checks.NUMBER))
 
 
 def judge(dense: Mapping[str, Any], retrained: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,14 +6,14 @@ from types import SimpleNamespace
 from typing import Any
 
 from pruning.errors import PruningError
-from pruning.files import digest, read_json
+from pruning.files import digest
 from pruning.running.code_version import code_version
 from pruning.running.jobs import Untracked
 from pruning.study.asks import Workflow, for_rules
 from pruning.study.places import dense_folder, mask, rewind_state
 from pruning.study.study import Study
 from pruning.systems.rewinding import places
-from pruning.systems.rewinding.algorithm import NO_VALIDATION, matches
+from pruning.systems.rewinding.algorithm import NO_VALIDATION, matches, read_judgement
 from pruning.systems.rewinding.rules import rule
 from pruning.systems.rewinding.section import Mode, modes
 
@@ -132,7 +132,7 @@ class RewindingAsks:
             if not os.path.exists(path):
                 checkpoint.get(study=study.name, seed=seed, settings=settings, level=level)
             judged.append(path)
-            if not matches(read_json(path), algorithm.tolerance):
+            if not matches(read_judgement(path), algorithm.tolerance):
                 break
         return judged
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pruning.files import write_text
+from pruning.files import write_csv
 from pruning.stages.context import StageContext
 from pruning.stages.outputs import table_csv
 from pruning.systems.gsm.zeroing import sensitivity as layer_sensitivity
@@ -30,4 +30,4 @@ def sensitivity(
     task = context.load_task(data, "sensitivity of single layers")
     with arithmetic(task.recipe.threads, task.recipe.precision):
         rows = layer_sensitivity(task, load_state(state), densities)
-    write_text(output, table_csv(rows))
+    write_csv(output, table_csv(rows))

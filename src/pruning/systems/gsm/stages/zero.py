@@ -4,12 +4,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pruning.files import read_json, write_text
+from pruning.analysis.records import read_summary
+from pruning.files import write_csv
 from pruning.stages.context import StageContext
-from pruning.stages.outputs import mask_facts, table_csv, write_training
+from pruning.stages.masked import read_mask
+from pruning.stages.outputs import table_csv, write_training
 from pruning.systems.gsm.zeroing import histogram
 from pruning.training.arithmetic import arithmetic
-from pruning.training.checkpoint import load_masks, load_state
+from pruning.training.checkpoint import load_state
 from pruning.training.evaluate import evaluate_splits
 from pruning.training.loop import Trained
 from pruning.training.network import network_of
@@ -46,19 +48,20 @@ def zero(
     cell = (method, variant, f"level{level}")
     task = context.load_task(data, "/".join(cell))
     parents = {"data": data, "mask": mask, "state": trained / "state.safetensors"}
-    state, masks = load_state(parents["state"]), load_masks(mask)
+    state = load_state(parents["state"])
+    masks, facts = read_mask(task, mask, cut_from=parents["state"])
     zeroed = State(state.weights, state.buffers, step=state.step).masked(masks)
     before, after = _scores(task, state), _scores(task, zeroed)
     row = {"epoch": 0.0, "step": state.step}
     for split in after:
         row |= {f"{split}_{metric}": value for metric, value in after[split].items()}
-    pruned = read_json(trained / "summary.json")
+    pruned = read_summary(trained / "summary.json")
     summary = {
         **context.facts(task),
         "method": method,
         "variant": variant,
         "level": level,
-        **mask_facts(mask),
+        **facts,
         "retrain_time": 0,
         **{key: pruned[key] for key in ("training_steps", "training_macs")},
         "scores": {
@@ -68,7 +71,7 @@ def zero(
         },
     }
     weights = {name: state.weights[name] for name in masks}
-    write_text(output / "magnitudes.csv", table_csv(histogram(weights, masks)))
+    write_csv(output / "magnitudes.csv", table_csv(histogram(weights, masks)))
     result = Trained(zeroed, [row], {}, 0, time.perf_counter() - started)
     config = context.config(stage="zero", cell=list(cell))
     write_training(result, output, config=config, parents=parents, summary=summary)

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import nn
 
-from pruning.files import write_text
+from pruning.files import write_csv
 from pruning.models.cost import network_macs, training_macs
 from pruning.stages.context import StageContext
 from pruning.stages.outputs import final_scores, resume_file, spent_since, table_csv, write_training
@@ -80,10 +80,10 @@ def shrink(
         "scores": final_scores(result.trained),
     }
     example = task.example()
-    write_text(output / "layers.csv", table_csv(layer_rows(before, after, example)))
-    write_text(output / "channels.csv", table_csv(channel_rows(result)))
-    write_text(output / "filters.csv", table_csv(filter_rows(result), FILTER))
-    write_text(output / "seconds.csv", table_csv(list(second_rows(result))))
+    write_csv(output / "layers.csv", table_csv(layer_rows(before, after, example)))
+    write_csv(output / "channels.csv", table_csv(channel_rows(result)))
+    write_csv(output / "filters.csv", table_csv(filter_rows(result), FILTER))
+    write_csv(output / "seconds.csv", table_csv(list(second_rows(result))))
     write_training(result.trained, output, config=config, parents=parents, summary=summary)
     resume.discard()
 

@@ -3,16 +3,23 @@
 No torch at the top: judging needs none.
 """
 
-import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from pruning.analysis.records import read_summary
 from pruning.analysis.score import find
 from pruning.analysis.tidy import write_table
-from pruning.files import atomic_path, read_json, write_json
-from pruning.systems.rewinding.algorithm import judge, matches, sparsest
+from pruning.files import write_json
+from pruning.systems.rewinding.algorithm import (
+    judge,
+    matches,
+    read_judgement,
+    read_result,
+    read_way,
+    sparsest,
+)
 
 
 def judge_level(dense: Path | str, retrained: Path | str, output: Path | str) -> None:
@@ -22,7 +29,7 @@ def judge_level(dense: Path | str, retrained: Path | str, output: Path | str) ->
         dense, retrained: ``summary.json`` of the dense training and of the level.
         output: the JSON file to write.
     """
-    write_json(output, judge(read_json(dense), read_json(retrained)))
+    write_json(output, judge(read_summary(dense), read_summary(retrained)))
 
 
 def write_way(judged: Iterable[Path | str], tolerance: float, output: Path | str) -> None:
@@ -33,8 +40,9 @@ def write_way(judged: Iterable[Path | str], tolerance: float, output: Path | str
         tolerance: by how much the validation score may be worse, in the unit of its changes.
         output: the JSON file to write.
     """
-    rows = [read_json(path) for path in judged]
-    write_json(output, [{**row, "matches": matches(row, tolerance)} for row in rows])
+    rows = [read_judgement(path) for path in judged]
+    levels = [{**row, "matches": matches(row, tolerance)} for row in rows]
+    write_json(output, {"levels": levels})
 
 
 def hand_over(
@@ -50,20 +58,20 @@ def hand_over(
             ``result.json``.
     """
     from pruning.masks import mask as masking
-    from pruning.training.checkpoint import load_masks, load_state, save_masks
+    from pruning.training.checkpoint import load_masks, load_state, save_masks, save_state
 
-    output, levels = Path(output), read_json(way)
+    output, levels = Path(output), read_way(way)
     level = sparsest(levels)
     found = Path(folders[level])
-    with atomic_path(output / "network.safetensors") as temporary:
-        shutil.copyfile(found / "state.safetensors", temporary)
-    masks = load_state(found / "state.safetensors").masks
+    # All that is read first: nothing is written of files that do not hold.
+    state, summary = load_state(found / "state.safetensors"), read_summary(found / "summary.json")
+    masks = state.masks
     if level == 0:
         first = load_masks(first_mask)
         masks = masking.dense(first, list(first))
+    save_state(state, output / "network.safetensors")
     save_masks(masks, output / "mask.safetensors")
     write_table(pd.DataFrame(levels), output / "levels.csv")
-    summary = read_json(found / "summary.json")
     density, score = summary.get("density", 1.0), find(summary["metric"])
     result = {
         "seed": summary["seed"],
@@ -83,4 +91,4 @@ def hand_over(
 
 def tabulate(results: Iterable[Path | str], output: Path | str) -> None:
     """One row per replicate."""
-    write_table(pd.DataFrame([read_json(path) for path in results]).round(4), output)
+    write_table(pd.DataFrame([read_result(path) for path in results]).round(4), output)

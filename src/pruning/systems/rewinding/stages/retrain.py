@@ -3,16 +3,16 @@
 from pathlib import Path
 
 from pruning.stages.context import StageContext
+from pruning.stages.masked import read_mask
 from pruning.stages.outputs import (
     final_scores,
-    mask_facts,
     resume_file,
     spent,
     write_training,
 )
 from pruning.systems.rewinding.method import retrain as retrain_pruned
 from pruning.systems.rewinding.rules import Rule
-from pruning.training.checkpoint import load_masks, load_state
+from pruning.training.checkpoint import load_state
 
 
 def retrain(
@@ -52,7 +52,7 @@ def retrain(
         parents["rewind"] = rewind
     config = context.config(stage="retrain", cell=list(cell), rule=rule, data_order=data_order)
     resume = resume_file(output, config, parents)
-    masks = load_masks(mask)
+    masks, pruned = read_mask(task, mask, cut_from=parents["final"])
     trained = retrain_pruned(
         task,
         Rule(**rule),
@@ -65,7 +65,6 @@ def retrain(
         data_order=data_order,
         resume=resume,
     )
-    pruned = mask_facts(mask)
     summary = {
         **context.facts(task),
         "method": method,
