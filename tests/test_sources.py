@@ -298,7 +298,7 @@ def test_downloading_is_no_change(tmp_path, plan, monkeypatch):
     import torchvision
 
     def download(self):
-        write_mnist(tmp_path, 90)
+        write_mnist(Path(self.root), 90)  # a folder of its own
 
     monkeypatch.setattr(torchvision.datasets.MNIST, "download", download)
     plan.run("mnist")
