@@ -566,7 +566,9 @@ def test_prunetrain_goes_on_from_the_file_by_every_method(here):
 
     write(here, {})
     config = {"studies": ["s"], "datasets": {"digits": {"kind": "digits"}}, "study_folder": "."}
-    asks = PruneTrainAsks(Workflow(config, SCHEMAS))
+    workflow = Workflow(config, SCHEMAS)
+    workflow.tried = lambda study: None  # the file holds no network
+    asks = PruneTrainAsks(workflow)
     place = type("W", (), {"study": "s", "seed": "0", "method": "prunetrain", "level": "1"})
     assert asks.shrink_input(place)["dense"] == "results/s/seed0/dense/state.safetensors"
 
