@@ -66,6 +66,7 @@ class Finished:
         config = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text())
         config |= {"study_folder": str(root / "studies"), "studies": ["levels"]}
         self.plan = Workflow(config, SCHEMAS)
+        self.plan.tried = lambda study: None  # see tests/test_check.py
         self.asks, self.study = self.plan.asks("gem_miner"), self.plan.study("levels")
         data = Path(ground.data_file("digits"))
         prepare_data("digits", {"kind": "digits"}, root, data)
