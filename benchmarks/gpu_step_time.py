@@ -81,7 +81,7 @@ def trained_by(processes: int, network: str, precision: str) -> float:
     """Steps per second of so many processes together, each with a training of its own."""
     command = [sys.executable, __file__, "--count", network, precision]
     running = [
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8")
         for _ in range(processes)
     ]
     for process in running:

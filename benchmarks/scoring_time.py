@@ -1,8 +1,8 @@
 """Seconds to score and select the weights of VGG-16 (14.7 million) once, on one thread.
 
-Each method as the project's studies run it: SNIP and GraSP on 100 images of 32x32 pixels in one
-batch, SynFlow in 100 iterations in double precision, selection of 10 % included. Images are random:
-what is in them takes no time. The methods take turns; the first round warms up.
+Each method as the project's studies run it, all but magnitude in double precision: SNIP and GraSP
+on 100 images of 32x32 pixels in one batch, SynFlow in 100 iterations, selection of 10 % included.
+Images are random: what is in them takes no time. The methods take turns; the first round warms up.
 """
 
 import argparse

@@ -116,7 +116,7 @@ def _peak(name: str) -> float:
     """MiB that a process of its own takes at most for a few steps, above what it starts with."""
     run = subprocess.run(
         [sys.executable, __file__, *sys.argv[1:], "--alone", name],
-        capture_output=True, text=True, check=True,
+        capture_output=True, encoding="utf-8", check=True,
     )  # fmt: skip
     return float(run.stdout)
 
@@ -130,7 +130,7 @@ def _alone(name: str, given: argparse.Namespace) -> None:
 
 def _memory(what: str) -> float:
     """MiB of this process now (VmRSS) or at most so far (VmHWM); Linux only."""
-    lines = Path("/proc/self/status").read_text().splitlines()
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(what)) / 1024
 
 

@@ -49,6 +49,7 @@ SLOW = (
     "test_scores.py",
     "test_seams.py",
     "test_selection.py",
+    "test_torchvision.py",
 )
 
 

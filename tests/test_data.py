@@ -2,6 +2,7 @@ import dataclasses
 import hashlib
 import io
 import os
+import shutil
 import tarfile
 from fractions import Fraction
 from pathlib import Path
@@ -89,9 +90,33 @@ def test_a_given_normalization_needs_its_numbers_and_no_other_takes_them():
             Batching(4, normalization="given", **numbers)
     with pytest.raises(PruningError, match="it is scale. Take them out"):
         Batching(4, normalization="scale", mean=(0.5,), std=(0.2,))
-    for std in (0, -1, float("nan")):
-        with pytest.raises(PruningError, match="a `std` above 0"):
-            Batching(4, normalization="given", mean=(0.5,), std=(std,))
+    for mean, std in (
+        *((0.5, wrong) for wrong in (0, -1, float("nan"), 1e-300, 63.0)),
+        *((wrong, 0.5) for wrong in (127.5, float("nan"), float("-inf"))),
+    ):
+        with pytest.raises(PruningError, match="a `mean` from -10 to 10 and a `std` from 0.0004"):
+            Batching(4, normalization="given", mean=(mean,), std=(std,))
+
+
+def test_a_training_set_that_is_no_batch_at_all_is_refused():
+    for boundary in ("straddle", "keep", "drop"):
+        with pytest.raises(PruningError, match="No training image is left"):
+            Batching(4, boundary).steps_per_epoch(0)
+    with pytest.raises(PruningError, match="each of the 1352 training images 739,644 times"):
+        Batching(10**9).steps_per_epoch(1352)
+    assert Batching(5000).steps_per_epoch(1352) < 1
+    assert Batching(10**9, "keep").steps_per_epoch(1352) == 1
+
+
+def test_a_validation_that_takes_every_image_of_its_split_is_refused(digits_file):
+    for source, count in (("train", 1352), ("test", 445)):
+        with pytest.raises(PruningError, match=f"0.99999 of the {count} {source} images leaves no"):
+            load(digits_file, Validation(source, 0.99999))
+
+
+def test_crops_of_nothing_but_padding_are_refused(digits_file):
+    with pytest.raises(PruningError, match="crop_padding is 8, but images have 8 x 8 pixels"):
+        stream(10, Batching(4, crop_padding=8), images=torch.zeros(10, 8, 8, 1, dtype=torch.uint8))
 
 
 def test_batches_are_a_function_of_seed_stream_and_position():
@@ -374,7 +399,7 @@ def test_image_folder_errors_name_the_file(tmp_path):
     Image.new("RGB", (5, 4)).save(tree / "test" / "bird" / "0.png")
     assert "same class folders" in refused()
     assert "'sizes'" in refused(sizes=3)
-    assert "whole number of pixels" in refused(size="big")
+    assert "whole number" in refused(size="big")
     with tarfile.open(tmp_path / "cut.tar.xz", "w:xz") as archive:
         archive.add(tree)
     whole = (tmp_path / "cut.tar.xz").read_bytes()
@@ -433,6 +458,43 @@ def test_tiny_imagenet_from_its_tree(tmp_path):
     assert small.test_images.shape == (4, 4, 4, 3)
 
 
+def test_tiny_imagenet_passes_over_what_image_folders_do_and_counts_it(tmp_path):
+    tree = make_tiny_imagenet(tmp_path / "tiny-imagenet-200")
+    whole = prepare("tiny", "tiny_imagenet", tmp_path, {})
+    assert whole.skipped == {}
+    images = tree / "train" / "n01" / "images"
+    for file in (images / "._n01_0.JPEG", images / "Thumbs.db", tree / "val/images/.x.JPEG"):
+        file.write_bytes(b"x")
+    for file in (images / "a.jfif", tree / "val/images/list.txt", tree / "train/notes"):
+        file.write_bytes(b"x")
+    (tree / "train" / ".ipynb_checkpoints").mkdir()
+    data = prepare("tiny", "tiny_imagenet", tmp_path, {})
+    assert data.skipped == {"*.jfif": 1, "*.txt": 1, "hidden": 4, "in no class folder": 1}
+    assert np.array_equal(data.train_images, whole.train_images)
+    assert np.array_equal(data.test_images, whole.test_images)
+    for file in images.glob("*.JPEG"):
+        file.unlink()
+    with pytest.raises(PruningError, match=r"n01/images holds no image .*\(1 \*\.jfif\)"):
+        prepare("tiny", "tiny_imagenet", tmp_path, {})
+
+
+def test_tiny_imagenet_reads_deep_and_transparent_images_as_image_folders_do(tmp_path):
+    tree = make_tiny_imagenet(tmp_path / "tiny-imagenet-200")
+    file = tree / "train" / "n01" / "images" / "n01_0.JPEG"
+    Image.fromarray(np.full((6, 6), 40000, np.uint16)).save(file, "png")
+    data = prepare("tiny", "tiny_imagenet", tmp_path, {})
+    assert (data.train_images[0] == 156).all()
+    assert data.converted == {"images of 16 bits, scaled to 8": 1}
+    Image.new("F", (6, 6), 0.5).save(file, "tiff")
+    with pytest.raises(PruningError, match=r"n01_0\.JPEG has pixels of the kind 'F'"):
+        prepare("tiny", "tiny_imagenet", tmp_path, {})
+    (tree / "wnids.txt").write_text("n01")
+    for wnid in ("n02", "n10"):
+        shutil.rmtree(tree / "train" / wnid)
+    with pytest.raises(PruningError, match="holds one class, 'n01'"):
+        prepare("tiny", "tiny_imagenet", tmp_path, {})
+
+
 def test_tiny_imagenet_errors_name_the_file(tmp_path):
     def refused(**options):
         with pytest.raises(PruningError) as error:
@@ -440,8 +502,8 @@ def test_tiny_imagenet_errors_name_the_file(tmp_path):
         return str(error.value)
 
     assert "val_annotations.txt, as the archive" in refused()
-    assert "whole number of pixels" in refused(size=0)
-    assert "`path` is a text" in refused(path=3)
+    assert "whole number" in refused(size=0)
+    assert "a text" in refused(path=3)
     assert "'grey'" in refused(grey=True)
     tree = make_tiny_imagenet(tmp_path / "tiny-imagenet-200")
     annotations = tree / "val" / "val_annotations.txt"

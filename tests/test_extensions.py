@@ -303,15 +303,16 @@ def test_errors_in_a_file_name_file_and_line(mine, make_task, tmp_path, capsys):
     assert "Traceback" not in (tmp_path / "log").read_text()
 
 
-def test_weights_that_nothing_initializes_are_refused_and_buffers_have_their_values(mine):
+def test_weights_that_no_initialization_draws_and_buffers_have_their_values(mine):
     line, config = "        super().__init__()\n", NetworkConfig("mine/nets.py:MyNet")
     buffer = "        self.register_buffer('scale', torch.ones(1))\n"
     replace(mine / "nets.py", line, line + buffer)
     replace(mine / "nets.py", "from torch import nn", "import torch\nfrom torch import nn")
     assert build(config, (1, 8, 8), 10, 0).scale.item() == 1
     replace(mine / "nets.py", buffer, "        self.norm = nn.LayerNorm(4)\n")
-    with pytest.raises(PruningError, match="no initialization for LayerNorm"):
-        build(config, (1, 8, 8), 10, 0)
+    norm = build(config, (1, 8, 8), 10, 0).norm
+    assert norm.weight.tolist() == [1] * 4
+    assert norm.bias.tolist() == [0] * 4
 
 
 def test_a_neighbour_that_hides_behind_another_module_is_refused(mine):

@@ -1,5 +1,6 @@
 import dataclasses
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -458,3 +459,36 @@ def test_the_number_of_dense_networks_is_shown_where_it_differs(tmp_path, drawn)
 def test_nothing_to_draw_is_said(tidy_file, drawn):
     with pytest.raises(PruningError, match="nothing of nobody to draw"):
         drawn([tidy_file], titles={"nobody": "Nobody"})
+
+
+def pixels(text, **more):
+    """A text as matplotlib draws it."""
+    figure = plt.figure(figsize=(5, 0.6))
+    try:
+        figure.text(0.02, 0.3, text, **more)
+        figure.canvas.draw()
+        return np.asarray(figure.canvas.buffer_rgba()).copy()
+    finally:
+        plt.close(figure)
+
+
+def test_texts_are_drawn_as_they_are_typed(tidy_file, tmp_path, drawn, monkeypatch):
+    typed = [r"a $\frac b$", "x$$y", "price $1 vs $2_a", r"a \$ b $c$ \alpha", "$x^2$", "5 $"]
+    monkeypatch.setattr(style, "known", dict)  # all methods are somebody's own
+    tidy = pd.read_csv(tidy_file).replace({"lr_rewind": "my_$x$_method"})
+    tables, titles = [], {}
+    for place, title in enumerate(typed):
+        tables.append(tmp_path / f"s{place}.csv")
+        write_table(tidy.assign(study=f"s{place}"), tables[-1])
+        titles[f"s{place}"] = title
+    shown, _ = drawn(tables, titles=titles)
+    shown.canvas.draw()
+    for panel, title in zip(shown.axes, typed, strict=False):
+        whole = f"{title}, iterative (n=3)"
+        assert (pixels(panel.get_title()) == pixels(whole, parse_math=False)).all()
+        assert (pixels(panel.get_title()) != 255).any()
+    (legend,) = shown.legends
+    labels = [text.get_text() for text in legend.get_texts()]
+    (mine,) = (label for label in labels if label.startswith("My "))
+    assert (pixels(mine) == pixels("My $x$ method", parse_math=False)).all()
+    assert (pixels(style.variant_look("a$b$").label) == pixels("A$b$", parse_math=False)).all()

@@ -302,8 +302,8 @@ def test_the_weights_themselves_do_not_matter_and_stay_as_they_are():
     """Also not those of a network that was built without any, where memory holds anything."""
     module = network("small_cnn", GREY8).train()
     module.fc1.eval()
-    module.conv1.weight.requires_grad_(False)
     masks = random_masks(module, 0.1, 0)
+    module.conv1.weight.requires_grad_(False)
     expected = on_a_path(module, masks, one_image(GREY8))
     broken = copy.deepcopy(module)
     with torch.no_grad():

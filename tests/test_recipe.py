@@ -9,15 +9,13 @@ import torch
 from pruning.data.batching import Batching
 from pruning.errors import PruningError
 from pruning.study.study import find_study
-from pruning.training.recipe import Recipe
+from pruning.training.recipe import Recipe, Timeline
 from pruning.training.schedules import CosineDecay, StepDecay
 from tests.conftest import REPOSITORY, SCHEMAS
 
 
-def paper():
-    study = find_study(
-        "renda2020_resnet20", REPOSITORY / "config/studies", SCHEMAS / "study.schema.yaml"
-    )
+def paper(name="renda2020_resnet20"):
+    study = find_study(name, REPOSITORY / "config/studies", SCHEMAS / "study.schema.yaml")
     return study, Recipe.from_dict(study.task["recipe"]).timeline(50_000)
 
 
@@ -33,12 +31,38 @@ def test_rewind_steps_of_renda2020():
 def test_learning_rates_of_renda2020():
     _, timeline = paper()
     rate = timeline.schedule()
-    assert [rate(s) for s in (0, 35_545)] == [0.1, 0.1]
-    assert rate(35_546) == pytest.approx(0.01)
-    assert rate(53_124) == pytest.approx(0.01)
-    assert rate(53_125) == pytest.approx(0.001)
+    assert [rate(s) for s in (0, 35_546)] == [0.1, 0.1]
+    assert rate(35_547) == pytest.approx(0.01)
+    assert rate(53_125) == pytest.approx(0.01)
+    assert rate(53_126) == pytest.approx(0.001)
     assert rate(200_000) == pytest.approx(0.001)
     assert timeline.last_learning_rate() == rate(71_107)
+
+
+@pytest.mark.parametrize("name", ["resnet20", "resnet56", "resnet110", "vgg16"])
+def test_all_of_renda2020_drop_after_the_boundaries_of_their_code(name):
+    """int(390.625 * 91) and int(390.625 * 136), at which TensorFlow keeps the old rate."""
+    _, timeline = paper(f"renda2020_{name}")
+    boundaries = timeline.recipe.schedule.boundaries(timeline.steps_per_epoch)
+    assert boundaries == [35_546 + 1, 53_125 + 1]
+
+
+@pytest.mark.parametrize(
+    ("steps_per_epoch", "at", "after"),
+    [
+        (Fraction("390.625"), [35_547, 53_125], [35_547, 53_126]),
+        (Fraction(234), [21_294, 31_824], [21_295, 31_825]),
+    ],
+)
+def test_a_rate_drops_no_step_before_its_epochs_are_over(steps_per_epoch, at, after):
+    """91 epochs that straddle batches end within step 35,546, which is of the old rate."""
+    milestones = (91, 136)
+    assert StepDecay(0.1, milestones).boundaries(steps_per_epoch) == at
+    assert StepDecay(0.1, milestones, boundary="after").boundaries(steps_per_epoch) == after
+    rate = StepDecay(0.1, milestones).schedule(steps_per_epoch)
+    assert [rate(at[0] - 1), rate(at[0])] == pytest.approx([0.1, 0.01])
+    with pytest.raises(PruningError, match="'befor'.*Known: after, at"):
+        StepDecay(0.1, boundary="befor")
 
 
 def test_recipe_of_renda2020_value_by_value():
@@ -88,8 +112,22 @@ def test_impossible_values_are_refused():
             timeline.rewind_step(time)
     with pytest.raises(PruningError, match="rising order"):
         StepDecay(0.1, (5, 3))
-    with pytest.raises(PruningError, match="positive"):
-        StepDecay(0.0)
+    for rate in (0.0, -1.0, math.inf, math.nan):
+        with pytest.raises(PruningError, match="positive"):
+            StepDecay(rate)
+        with pytest.raises(PruningError, match="positive"):
+            CosineDecay(rate)
+    for gamma in (0, -0.1, 1.5, math.inf, math.nan):
+        with pytest.raises(PruningError, match="above 0 and at most 1"):
+            StepDecay(0.1, (1,), gamma)
+    for warmup in (-1, math.inf, math.nan):
+        with pytest.raises(PruningError, match="warm-up"):
+            StepDecay(0.1, warmup=warmup)
+    for epochs in (0, math.inf, math.nan):
+        with pytest.raises(PruningError, match="epochs must be positive"):
+            Recipe(epochs, Batching(4), StepDecay(0.1))
+    with pytest.raises(PruningError, match="no step"):
+        Timeline(Recipe(1, Batching(4), StepDecay(0.1)), Fraction(0))
 
 
 @pytest.mark.parametrize(("per", "exact"), [("epoch", True), ("step", False)])

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -377,6 +378,20 @@ def test_openlth_removes_too_much_in_every_round(make_task, spied):
         expected -= math.ceil(fraction * expected) + 1
     assert expected == 27_030
     assert left == {"openlth": expected, "synflow": 27_090, "exact": 27_090}
+
+
+def test_a_rule_that_leaves_no_weight_says_so(make_task):
+    """Of a chain's inverted SynFlow most scores become 0 in one round, and all go in the next."""
+    task = make_task("lenet_300_100")
+    options = dict(score="synflow", keep="smallest", iterations=100, rule="openlth_highest")
+    state = task.initial_state(0)
+    with pytest.raises(
+        PruningError, match="'openlth_highest' leaves none of .* whose scores equal"
+    ):
+        prune(task, state, 0.02, **options)
+    nothing = {name: torch.zeros_like(state.weights[name]).bool() for name in task.prunable()}
+    with pytest.raises(PruningError, match="Earlier pruning left no weight"):
+        prune(task, replace(state, masks=nothing), 0.02)
 
 
 def test_rules_rank_what_is_left_and_give_nothing_back():

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 import yaml
 
@@ -109,7 +111,7 @@ def test_every_shipped_study_is_valid(name):
         ),
         ({"recipe__schedule": {"learning_rate": 0.1, "milestones": [3, 2]}}, "rising order"),
         ({"rewinding__retrain_times": [1e-9]}, "plain number of epochs"),
-        ({12: "x"}, "unknown key '12'"),
+        ({12: "x"}, "the key 12 in the file is no text to YAML"),
         ({"rewinding__modes": ["structured_a"]}, "no published structured_a for small_cnn"),
         ({"rewinding__modes": ["structured"]}, "Did you mean 'structured_"),
         (
@@ -164,6 +166,72 @@ def test_every_shipped_study_is_valid(name):
         ({"at_init__later__epochs": [1.23456789]}, "few decimals"),
         ({"figure": {"at_init_levels": [4]}}, "at_init_levels names level 4, but the study has 3"),
         ({"figure": {"published": "resnet20"}}, "figure.published is 'resnet20'; it must match"),
+        (
+            {"seeds": [2**63]},
+            "seeds.0 is 9223372036854775808; it must be at most 92233720368547758",
+        ),
+        ({"seeds": [-1]}, "seeds.0 is -1; it must be at least 0"),
+        ({"seeds": [1.5]}, "seeds.0 is 1.5; it must be of type integer"),
+        ({"seeds": [1e18]}, "not exact: write it without a point"),
+        ({"seeds": [True]}, "seeds.0 is True; it must be of type integer"),
+        ({"seeds": [1, 1.0]}, "must differ"),
+        ({"recipe__epochs": True}, "recipe.epochs is True; it must be of type number"),
+        ({"recipe__epochs": 1e7}, "recipe.epochs is 10000000.0; it must be at most 1000000"),
+        ({"recipe__steps": 10**18}, "recipe.steps is .*; it must be at most 1000000000"),
+        ({"recipe__threads": 10**6}, "recipe.threads is 1000000; it must be at most 1024"),
+        (
+            {"recipe__batches__size": 64.5},
+            "recipe.batches.size is 64.5; it must be of type integer",
+        ),
+        ({"recipe__schedule__gamma": 1.5}, "recipe.schedule.gamma is 1.5; it must be at most 1"),
+        ({"recipe__schedule__learning_rate": 0}, "learning_rate is 0; it must be greater than 0"),
+        ({"recipe__schedule__warmup": 21}, "warmup is 21 epochs, but the recipe has 20"),
+        (
+            {"recipe__schedule__milestones": [5, 20]},
+            "milestones has 20, but the recipe has 20 epochs",
+        ),
+        ({"recipe__schedule__boundary": "befor"}, "recipe.schedule.boundary is 'befor'"),
+        ({"gsm__recipe__schedule__milestones": [100]}, "gsm.recipe.schedule.milestones has 100"),
+        ({"gem_miner__search__schedule__warmup": 1e308}, "gem_miner.*.warmup is 1e\\+308 epochs"),
+        (
+            {"recipe__optimizer__options": {"momntum": 0.9}},
+            "recipe.optimizer.options: Unknown option .* 'sgd' 'momntum'. Did you mean",
+        ),
+        (
+            {"recipe__optimizer__options": {"nesterov": "no"}},
+            "recipe.optimizer.options.nesterov is 'no'; the optimizer 'sgd' takes true or false",
+        ),
+        ({"recipe__optimizer__options": {"momentum": 1}}, "options.momentum is 1; .* less than 1"),
+        (
+            {"recipe__optimizer": {"name": "adam", "options": {"betas": [0.9, 2]}}},
+            "recipe.optimizer.options.betas is",
+        ),
+        ({"prunetrain__finetune__optimizer__options": {"x": 1}}, "prunetrain.finetune.optimizer"),
+        (
+            {"gsm__ablations": {"frozen": {"options": {"reselect": "false"}}}},
+            "gsm.ablations.frozen.options.reselect is 'false'; .* true or false",
+        ),
+        (
+            {"network__options": {"widhts": [4, 8]}},
+            "network.options: Unknown option .*'small_cnn' 'widhts'. Did you mean 'widths",
+        ),
+        ({"network__options": {"widths": [0, 16]}}, "network.options.widths is .* at least 1"),
+        ({"network__options": {"widths": [4, 8, 16]}}, "network.options.widths is .* a list of 2"),
+        ({"network__options": {"shape": [1, 8, 8]}}, "Unknown option .* 'shape'"),
+        ({"network__options": {1: 2}}, "the key 1 in network.options is no text to YAML"),
+        ({"at_init__score_options": {"snip": {"batch_norm": "evl"}}}, "takes 'train' or 'eval'"),
+        ({"at_init__iterations": {"synflow": 10**9}}, "at_init.iterations.synflow is 1000000000"),
+        (
+            {"algorithm": {"max_levels": 10**9}},
+            "algorithm.max_levels is 1000000000; .* at most 1000",
+        ),
+        ({"rewinding__levels": 10**9}, "rewinding.levels is 1000000000; .* at most 1000"),
+        (
+            {"rewinding__retrain_times": [11.9999999, 12]},
+            "11.9999999 has too many digits: write 12",
+        ),
+        ({"extends": "../config"}, "extends: Unknown study '../config'"),
+        ({"extends": ["digits"]}, "extends: Unknown study"),
         ({"algorithm": {"tolerance": -1}}, "algorithm.tolerance is -1; it must be at least 0"),
     ],
 )
@@ -173,6 +241,84 @@ def test_mistakes_name_the_key_its_value_and_what_is_allowed(tmp_path, changes, 
         load_study(path, SCHEMA)
     assert "s.yaml" in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_whole_numbers_may_be_written_with_a_point(tmp_path):
+    plain = {
+        "seeds": [1, 3],
+        "recipe__batches": {"size": 64, "crop_padding": 1},
+        "recipe__steps": 100,
+        "network__options": {"widths": [12, 24], "hidden": 48},
+        "rewinding__levels": 8,
+        "at_init__later__level": 2,
+        "at_init__iterations": {"synflow": 3},
+        "gsm__ablation_levels": [2],
+        "gem_miner__period": 2,
+        "prunetrain__interval": 5,
+        "figure": {"retrain_levels": [1]},
+        "resources": {"mem_mb": 2000, "runtime": 3},
+    }
+
+    def pointed(value):
+        if isinstance(value, dict):
+            return {key: pointed(part) for key, part in value.items()}
+        return [pointed(part) for part in value] if isinstance(value, list) else float(value)
+
+    studies = []
+    for changes in (plain, {key: pointed(value) for key, value in plain.items()}):
+        studies.append(load_study(write(tmp_path, changes=changes), SCHEMA))
+    assert repr(studies[0]) == repr(studies[1])
+    assert repr(studies[1].seeds) == "(1, 3)"
+
+
+@pytest.mark.parametrize("seed", ["99", "00", "-1", "1.0"])
+def test_seeds_that_a_study_has_not_are_refused_where_rules_ask(tmp_path, seed, capsys):
+    config = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text())
+    plan = Workflow(config | {"study_folder": str(STUDIES)}, SCHEMAS)
+    asks = (plan.data_file, plan.stage("pruning.stages.dense"))
+    for ask in asks:
+        assert ask(SimpleNamespace(study="digits", seed="1"))
+        with pytest.raises(SystemExit):
+            ask(SimpleNamespace(study="digits", seed=seed))
+        assert f"has the seeds 0, 1, 2, not {seed}" in capsys.readouterr().err
+    assert plan.data_file(SimpleNamespace(study="digits"))
+
+
+@pytest.mark.parametrize(
+    ("datasets", "message"),
+    [
+        ({"my-data": {"kind": "digits"}}, "the name 'my-data' in datasets must consist of letters"),
+        ({"a b": {"kind": "digits"}}, "the name 'a b' in datasets"),
+        ({"x\n": {"kind": "digits"}}, "in datasets must consist"),
+        ({"": {"kind": "digits"}}, "the name '' in datasets"),
+        ({1: {"kind": "digits"}}, "the key 1 in datasets is no text"),
+        ({"d": {"kind": "digit"}}, "Unknown data set kind 'digit'. Did you mean 'digits'"),
+        (
+            {"d": {"kind": "cifar10", "sise": 8}},
+            "datasets.d: .*'cifar10' 'sise'. Did you mean 'size",
+        ),
+        (
+            {"d": {"kind": "cifar10", "size": "8"}},
+            "datasets.d.size is '8'; .* a whole number or null",
+        ),
+        ({"d": {"kind": "image_folder"}}, "'image_folder' needs the option 'path'"),
+        ({"d": {"kind": "image_folder", "path": 3}}, "datasets.d.path is 3; .* a text"),
+        ({"d": {"kind": "image_folder", "path": "x", "grey": "yes"}}, "grey is 'yes'; .* true or"),
+        ({"d": {"kind": "cifar10", "name": "x"}}, "Unknown option .*'cifar10' 'name'"),
+        ({"d": {"kind": "cifar10", "root": "/"}}, "Unknown option .*'cifar10' 'root'"),
+    ],
+)
+def test_data_sets_are_checked_used_or_not(datasets, message):
+    config = {
+        "studies": ["digits"],
+        "study_folder": str(STUDIES),
+        "datasets": {"digits": {"kind": "digits"}} | datasets,
+    }
+    with pytest.raises(PruningError, match=message):
+        Workflow(config, SCHEMAS)
+    fine = {"d": {"kind": "image_folder", "path": "x", "size": 8.0}}
+    plan = Workflow(config | {"datasets": {"digits": {"kind": "digits"}} | fine}, SCHEMAS)
+    assert repr(plan.dataset_options("d")["size"]) == "8"
 
 
 def test_unknown_study_data_set_and_kind(tmp_path):

@@ -1,21 +1,25 @@
 """``pruning``: single stages by hand, without Snakemake."""
 
 import argparse
+import contextlib
+import sys
 from pathlib import Path
 
-import yaml
-
+from pruning.data.sources import count_changes, has_changed
 from pruning.errors import PruningError
 from pruning.files import write_text
 from pruning.running.jobs import device, job
 from pruning.study import places
 from pruning.study.asks import Workflow
+from pruning.study.documents import read_document
 from pruning.study.study import Study, data_root
 from pruning.systems import joined, systems
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line."""
+    with contextlib.suppress(AttributeError):  # somebody's own stream
+        sys.stdout.reconfigure(errors="backslashreplace")  # whatever a title has that it lacks
     options = _parser().parse_args(arguments)
     with job():
         options.run(options)
@@ -43,7 +47,8 @@ def _parser() -> argparse.ArgumentParser:
     dense.set_defaults(run=_dense)
     export = commands.add_parser("export", help="write a trained network as .pt2, .onnx, ...")
     export.add_argument("trained", metavar="FOLDER", help="of a training")
-    export.add_argument("output", metavar="OUTPUT", help="ends in .pt2, .onnx or .safetensors")
+    export.add_argument("output", nargs="?", metavar="OUTPUT", help="as --to")
+    export.add_argument("--to", metavar="OUTPUT", help="ends in .pt2, .onnx or .safetensors")
     export.set_defaults(run=_export)
     latency = commands.add_parser("latency", help="time trained networks side by side")
     latency.add_argument("trained", metavar="FOLDER", nargs="+", help="as of export")
@@ -57,15 +62,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def _workflow(options: argparse.Namespace) -> Workflow:
     path = Path(options.config)
-    try:
-        config = yaml.safe_load(path.read_text())
-    except OSError as error:
+    if not path.is_file():
         raise PruningError(
-            f"{path} cannot be read ({error.strerror}). Run this in the "
-            "repository, or give --config."
-        ) from None
-    except yaml.YAMLError as error:
-        raise PruningError(f"{path} is not YAML: {' '.join(str(error).split())}.") from None
+            f"{path} cannot be read: there is none. Run this in the repository, or give --config."
+        )
+    config = read_document(path)
     root = path.resolve().parents[1]
     if not (root / "workflow" / "schemas").is_dir():
         raise PruningError(
@@ -108,8 +109,10 @@ def _prepared(workflow: Workflow, dataset: str) -> Path:
     from pruning.stages.prepare_data import prepare_data
 
     output = Path(places.data_file(dataset))
-    if not output.exists():
-        prepare_data(dataset, workflow.dataset_options(dataset), data_root(), output)
+    source = workflow.source(dataset)
+    if not output.exists() or has_changed(output, source):
+        changes = count_changes(output, source)
+        prepare_data(dataset, workflow.dataset_options(dataset), data_root(), output, changes)
     return output
 
 
@@ -125,8 +128,15 @@ def _dense(options: argparse.Namespace) -> None:
 
     workflow = _workflow(options)
     study = workflow.study(options.study)
+    if study.given:
+        raise PruningError(
+            f"The dense network of {study.name} is from {study.task['dense']['from']}, so there is "
+            "nothing to train."
+        )
     if options.steps is not None and options.steps < 1:
         raise PruningError(f"--steps must be at least 1, it is {options.steps}.")
+    if not 0 <= options.seed < 2**63:
+        raise PruningError(f"--seed must be from 0 to 2^63 - 1, it is {options.seed}.")
     data = _prepared(workflow, options.dataset or study.dataset)
     with device(workflow.config["device"]) as where:
         context = StageContext(study.name, options.seed, study.task, "", where)
@@ -145,7 +155,9 @@ def _dense(options: argparse.Namespace) -> None:
 def _export(options: argparse.Namespace) -> None:
     from pruning.deploy.export import describe, export
 
-    print(describe(export(options.trained, options.output)))
+    if (options.output is None) == (options.to is None):
+        raise PruningError("Name one file to write: `pruning export FOLDER --to net.pt2`.")
+    print(describe(export(options.trained, options.to or options.output)))
 
 
 def _latency(options: argparse.Namespace) -> None:

@@ -6,11 +6,13 @@ from typing import Any
 
 import torch
 
-from pruning.data import store
-from pruning.data.prepare import prepare
+from pruning.data.prepare import prepare_file
+from pruning.data.sources import find_source, has_changed
 from pruning.data.splits import Splits, load
 from pruning.data.validation import Validation
+from pruning.errors import PruningError
 from pruning.files import digest
+from pruning.registry import entry
 from pruning.running.code_version import code_version
 from pruning.study.study import data_root
 from pruning.training.arithmetic import arithmetic
@@ -25,9 +27,12 @@ def load_data(
     validation: Validation | None = None,
     device: str | torch.device = "cpu",
     root: Path | str | None = None,
+    refresh: bool = False,
     **options: Any,
 ) -> Splits:
     """A data set by kind ("digits", "mnist", ...), prepared on first use and cached.
+
+    It is prepared again when its source files change, and kept when they are deleted.
 
     Args:
         kind: a key of :data:`pruning.registry.DATASET_KINDS`, or a reference
@@ -35,20 +40,45 @@ def load_data(
         validation: how to split; without it, 20 % of the test images validate.
         device: where the images are kept.
         root: folder with the source files; without it $PRUNING_DATA or ``resources/data``.
+        refresh: prepare it again in any case.
         options: what the kind takes besides.
 
     Raises:
-        PruningError: unknown kind, or files that are missing or damaged.
+        PruningError: unknown kind, files that are missing or damaged, no such device, or no folder
+            to cache in.
     """
-    root = Path(root) if root is not None else data_root()
-    name = kind if not options else f"{kind}-{digest(options)}"
-    if ":" in kind:  # a file of the user's, which may change between two uses
-        name = f"{kind.rpartition(':')[2]}-{digest([kind, options, code_version(kind)])}"
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    prepared = cache / "pruning" / f"{name}.safetensors"
-    if not prepared.exists():
-        store.save(prepare(kind, kind, root, options), prepared)
+    _check_device(device)
+    options = {k: os.fspath(v) if isinstance(v, os.PathLike) else v for k, v in options.items()}
+    root = (Path(root) if root is not None else data_root()).resolve()
+    reader = code_version("pruning.data.prepare", entry("data set kind", kind))
+    key = digest([kind, options, str(root), reader])
+    prepared = _cache() / "pruning" / f"{kind.rpartition(':')[2]}-{key}.safetensors"
+    source = find_source(kind, kind, root, options)
+    if refresh or not prepared.exists() or has_changed(prepared, source):
+        prepare_file(kind, kind, root, options, prepared)
     return load(prepared, validation, device)
+
+
+def _check_device(device: str | torch.device) -> None:
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # the latter of a torch without CUDA
+        reason = " ".join(str(error).split())
+        raise PruningError(
+            f'The device {str(device)!r} cannot be used ({reason}). Take device="cpu", or check '
+            "the driver and that this torch has CUDA."
+        ) from None
+
+
+def _cache() -> Path:
+    given = os.environ.get("XDG_CACHE_HOME")
+    try:
+        return Path(given) if given else Path.home() / ".cache"
+    except RuntimeError:
+        raise PruningError(
+            "Prepared data sets are cached in the home folder, and there is none. Set "
+            "XDG_CACHE_HOME to a folder of yours."
+        ) from None
 
 
 def evaluate(task: Task, state: State) -> dict[str, dict[str, float]]:

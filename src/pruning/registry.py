@@ -5,20 +5,20 @@ no torch, and so that a stage's code version (:mod:`pruning.running.code_version
 network or score it uses. To add a network, a data set or a score, write it and add its line here.
 
 Code from outside the package needs no line here: a name with a colon is a reference, ``path.py:
-attribute`` or ``module:attribute``, and :func:`extend` takes names from other people's tables.
+attribute`` or ``module:attribute``, or a network of torchvision, ``torchvision:resnet18``;
+and :func:`extend` takes names from other people's tables.
 """
 
-import ast
-import functools
 import importlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from pruning import extensions
 from pruning.errors import PruningError, look_up
-from pruning.running.code_version import is_own, source
+from pruning.options import Signature, checked, signature
+from pruning.running.code_version import is_own, parse, source
 from pruning.systems import OUTSIDE, systems
 
 # A new line here changes no number of any other entry; the entry used is versioned by itself.
@@ -51,6 +51,10 @@ NETWORKS = {
     "mobilenet_v2": "pruning.models.mobilenet:mobilenet_v2",
     "wide_resnet28": "pruning.models.wide_resnet:wide_resnet28",
 }
+
+# Packages whose own names are taken as ``package:name``: modules with ``check``, ``builder`` and
+# ``version``.
+PACKAGES = {"network": {"torchvision": "pruning.models.torchvision_networks"}}
 
 DATASET_KINDS = {
     "digits": "pruning.data.digits:digits",
@@ -88,6 +92,7 @@ INITIALIZATIONS = {
     "unsigned_constant": "pruning.models.initialization:unsigned_constant",
     "xavier_normal": "pruning.models.initialization:xavier_normal",
     "xavier_uniform": "pruning.models.initialization:xavier_uniform",
+    "xavier_uniform_uniform_scale": "pruning.models.initialization:xavier_uniform_uniform_scale",
 }
 
 TASK_KINDS = {
@@ -128,6 +133,9 @@ _NAMED_TABLES = (
 )
 TABLE_NAMES = {name: kind for name, kind, _ in _NAMED_TABLES}
 _TABLES = {kind: table for _, kind, table in _NAMED_TABLES}
+
+# How many arguments an entry is called with before its options.
+LEADING = {"network": 2, "data set kind": 2, "score": 1, "optimizer": 1}
 
 _EXTENDED: dict[str, dict[str, str]] = {}
 
@@ -205,6 +213,9 @@ def entry(kind: str, name: str) -> str:
         PruningError: no such name; the message lists what exists and the nearest match. A
             reference to a file or attribute that does not exist.
     """
+    if _in_package(kind, name):
+        _package(kind, name).check(name.partition(":")[2])
+        return name
     if ":" in name:
         extensions.check(name)
         return name
@@ -214,8 +225,30 @@ def entry(kind: str, name: str) -> str:
 def find(kind: str, name: str) -> Callable[..., Any]:
     """Import and return what stands behind a name. Raises like :func:`entry`."""
     place = entry(kind, name)
-    found = _load(place, callable_only=True)
-    return _known_layers(found) if kind == "initialization" and is_own(place) else found
+    if _in_package(kind, name):
+        return _package(kind, name).builder(name.partition(":")[2])
+    return _load(place, callable_only=True)
+
+
+def code_entries(kind: str, name: str) -> list[str]:
+    """What a code version covers of an entry. Raises like :func:`entry`.
+
+    Of a package's entry the package's version, and the module that calls it.
+    """
+    place = entry(kind, name)
+    if not _in_package(kind, name):
+        return [place]
+    package, _, attribute = name.partition(":")
+    version = _package(kind, name).version()
+    return [f"{PACKAGES[kind][package]}:{attribute}", f"{package}=={version}"]
+
+
+def _in_package(kind: str, name: str) -> bool:
+    return ":" in name and name.partition(":")[0] in PACKAGES.get(kind, {})
+
+
+def _package(kind: str, name: str) -> Any:
+    return importlib.import_module(PACKAGES[kind][name.partition(":")[0]])
 
 
 def options(kind: str, name: str) -> list[str]:
@@ -226,20 +259,44 @@ def options(kind: str, name: str) -> list[str]:
     Raises:
         PruningError: no such name, or what it names is neither a function nor a class there.
     """
+    told = _signature(kind, name)
+    if told is None:
+        module, _, attribute = entry(kind, name).rpartition(":")
+        raise PruningError(
+            f"{_shown(source(module))} does not say what {attribute} takes: write a function, or a "
+            "class with an __init__ there."
+        )
+    return [parameter.name for parameter in told.parameters[1:]]
+
+
+def checked_options(
+    kind: str, name: str, given: Mapping[str, Any], where: str, shown: str | None = None
+) -> dict[str, Any]:
+    """Options for an entry, as it takes them; see :func:`pruning.options.checked`.
+
+    Args:
+        kind: of the entry.
+        name: of the entry.
+        given: the options.
+        where: their key in a file, for messages.
+        shown: how messages call the entry, where that is not its name.
+
+    Raises:
+        PruningError: no such name, or an option that it does not take.
+    """
+    what = f"{kind} {shown or name!r}"
+    return checked(_signature(kind, name), given, what, where, LEADING[kind])
+
+
+def _signature(kind: str, name: str) -> Signature | None:
     module, _, attribute = entry(kind, name).rpartition(":")
     path = source(module)
-    body = ast.parse(path.read_bytes()).body
-    for node in body:
-        if getattr(node, "name", None) != attribute:
-            continue
-        if isinstance(node, ast.FunctionDef):
-            return _arguments(node)[1:]
-        if isinstance(node, ast.ClassDef):
-            return _arguments(_constructor(node, body))[2:]
-    raise PruningError(
-        f"{_shown(path)} does not say what {attribute} takes: write a function, or a class with an "
-        "__init__ there."
-    )
+    return signature(parse(path, _shown(path)), attribute)
+
+
+def explained(error: BaseException) -> PruningError | None:
+    """The one sentence for an error in code from outside; see :func:`extensions.explained`."""
+    return extensions.explained(error)
 
 
 def load(place: str) -> Any:
@@ -256,40 +313,6 @@ def _load(place: str, *, callable_only: bool) -> Any:
     if is_own(module):
         return getattr(importlib.import_module(module), attribute)
     return extensions.load(place, callable_only)
-
-
-def _known_layers(initialize: Callable[..., Any]) -> Callable[..., Any]:
-    """Ours draw what they know of, and say so where other people's layers have more."""
-
-    @functools.wraps(initialize)
-    def call(module: Any, *arguments: Any, **named: Any) -> Any:
-        try:
-            return initialize(module, *arguments, **named)
-        except NotImplementedError as error:
-            raise PruningError(
-                f"The initialization {initialize.__name__!r} cannot draw this network's weights: "
-                f"{error}. Use layers that it knows, or an initialization of your own."
-            ) from None
-
-    return call
-
-
-def _constructor(node: ast.ClassDef, body: list[ast.stmt]) -> ast.FunctionDef | None:
-    for part in node.body:
-        if isinstance(part, ast.FunctionDef) and part.name == "__init__":
-            return part
-    bases = [base.id for base in node.bases if isinstance(base, ast.Name)]
-    for other in body:
-        if isinstance(other, ast.ClassDef) and other.name in bases and other is not node:
-            return _constructor(other, body[: body.index(other)])
-    return None
-
-
-def _arguments(node: ast.FunctionDef | None) -> list[str]:
-    if node is None:
-        return []
-    given = node.args
-    return [argument.arg for argument in (*given.posonlyargs, *given.args, *given.kwonlyargs)]
 
 
 def _shown(path: Path) -> str:

@@ -12,10 +12,13 @@ import pandas as pd
 import pytest
 import yaml
 
+from pruning.data.splits import load
+from tests.test_image_trees import WHOLE, make_folder, png
 from tests.workflow.conftest import kill_group
 
 ALL = {"collect": 1, "dense": 1, "figure": 1, "prune": 4, "report": 4,
        "retrain": 4, "rewind_state": 1}  # fmt: skip
+PETS = "{kind: image_folder, path: pets}"
 LEVEL1 = "results/tiny/seed0/iterative/lr_rewind/t2/level1"
 
 
@@ -184,6 +187,22 @@ def test_a_deleted_figure_file_comes_back_and_then_all_is_done(finished):
     finished.snakemake("plots/tiny/rewind_vs_finetune.pdf")
     assert (finished.root / "plots/tiny/rewind_vs_finetune.csv").exists()
     assert finished.plan() == {}
+
+
+def test_images_that_are_replaced_are_prepared_again_and_touched_ones_are_not(project, monkeypatch):
+    monkeypatch.setenv("PRUNING_DATA", "images")
+    project.edit("config/config.yaml", "datasets:\n", f"datasets:\n  pets: {PETS}\n")
+    make_folder(project.root / "images" / "pets", WHOLE)
+    prepared = "results/data/pets.safetensors"
+    project.snakemake(prepared)
+    for file in (project.root / "images").rglob("*.png"):
+        os.utime(file)
+    assert project.plan(target=prepared) == {}
+    (project.root / "images/pets/train/a/1.png").write_bytes(png(12))
+    project.snakemake(prepared)
+    assert load(project.root / prepared).train.images[0].unique().tolist() == [12]
+    shutil.rmtree(project.root / "images")
+    assert project.plan(target=prepared) == {}
 
 
 LONG = ("epochs: 3", "epochs: 250")

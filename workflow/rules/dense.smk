@@ -14,7 +14,7 @@ rule dense:
     resources:
         **TRAINING,
     params:
-        stage=plan.stage("pruning.stages.dense"),
+        stage=plan.dense_stage,
         times=plan.retrain_times,
     script:
         "../scripts/dense.py"

@@ -8,4 +8,5 @@ run(
     options=snakemake.params.stage["options"],
     root=data_root(),
     output=snakemake.output[0],
+    source_changes=snakemake.params.stage["source_changes"],
 )

@@ -95,6 +95,12 @@ class TrainingStream:
         self._epoch_cache: dict[int, tuple[Tensor, ...]] = {}
         self._crops = None
         if batching.crop_padding:
+            height, width = split.shape[:2]
+            if batching.crop_padding >= min(height, width):
+                raise PruningError(
+                    f"crop_padding is {batching.crop_padding}, but images have {height} x {width} "
+                    "pixels: some crops would show none of them. Use less."
+                )
             self._crops = Crops(split.images, batching.crop_padding)
 
     def batch(self, index: int) -> tuple[Tensor, Tensor]:

@@ -3,7 +3,6 @@
 :mod:`pruning.data.batches` carries it out.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -12,6 +11,10 @@ from typing import Any
 from pruning.errors import PruningError, unknown
 
 EPOCH_BOUNDARIES = ("straddle", "keep", "drop")
+MOST_PASSES = 100  # over the training images within one batch
+# What may be subtracted from pixels in [0, 1] and what they may be divided by; a tenth of the least
+# difference of two grey values is near enough to nothing.
+MOST, LEAST_STD = 10, 4e-4
 NORMALIZATIONS = ("per_channel", "per_image", "scale", "given")
 
 
@@ -89,7 +92,17 @@ class Batching:
 
     def steps_per_epoch(self, images: int) -> Fraction:
         """Optimizer steps in one epoch over ``images`` images, exactly."""
+        if not images:
+            raise PruningError(
+                "No training image is left. Use a data set that has some, or a smaller part of it "
+                "to validate."
+            )
         if self.epoch_boundary == "straddle":
+            if self.size > MOST_PASSES * images:
+                raise PruningError(
+                    f"A batch of {self.size} would have each of the {images} training images "
+                    f"{self.size // images:,} times. Use a smaller batch."
+                )
             return Fraction(images, self.size)
         steps = -(-images // self.size) if self.epoch_boundary == "keep" else images // self.size
         if steps == 0:
@@ -98,6 +111,12 @@ class Batching:
                 "epoch_boundary: drop leaves nothing. Use a smaller batch, or straddle."
             )
         return Fraction(steps)
+
+    def smallest(self, images: int) -> int:
+        """How many images the smallest batch has, of a training set of so many."""
+        if self.epoch_boundary == "keep":
+            return images % self.size or self.size
+        return self.size
 
     def _check_given(self) -> None:
         if self.normalization != "given":
@@ -112,8 +131,10 @@ class Batching:
                 "normalization: given needs `mean` and `std`, one number for each channel, where "
                 f"pixels lie in [0, 1]; they are {list(self.mean)} and {list(self.std)}."
             )
-        if not all(map(math.isfinite, (*self.mean, *self.std))) or min(self.std) <= 0:
+        possible = [abs(mean) <= MOST for mean in self.mean]
+        if not all(possible + [LEAST_STD <= std <= MOST for std in self.std]):
             raise PruningError(
-                "normalization: given needs finite numbers, and a `std` above 0; `mean` is "
-                f"{list(self.mean)}, `std` is {list(self.std)}."
+                f"normalization: given needs a `mean` from -{MOST} to {MOST} and a `std` from "
+                f"{LEAST_STD:g} to {MOST}, as pixels lie in [0, 1]; `mean` is {list(self.mean)}, "
+                f"`std` is {list(self.std)}. Divide statistics of pixels up to 255 by 255."
             )

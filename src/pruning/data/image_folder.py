@@ -1,86 +1,61 @@
-"""Any tree ``train/<class>/*``, ``test/<class>/*`` of images, in a folder or in a tar archive."""
+"""Any tree ``train/<class>/**``, ``test/<class>/**`` of images, in a folder or in an archive."""
 
-import lzma
-import tarfile
-import zlib
-from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
-from pruning.data.pictures import EXTENSIONS, decode, stack
-from pruning.data.resize import check_size
+from pruning.data.archives import open_tree
+from pruning.data.pictures import WHITE, Decoder, stack
 from pruning.data.store import ImageData
+from pruning.data.trees import find_images
 from pruning.errors import PruningError
-
-SPLITS = ("train", "test")
-
-# One image of the tree: split, class, name for errors, its bytes.
-Member = tuple[str, str, str, bytes]
 
 
 def image_folder(
-    name: str, root: Path, path: str, size: int | None = None, grey: bool = False
+    name: str,
+    root: Path,
+    path: str,
+    size: int | None = None,
+    grey: bool = False,
+    background: int = WHITE,
 ) -> ImageData:
     """Decode an image tree, classes and images in sorted order.
 
     Args:
         name: the data set's key in the configuration.
         root: data folder that a relative ``path`` is under.
-        path: the tree's folder, or a (compressed) tar archive of it, which is read in place.
+        path: the tree's folder, or a tar (compressed or not) or zip archive of it, which is read in
+            place. The tree may lie in other folders there.
         size: resize every image to size x size; without it all must already be of one size.
         grey: decode to one channel.
+        background: grey level of what lies behind transparent images.
 
     Raises:
         PruningError: no such tree, an unreadable image, differing sizes, or class folders that
-            differ between the splits. The message names the file or folder.
+            differ between the splits; see :func:`pruning.data.trees.find_images` and
+            :class:`pruning.data.pictures.Decoder`. The message names the file or folder.
     """
-    check_size(name, size)
+    decode = Decoder(name, size, grey, background)
     if not isinstance(path, str):
         raise PruningError(f"Data set {name!r}: `path` is a text, it is {path!r}.")
-    tree = Path(root, path)
-    found: dict[str, list[tuple[str, str, np.ndarray]]] = {split: [] for split in SPLITS}
-    for split, label, where, content in _members(name, tree):
-        found[split].append((label, where, decode(name, where, content, size, grey)))
-    classes = {split: sorted({label for label, _, _ in found[split]}) for split in SPLITS}
-    if not classes["train"] or classes["train"] != classes["test"]:
-        raise PruningError(
-            f"Data set {name!r}: {tree} must hold the same class folders with images under train/ "
-            f"and test/; found {classes['train'] or 'none'} and {classes['test'] or 'none'}."
-        )
-    index = {label: i for i, label in enumerate(classes["train"])}
+    found = find_images(name, open_tree(name, Path(root, path)))
+    wanted: dict = {}  # where an image is first met decides what errors call it
+    for images in found.images.values():
+        for item, _ in images:
+            wanted.setdefault(item.place, item.where)
+    pixels = {
+        place: decode(wanted[place], content) for place, content in found.tree.contents(wanted)
+    }
     arrays = {}
-    for split, items in found.items():
-        items.sort(key=lambda item: (item[0], item[1]))
-        arrays[f"{split}_images"] = stack(name, [item[1:] for item in items])
-        arrays[f"{split}_labels"] = np.array([index[label] for label, _, _ in items])
-    return ImageData(name=name, classes=tuple(index), source=f"image folder {path}", **arrays)
-
-
-def _members(name: str, tree: Path) -> Iterator[Member]:
-    if tree.is_dir():
-        for split in SPLITS:
-            for file in sorted(tree.glob(f"{split}/*/*")):
-                if file.suffix.lower() in EXTENSIONS:
-                    yield split, file.parent.name, str(file), file.read_bytes()
-        return
-    if not tree.is_file():
-        raise PruningError(
-            f"Data set {name!r}: {tree} does not exist. It must be a folder with train/<class>/* "
-            "and test/<class>/*, or a tar archive of one; set PRUNING_DATA to the folder it is in, "
-            "or mend `path` in config/config.yaml."
-        )
-    try:
-        with tarfile.open(tree, mode="r|*") as archive:  # a stream: compressed members in one pass
-            for item in archive:
-                parts = PurePosixPath(item.name).parts[-3:]
-                if not item.isfile() or len(parts) < 3 or parts[0] not in SPLITS:
-                    continue
-                if PurePosixPath(item.name).suffix.lower() in EXTENSIONS:
-                    content = archive.extractfile(item).read()
-                    yield parts[0], parts[1], f"{tree}:{item.name}", content
-    except (tarfile.TarError, EOFError, OSError, lzma.LZMAError, zlib.error) as error:
-        raise PruningError(
-            f"Data set {name!r}: the archive {tree} is damaged or not a tar file ({error}). "
-            "Fetch it again."
-        ) from error
+    for split, images in found.images.items():
+        decoded = [(item.where, pixels[item.place]) for item, _ in images]
+        arrays[f"{split}_images"] = stack(name, decoded)
+        arrays[f"{split}_labels"] = np.array([label for _, label in images])
+    return ImageData(
+        name=name,
+        classes=found.classes,
+        source=f"image folder {path}",
+        skipped=found.skipped,
+        converted=decode.notes,
+        **arrays,
+    )

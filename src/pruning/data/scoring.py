@@ -51,7 +51,8 @@ class ScoringBatches(Sequence):
         normalize: as in training.
         classes: how many there are.
         per_class: images of each; none where it is 0.
-        size: images per batch; the last may be smaller.
+        size: images per batch; the last may be smaller. One that would be alone in the last joins
+            the batch before, as batch norm may need two.
         generator: draws the order in which images are looked through.
     """
 
@@ -76,10 +77,14 @@ class ScoringBatches(Sequence):
         return first_of_each_class(labels, order, self.per_class, self.classes)
 
     def __len__(self) -> int:
-        return -(-len(self.indices) // self.size) if self.per_class else 0
+        if not self.per_class:
+            return 0
+        whole, rest = divmod(len(self.indices), self.size)
+        return whole + (rest > 1 or (rest == 1 and not whole))
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         if not 0 <= index < len(self):
             raise IndexError(index)
-        piece = self.indices[index * self.size : (index + 1) * self.size]
+        stop = (index + 1) * self.size if index + 1 < len(self) else None
+        piece = self.indices[index * self.size : stop]
         return self.normalize(self.split.images[piece]), self.split.labels[piece]

@@ -10,8 +10,9 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from pruning.data.store import read_header
+from pruning.data.store import OPTIONAL, read_header
 from pruning.data.validation import Validation
+from pruning.errors import PruningError
 from pruning.seeds import generator
 
 
@@ -115,16 +116,25 @@ def load(
         device: where the images are kept.
 
     Raises:
-        PruningError: the file is missing, damaged or foreign.
+        PruningError: the file is missing, damaged or foreign; all images of a split validate.
     """
     validation, device = validation or Validation(), torch.device(device)
     header = read_header(path)
     counts, shape = _sizes(path)
     rest, held_out = validation_indices(header["name"], counts[validation.source], validation)
+    if not len(rest):
+        raise PruningError(
+            f"A validation fraction of {validation.fraction} of the {len(held_out)} "
+            f"{validation.source} images leaves no other. Lower it."
+        )
     counts |= {"validation": len(held_out), validation.source: len(rest)}
 
     @cache
     def read() -> dict[str, Split]:
+        if read_header(path) != header:  # else images of one go with the counts of the other
+            raise PruningError(
+                f"The prepared data set {path} was made anew since it was loaded. Load it again."
+            )
         parts = _read(path)
         whole = parts[validation.source]
         parts["validation"] = Split(whole.images[held_out], whole.labels[held_out])
@@ -143,6 +153,7 @@ def load(
         "validation_fraction": validation.fraction,
         "images": {name: len(split) for name, split in splits.items()},
         "validation_indices_sha256": hashlib.sha256(held_out.numpy().tobytes()).hexdigest(),
+        **{key: header[key] for key in OPTIONAL if key in header},
     }
     return Splits(
         name=header["name"],

@@ -6,7 +6,8 @@ the memory format that convolutions are fastest in.
 """
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from pruning.files import atomic_path
 
 FORMAT = "pruning-dataset-1"
 PART = 2**24
+OPTIONAL = ("source_sha256", "skipped", "converted")
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,10 @@ class ImageData:
         train_labels, test_labels: int64, (N,), values below ``len(classes)``.
         classes: class names by label.
         source: where the images came from, for the record.
+        source_sha256: of the files they were read from, see :mod:`pruning.data.sources`; None
+            where these are not known.
+        skipped: files that were left out, counted by reason.
+        converted: images that were changed beyond their kind, counted by what was done.
     """
 
     name: str
@@ -39,6 +45,9 @@ class ImageData:
     test_labels: np.ndarray
     classes: tuple[str, ...]
     source: str
+    source_sha256: str | None = None
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    converted: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -67,7 +76,8 @@ def check(data: ImageData) -> ImageData:
     """Refuse arrays that no training could use.
 
     Raises:
-        PruningError: a wrong type or shape, an empty split, or a label out of range.
+        PruningError: a wrong type or shape, an empty split, a label out of range, or training
+            images in which every pixel is the same.
     """
     for split in ("train", "test"):
         images, labels = getattr(data, f"{split}_images"), getattr(data, f"{split}_labels")
@@ -80,6 +90,12 @@ def check(data: ImageData) -> ImageData:
             raise PruningError(f"Data set {data.name!r}: the {split} split has no images.")
         if labels.min() < 0 or labels.max() >= len(data.classes):
             raise PruningError(f"Data set {data.name!r}: a {split} label is not a class.")
+    if data.train_images.min() == data.train_images.max():
+        raise PruningError(
+            f"Data set {data.name!r}: every pixel of every training image is "
+            f"{data.train_images.min()}, so there is nothing to learn from. Look at the source "
+            "images, and at how they were converted to 8 bits."
+        )
     return data
 
 
@@ -88,6 +104,9 @@ def save(data: ImageData, path: Path | str) -> None:
     check(data)
     header = {"format": FORMAT, "name": data.name, "classes": data.classes, "source": data.source}
     header["mean"], header["std"] = data.channel_statistics()
+    for key in OPTIONAL:  # what a data set does not have is not in its bytes
+        if value := getattr(data, key):
+            header[key] = value
     tensors = {
         "train_images": data.train_images,
         "train_labels": data.train_labels.astype(np.int64),
@@ -101,7 +120,7 @@ def save(data: ImageData, path: Path | str) -> None:
 
 
 def read_header(path: Path | str) -> dict:
-    """Name, classes, source, channel statistics of a prepared data set.
+    """Name, classes, source, channel statistics of a prepared data set, and what was left out.
 
     Raises:
         PruningError: the file is missing, truncated, or not one of ours.

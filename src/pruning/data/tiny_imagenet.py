@@ -1,13 +1,14 @@
 """Tiny ImageNet (Le & Yang 2015), from the tree that its archive unpacks to."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from pruning.data.pictures import EXTENSIONS, decode, stack
-from pruning.data.resize import check_size
+from pruning.data.pictures import Decoder, stack
 from pruning.data.store import ImageData
+from pruning.data.trees import FOLDER, FolderTree, Walk
 from pruning.errors import PruningError
 
 LAYOUT = (
@@ -31,66 +32,85 @@ def tiny_imagenet(
         size: resize every image to size x size.
 
     Raises:
-        PruningError: no such tree, a class without training images, a validation image without a
-            label or a label without its image, an unknown class, an unreadable image, differing
-            sizes. The message names the file or folder.
+        PruningError: no such tree, one class, a class without training images, a validation image
+            without a label or a label without its image, an unknown class, an unreadable image,
+            differing sizes. The message names the file or folder.
     """
-    check_size(name, size)
+    decode = Decoder(name, size)
     if not isinstance(path, str):
         raise PruningError(f"Data set {name!r}: `path` is a text, it is {path!r}.")
     tree = Path(root, path)
     annotations = tree / "val" / "val_annotations.txt"
-    classes = _classes(tree) if (tree / "train").is_dir() else []
+    skipped: Counter[str] = Counter()
+    classes = _classes(name, tree, skipped) if (tree / "train").is_dir() else []
     if not classes or not annotations.is_file():
         raise PruningError(
             f"Data set {name!r}: {tree} must be a folder with {LAYOUT}. Unpack the archive in the "
             "data folder, set PRUNING_DATA to the folder it is in, or mend `path` in "
             "config/config.yaml."
         )
-    train = _train_files(name, tree, classes)
-    test = _val_files(name, annotations, classes)
+    if len(classes) == 1:
+        raise PruningError(
+            f"Data set {name!r}: {tree / 'train'} holds one class, {classes[0]!r}, so there is "
+            "nothing to tell apart. Unpack the archive again."
+        )
+    train = _train_files(name, tree, classes, skipped)
+    test = _val_files(name, annotations, classes, skipped)
     return ImageData(
         name=name,
-        train_images=_read(name, [file for file, _ in train], size),
+        train_images=_read(decode, [file for file, _ in train]),
         train_labels=np.array([label for _, label in train]),
-        test_images=_read(name, [file for file, _ in test], size),
+        test_images=_read(decode, [file for file, _ in test]),
         test_labels=np.array([label for _, label in test]),
         classes=tuple(classes),
         source=f"Tiny ImageNet in {path}, val is test",
+        skipped=dict(sorted(skipped.items())),
+        converted=decode.notes,
     )
 
 
-def _classes(tree: Path) -> list[str]:
+def _classes(name: str, tree: Path, skipped: Counter[str]) -> list[str]:
+    walk = Walk(name, FolderTree(name, tree / "train"))
+    entries = walk.visible(walk.tree.top, ())
+    folders = [entry.name for entry in entries if entry.kind == FOLDER]
+    skipped.update(walk.skipped)
+    if len(entries) > len(folders):
+        skipped["in no class folder"] += len(entries) - len(folders)
     listed = tree / "wnids.txt"
-    if listed.is_file():
-        return sorted(set(listed.read_text().split()))
-    return sorted(folder.name for folder in (tree / "train").iterdir() if folder.is_dir())
+    if not listed.is_file():
+        return folders
+    classes = sorted(set(listed.read_text(encoding="utf-8", errors="replace").split()))
+    for folder in sorted(set(folders) - set(classes)):
+        raise PruningError(
+            f"Data set {name!r}: {tree / 'train' / folder} is of no class in {listed}. Remove the "
+            "folder, or unpack the archive again."
+        )
+    return classes
 
 
-def _train_files(name: str, tree: Path, classes: Sequence[str]) -> list[tuple[Path, int]]:
-    for folder in sorted((tree / "train").iterdir()):
-        if folder.is_dir() and folder.name not in classes:
-            raise PruningError(
-                f"Data set {name!r}: {folder} is of no class in {tree / 'wnids.txt'}. Remove the "
-                "folder, or unpack the archive again."
-            )
+def _train_files(
+    name: str, tree: Path, classes: Sequence[str], skipped: Counter[str]
+) -> list[tuple[Path, int]]:
     found = []
     for label, wnid in enumerate(classes):
-        files = _pictures(tree / "train" / wnid / "images")
-        if not files:
+        folder = tree / "train" / wnid / "images"
+        if not folder.is_dir():
             raise PruningError(
-                f"Data set {name!r}: class {wnid} has no images in "
-                f"{tree / 'train' / wnid / 'images'}. Unpack the archive again."
+                f"Data set {name!r}: class {wnid} has no images in {folder}. Unpack the archive "
+                "again."
             )
-        found += [(file, label) for file in files]
+        found += [(file, label) for file in _pictures(name, folder, skipped).values()]
     return found
 
 
-def _val_files(name: str, annotations: Path, classes: Sequence[str]) -> list[tuple[Path, int]]:
+def _val_files(
+    name: str, annotations: Path, classes: Sequence[str], skipped: Counter[str]
+) -> list[tuple[Path, int]]:
     """Validation images with labels; a line is a file name, a class and four sides of a box."""
     index = {wnid: label for label, wnid in enumerate(classes)}
     labels: dict[str, int] = {}
-    for number, line in enumerate(annotations.read_text(errors="replace").splitlines(), start=1):
+    lines = annotations.read_text(encoding="utf-8", errors="replace").splitlines()
+    for number, line in enumerate(lines, start=1):
         file, wnid, *_ = *line.split(), "", ""
         if wnid not in index:
             raise PruningError(
@@ -102,20 +122,25 @@ def _val_files(name: str, annotations: Path, classes: Sequence[str]) -> list[tup
         raise PruningError(
             f"Data set {name!r}: {annotations} lists no images. Unpack the archive again."
         )
-    files = {file.name: file for file in _pictures(annotations.parent / "images")}
+    files = _pictures(name, annotations.parent / "images", skipped)
     for missing in sorted(labels.keys() ^ files.keys()):
         what = "has a label but is missing" if missing in labels else "has no label"
         raise PruningError(
             f"Data set {name!r}: {annotations.parent / 'images' / missing} {what} "
             f"({annotations.name} lists {len(labels)} images). Unpack the archive again."
         )
-    return [(files[file], labels[file]) for file in sorted(files)]
+    return [(path, labels[file]) for file, path in files.items()]
 
 
-def _pictures(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.glob("*") if file.suffix.lower() in EXTENSIONS)
+def _pictures(name: str, folder: Path, skipped: Counter[str]) -> dict[str, Path]:
+    """The images below a folder by their names in it, sorted."""
+    if not folder.is_dir():
+        return {}
+    walk = Walk(name, FolderTree(name, folder))
+    found = walk.pictures(walk.tree.top, ())
+    skipped.update(walk.skipped)
+    return {"/".join(item.names): Path(item.place) for item in found}
 
 
-def _read(name: str, files: Sequence[Path], size: int | None) -> np.ndarray:
-    pictures = (decode(name, str(file), file.read_bytes(), size, grey=False) for file in files)
-    return stack(name, list(zip(map(str, files), pictures, strict=True)))
+def _read(decode: Decoder, files: Sequence[Path]) -> np.ndarray:
+    return stack(decode.name, [(str(file), decode(str(file), file.read_bytes())) for file in files])

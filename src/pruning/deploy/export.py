@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from pruning.deploy.narrow import narrowed
 from pruning.deploy.trained import TrainedNetwork, facts, load_trained
 from pruning.errors import PruningError, look_up
 from pruning.files import atomic_path
@@ -68,11 +69,13 @@ def export(trained: Path | str, output: Path | str) -> Exported:
     if write is write_onnx:
         require("onnx", "onnxscript")
     network = load_trained(trained)
+    # Weights alone must fit the network that its code builds.
+    written = network if write is write_safetensors else narrowed(network)
     with atomic_path(output) as temporary:
-        run = write(network, temporary)
+        run = write(written, temporary)
         difference = None if run is None else _compare(network, run, output)
         size = temporary.stat().st_size
-    return Exported(output, size, network, difference)
+    return Exported(output, size, written, difference)
 
 
 def require(*packages: str) -> None:
@@ -160,7 +163,13 @@ def describe(exported: Exported) -> str:
         f"Network: {told['network']}, {told['parameters']:,} parameters, "
         f"{told['nonzero']:,} of them not zero, {told['macs']:,} MACs an example",
     ]
-    if network.kept is not None:
+    if network.whole is not None:
+        lines.append(
+            f"Narrowed: {network.left_out:,} channels whose filters are gone are left out; with "
+            f"zeros instead it has {network.whole.parameters:,} parameters and "
+            f"{network.whole.macs:,} MACs"
+        )
+    elif network.kept is not None:
         kept, prunable = network.kept
         lines.append(
             f"Masks: {kept:,} of {prunable:,} prunable weights are kept, {network.kept_macs:,} "

@@ -15,6 +15,7 @@ import torch
 from pruning.deploy.export import Inputs, missing, onnx_inputs, onnx_session, require, write_onnx
 from pruning.deploy.trained import TrainedNetwork, load_trained
 from pruning.errors import PruningError
+from pruning.models.layers import channels_last
 from pruning.training.arithmetic import arithmetic
 
 log = logging.getLogger("pruning")
@@ -168,7 +169,7 @@ def _turn(job: Job, seconds: float) -> list[float]:
 
 
 def _pytorch(network: TrainedNetwork) -> Callable[[Inputs], Job]:
-    module = copy.deepcopy(network.module).to(memory_format=torch.channels_last)
+    module = channels_last(copy.deepcopy(network.module))
 
     def prepare(inputs: Inputs) -> Job:
         inputs = tuple(

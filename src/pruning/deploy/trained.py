@@ -38,6 +38,8 @@ class TrainedNetwork:
         module: in evaluation mode, on the CPU, its masked weights zero.
         data: the prepared data set.
         data_sha256: of the file that the training read.
+        whole: the same network with its filters that are gone as zeros, where they were left out.
+        left_out: how many channels these were.
     """
 
     name: str
@@ -47,6 +49,8 @@ class TrainedNetwork:
     module: nn.Module
     data: Path
     data_sha256: str
+    whole: "TrainedNetwork | None" = None
+    left_out: int = 0
 
     @property
     def parameters(self) -> int:
@@ -61,6 +65,8 @@ class TrainedNetwork:
     @property
     def kept(self) -> tuple[int, int] | None:
         """(kept, prunable) weights; None for a network without masks."""
+        if self.whole is not None:
+            return self.whole.kept
         return masking.counts(self.state.masks) if self.state.masks else None
 
     @cached_property
@@ -163,6 +169,8 @@ def facts(network: TrainedNetwork) -> dict[str, Any]:
     }
     if kept is not None:
         told |= {"prunable": kept[1], "kept": kept[0]}
+    if network.left_out:
+        told["left_out_channels"] = network.left_out
     if network.state.shape:  # see pruning.models.shape
         told["shape"] = {key: value.tolist() for key, value in network.state.shape.items()}
     return json.loads(json.dumps(told))

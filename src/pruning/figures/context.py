@@ -12,6 +12,14 @@ from pruning.analysis import FOLDER
 from pruning.errors import PruningError
 
 
+def literal(text: str) -> str:
+    """A text that figures show as it is typed: a dollar sign begins no formula of matplotlib's.
+
+    Every text that is not written in this package goes through here before it is drawn, once.
+    """
+    return text.replace("$", r"\$")
+
+
 @dataclass(frozen=True)
 class Context:
     """How to draw.
@@ -31,8 +39,8 @@ class Context:
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
     def title(self, study: str) -> str:
-        """How figures call a study."""
-        return self.titles.get(study, study)
+        """How figures call a study, for matplotlib; see :func:`literal`."""
+        return literal(self.titles.get(study, study))
 
     def option(self, study: str, name: str, default: Any = None) -> Any:
         """One option of a study's ``figure`` section."""

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from pruning.figures import style
+from pruning.figures.context import literal
 from pruning.figures.style import Style
 
 NAMED_LAYERS = 20  # more are numbered from the input, as are those with a long name
@@ -17,7 +18,7 @@ NAME_LENGTH = 12
 def name_layers(panel: Axes, rows: pd.DataFrame) -> None:
     """Layers from left to right, by name, or by number where there are many."""
     names = rows.drop_duplicates("position").set_index("position")["layer"].sort_index()
-    names = names.str.removesuffix(".weight")
+    names = names.str.removesuffix(".weight").map(literal)
     panel.set_xlabel("Layer, from the input")
     if len(names) <= NAMED_LAYERS and names.str.len().max() <= NAME_LENGTH:
         panel.set_xticks(names.index, names, rotation=90)

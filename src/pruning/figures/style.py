@@ -23,6 +23,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 
 from pruning import registry
 from pruning.errors import PruningError
+from pruning.figures.context import literal
 from pruning.files import atomic_path
 from pruning.study.papers import paper
 from pruning.systems import systems
@@ -82,7 +83,8 @@ _ORDERED_MARKERS = "os^Dv"
 def known() -> dict[str, Style]:
     """The styles of all systems' methods, in the order of legends."""
     places = (system.styles for system in systems() if system.styles)
-    return {method: look for place in places for method, look in registry.load(place).items()}
+    looks = {method: look for place in places for method, look in registry.load(place).items()}
+    return {method: replace(look, label=literal(look.label)) for method, look in looks.items()}
 
 
 def method_style(method: str, methods: list[str]) -> Style:
@@ -94,7 +96,7 @@ def method_style(method: str, methods: list[str]) -> Style:
     markers = [m for m in _SPARE_MARKERS if m not in {look.marker for look in taken}]
     place = [m for m in methods if m not in known()].index(method)
     return Style(
-        method.replace("_", " ").capitalize(),
+        _spelled(method),
         colors[place % len(colors)],
         markers[place % len(markers)],
     )
@@ -104,13 +106,17 @@ def variant_style(look: Style, variant: str) -> Style:
     """How a variant of a method is drawn among other methods: as the method, with another line."""
     if variant == "unmodified":
         return look
-    return replace(look, label=f"{look.label}, {variant}", line=variant_look(variant).line)
+    return replace(look, label=f"{look.label}, {literal(variant)}", line=variant_look(variant).line)
 
 
 def variant_look(variant: str) -> Style:
     """The style of a variant; one without gets a free one."""
-    name = variant.replace("_", " ").capitalize()
-    return VARIANTS.get(variant, Style(name, 6, "P", (0, (6, 1, 1, 1))))
+    return VARIANTS.get(variant, Style(_spelled(variant), 6, "P", (0, (6, 1, 1, 1))))
+
+
+def _spelled(name: str) -> str:
+    """A name of the code's for people."""
+    return literal(name.replace("_", " ").capitalize())
 
 
 def sequential(labels: Sequence[str], places: Sequence[float]) -> list[Style]:
@@ -315,7 +321,7 @@ def title(study: str, what: str) -> str:
 def published_name(reference: str) -> str:
     """``renda2020:resnet56`` for legends."""
     name, _, network = reference.partition(":")
-    return f"{NETWORKS.get(network, network)}, published ({paper(name).label})"
+    return literal(f"{NETWORKS.get(network, network)}, published ({paper(name).label})")
 
 
 def literature_markers(sources: list[str]) -> dict[str, str]:

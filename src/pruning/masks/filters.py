@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from pruning.errors import PruningError
 from pruning.masks import mask as masking
 from pruning.masks.weights import Pruned, surviving
-from pruning.models.build import prunable_names
-from pruning.models.channels import DEPTHWISE, WEIGHT, follow
+from pruning.models.channels import DEPTHWISE, WEIGHT, Channels, follow
+from pruning.models.layers import CONVOLUTION, TRANSPOSED, is_kind, named_kernels
 from pruning.training.state import State
 from pruning.training.task import Task
 
@@ -47,14 +47,16 @@ def prune_filters(
         Masks that zero the filters; ``remaining`` also lacks what they feed.
 
     Raises:
-        PruningError: an index that is no convolution, is listed twice, is exempt, or whose output
-            is added to a shortcut, so that its filters cannot go alone.
+        PruningError: an index that is no convolution, is listed twice, is exempt, or whose filters
+            cannot go alone: its output is added to a shortcut, read by several layers, or goes into
+            what is not understood.
     """
     del seed, purpose
     weights, masks = surviving(task, state)
     module = task.build()
-    fed = fed_layers(module, task.example())
-    fractions = _fractions(thinnings, module, fed, masks)
+    channels = follow(module, task.example())
+    fed = _fed(channels)
+    fractions = _fractions(thinnings, module, fed, masks, channels.whole)
     draws = Random(0)  # as the authors: re-seeded at each call; with it the counts are theirs
     for name, fraction in fractions.items():
         norms = weights[name].abs().flatten(1).sum(1)
@@ -67,8 +69,11 @@ def prune_filters(
 
 def main_convs(module: nn.Module) -> list[str]:
     """Names of the convolution kernels in module order, projections of shortcuts left out."""
-    weights = dict(module.named_parameters())
-    return [name for name in _main_layers(module) if weights[name].ndim == 4]
+    return [
+        name
+        for name, layer, _, _ in named_kernels(module)
+        if is_kind(layer, CONVOLUTION, TRANSPOSED) and SHORTCUT not in name.split(".")
+    ]
 
 
 def fed_layers(module: nn.Module, example: tuple[Tensor, ...]) -> dict[str, str]:
@@ -82,12 +87,17 @@ def fed_layers(module: nn.Module, example: tuple[Tensor, ...]) -> dict[str, str]
         module: the network.
         example: what it takes, a batch of one.
     """
-    channels = follow(module, example)
+    return _fed(follow(module, example))
+
+
+def _fed(channels: Channels) -> dict[str, str]:
     makers, readers = channels.makers(), channels.readers()
     fed = {}
     for layer in channels.layers.values():
         made = layer.outputs
         if layer.kind != WEIGHT or any(len(makers[channel]) > 1 for channel in made):
+            continue
+        if channels.fixed.intersection(made):  # something else reads them, that is not understood
             continue
         reading = {name for channel in made for name, _ in readers.get(channel, ())}
         if len(reading) != 1 or {*channels.layers[min(reading)].inputs} != {*made}:
@@ -124,7 +134,7 @@ def _cut(masks: Mapping[str, Tensor], module: nn.Module, fed: Mapping[str, str])
     remaining = {name: mask.clone() for name, mask in masks.items()}
     silent: dict[str, Tensor] = {}  # channels of depthwise layers that nothing reaches
     for name, following in (*fed.items(), *_projections(module)):
-        if name not in masks or following not in masks or masks[name].ndim != 4:
+        if name not in masks or following not in masks or masks[name].ndim < 3:
             continue
         gone = ~masks[name].flatten(1).any(1)
         if name in silent:
@@ -141,20 +151,23 @@ def _cut(masks: Mapping[str, Tensor], module: nn.Module, fed: Mapping[str, str])
 
 def _is_depthwise(module: nn.Module, name: str) -> bool:
     layer = module.get_submodule(name.removesuffix(".weight"))
-    return isinstance(layer, nn.Conv2d) and layer.groups == layer.in_channels > 1
-
-
-def _main_layers(module: nn.Module) -> list[str]:
-    return [name for name in prunable_names(module) if SHORTCUT not in name.split(".")]
+    return is_kind(layer, CONVOLUTION) and layer.groups == layer.in_channels > 1
 
 
 def _projections(module: nn.Module) -> Iterator[tuple[str, str]]:
-    """The first convolution of a block, and the projection in the next block."""
+    """The first convolution of a block, and the projection in the next block.
+
+    Of this package's networks, which have them by this name; elsewhere a name says nothing.
+    """
     weights, main = dict(module.named_parameters()), []
-    for name in prunable_names(module):
+    for name, _, _, _ in named_kernels(module):
+        if name not in weights:
+            continue
         block, is_shortcut, _ = name.partition(f".{SHORTCUT}.")
         if not is_shortcut:
             main.append(name)
+            continue
+        if not type(module.get_submodule(block)).__module__.startswith("pruning.models."):
             continue
         before = [n for n in main if not n.startswith(f"{block}.")]
         if len(before) > 1 and len(weights[before[-2]]) == weights[name].shape[1]:
@@ -166,6 +179,7 @@ def _fractions(
     module: nn.Module,
     fed: Mapping[str, str],
     masks: Mapping[str, Tensor],
+    whole: Sequence[str],
 ) -> dict[str, float]:
     """The fraction of each convolution that is thinned out, in module order."""
     convs = main_convs(module)
@@ -184,12 +198,18 @@ def _fractions(
             if name not in masks:
                 raise PruningError(f"{what}, {name}, which the study exempts from pruning.")
             if name not in fed:
-                raise PruningError(
-                    f"{what}, {name}, but its output is added to a shortcut, so its filters cannot "
-                    "go alone. Name the first convolutions of blocks."
-                )
+                raise PruningError(_not_alone(f"{what}, {name}", whole))
             fractions[name] = thinning["fraction"]
     return {name: fractions[name] for name in convs if name in fractions}
+
+
+def _not_alone(what: str, whole: Sequence[str]) -> str:
+    """Why the filters of a convolution cannot go alone."""
+    told = (
+        f"{what}, but its output is added to a shortcut, is read by several layers or cannot be "
+        "followed, so its filters cannot go alone. Name the first convolutions of blocks."
+    )
+    return f"{told} Not followed in this network: {'; '.join(whole[:5])}." if whole else told
 
 
 def _filters_to_remove(filters: int, fraction: float, draws: Random) -> int:

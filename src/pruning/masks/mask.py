@@ -5,7 +5,8 @@ and a density into masks with an exact count: off-by-one thresholds are a known 
 bases (keeping ``score > sorted(score)[n]`` removes n+1 weights, and more on ties).
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,14 +19,65 @@ SCOPES = ("global", "layerwise")
 Masks = dict[str, Tensor]
 
 
+def taken(masks: Mapping[str, Any], names: Collection[str] = ()) -> Masks:
+    """Masks as this package has them, from any that hold 0 and 1: here foreign ones come in.
+
+    Args:
+        masks: by weight name; boolean, or numbers, as ``torch.nn.utils.prune`` keeps them.
+        names: of the network's weights. What is called ``<weight>_mask``, as the buffers of
+            ``torch.nn.utils.prune`` are, is then the mask of that weight.
+
+    Raises:
+        PruningError: a mask that holds anything else than 0 and 1, or two masks of one weight.
+    """
+    found: Masks = {}
+    for given, mask in masks.items():
+        name = given.removesuffix("_mask") if given not in names else given
+        name = name if name in names else given
+        if name in found:
+            raise PruningError(f"There are two masks of {name!r}, one of them called {given!r}.")
+        found[name] = _boolean(given, mask)
+    return found
+
+
+def _boolean(name: str, mask: Any) -> Tensor:
+    try:
+        mask = torch.as_tensor(mask)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise PruningError(f"The mask of {name!r} is no tensor ({error}).") from None
+    if mask.dtype == torch.bool and mask.layout == torch.strided:
+        return mask
+    if mask.layout != torch.strided or mask.is_quantized or mask.dtype.itemsize < 2:
+        mask = _dense(name, mask)
+    wrong = mask.detach()[(mask != 0) & (mask != 1)]  # also what is not a number
+    if wrong.numel():
+        raise PruningError(
+            f"The mask of {name!r} holds {wrong[0].item():g}. Masks hold 0 and 1 only, or False "
+            "and True: what is kept of weights or scores is `pruning.select(scores, density)`, and "
+            "`tensor != 0` is where there is anything."
+        )
+    return mask.detach() == 1
+
+
+def _dense(name: str, mask: Tensor) -> Tensor:
+    """The same numbers in a form that can be compared: of sparse tensors and types of 8 bits."""
+    try:
+        return mask.detach().to_dense().float()
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise PruningError(
+            f"The mask of {name!r} cannot be read ({reason}). Make it boolean."
+        ) from None
+
+
 def dense(weights: Mapping[str, Tensor], names: list[str]) -> Masks:
     """Masks that keep everything."""
     return {name: torch.ones_like(weights[name], dtype=torch.bool) for name in names}
 
 
 def density(masks: Mapping[str, Tensor]) -> float:
-    """Kept / prunable weights, nominal."""
-    kept, total = counts(masks)
+    """Kept / prunable weights, nominal. Raises like :func:`taken`."""
+    kept, total = counts(taken(masks))
     return kept / total if total else 1.0
 
 
@@ -77,14 +129,16 @@ def select(
         are kept in the order of their flat index, tensors in the order of ``scores``.
 
     Raises:
-        PruningError: density outside (0, 1], unknown scope, a score that is not a number, or more
-            weights asked for than ``within`` has left.
+        PruningError: density outside (0, 1], unknown scope, a score that is not a number, a mask
+            that is missing or none, or more weights asked for than ``within`` has left.
     """
     if scope not in SCOPES:
         raise unknown("scope", scope, SCOPES)
+    scores = comparable(scores)
     for name, score in scores.items():
         if torch.isnan(score).any():
             raise PruningError(f"The scores of {name} contain NaN, so they cannot be ranked.")
+    within = None if within is None else _all_of(taken(within, scores), scores)
     if scope == "layerwise":
         masks = {
             name: _top({name: score}, density, _only(within, name))[name]
@@ -98,6 +152,24 @@ def select(
     return masks
 
 
+def comparable(scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Scores of one signed type that holds them all exactly, so that they can be ranked together.
+
+    Whole numbers beyond 2^53 beside floating-point ones are rounded.
+
+    Raises:
+        PruningError: complex numbers, which have no order.
+    """
+    kinds = {score.dtype for score in scores.values()}
+    if any(kind.is_complex for kind in kinds):
+        raise PruningError("Complex scores cannot be ranked. Take their absolute value.")
+    if not any(kind.is_floating_point for kind in kinds):
+        kind = torch.int64  # booleans and unsigned numbers have no negatives
+    else:
+        kind = next(iter(kinds)) if len(kinds) == 1 else torch.float64
+    return {name: score.to(kind) for name, score in scores.items()}
+
+
 def permuted(mask: Tensor, generator: torch.Generator) -> Tensor:
     """The same number of kept entries at places drawn anew, every arrangement equally likely."""
     order = torch.randperm(mask.numel(), generator=generator)
@@ -107,6 +179,13 @@ def permuted(mask: Tensor, generator: torch.Generator) -> Tensor:
 def empty(masks: Mapping[str, Tensor]) -> list[str]:
     """Names of the tensors that keep nothing: the layers that have collapsed."""
     return [name for name, mask in masks.items() if not mask.any()]
+
+
+def _all_of(masks: Masks, scores: Mapping[str, Tensor]) -> Masks:
+    for name, score in scores.items():
+        if name not in masks or masks[name].shape != score.shape:
+            raise PruningError(f"There is no mask of {name!r}, or of another shape, in `within`.")
+    return masks
 
 
 def _only(masks: Mapping[str, Tensor] | None, name: str) -> Masks | None:

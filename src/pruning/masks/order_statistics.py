@@ -96,7 +96,7 @@ def _at(values: np.ndarray, place: int) -> float:
 
 def _array(values: Tensor) -> np.ndarray:
     """As NumPy knows it: half-precision floats widened, which is exact."""
-    wide = values.dtype in (torch.float32, torch.float64)
+    wide = values.dtype in (torch.float32, torch.float64) or not values.is_floating_point()
     return (values if wide else values.float()).detach().numpy()
 
 

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pruning.masks import mask as masking
+from pruning.models.layers import named_kernels, outputs_first
 from pruning.models.paths import on_a_path
 from pruning.training.task import Task
 
@@ -48,7 +49,7 @@ def report(task: Task, masks: Mapping[str, Tensor]) -> dict[str, Any]:
         "kept_by_layer": _by_layer(masks),
         "effective_by_layer": _by_layer(effective),
         "prunable_by_layer": {name: mask.numel() for name, mask in masks.items()},
-        "channel_sparsity": channel_sparsity(kernels),
+        "channel_sparsity": channel_sparsity(_outputs_first(module, kernels)),
     }
 
 
@@ -68,6 +69,11 @@ def channel_sparsity(masks: Mapping[str, Tensor]) -> list[int]:
         gone = size - channels.count_nonzero(1)
         counts += torch.bincount(gone * BINS // size, minlength=BINS + 1)  # integers: exact edges
     return counts.tolist()
+
+
+def _outputs_first(module: nn.Module, masks: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    known = {name: kernel for name, _, _, kernel in named_kernels(module)}
+    return {n: outputs_first(m, known[n]) if n in known else m for n, m in masks.items()}
 
 
 def _by_layer(masks: Mapping[str, Tensor]) -> dict[str, int]:

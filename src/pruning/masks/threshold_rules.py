@@ -76,6 +76,7 @@ def select_by(
 ) -> Masks:
     """As :func:`select_like`, by the rule itself: from scores and what is left, both flat."""
     flat = torch.cat([score.flatten() for score in scores.values()])
+    flat = flat if flat.is_floating_point() else flat.double()  # a threshold may be infinite
     left = torch.cat([within[name].flatten() for name in scores])
     pieces = keep(flat, left, density).split([s.numel() for s in scores.values()])
     return {

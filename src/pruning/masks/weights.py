@@ -100,9 +100,13 @@ def prune(
     selection = Selection(**options)
     registry.entry("score", score)
     masking.kept_count(density, 1)  # refuses what is no density
+    if not task.prunable():
+        raise PruningError("Nothing of this network is prunable: it has no kernels, or all exempt.")
     model, current = scored_network(task, state, selection.ranked)
     if not current:
         return current
+    if not any(mask.any() for mask in current.values()):
+        raise PruningError("Earlier pruning left no weight, so there is nothing to rank.")
     batches = task.scoring_batches(seed, **selection.sample)
     before = masking.density(current)
     for done in range(1, selection.iterations + 1):
@@ -201,8 +205,17 @@ def _scores(name: str, context: ScoreContext, options: Mapping[str, Any]) -> Map
 def _select(
     scores: Mapping[str, Tensor], density: float, selection: Selection, within: masking.Masks
 ) -> masking.Masks:
+    scores = masking.comparable(scores)
     if selection.keep == "smallest":
         scores = {name: -score for name, score in scores.items()}
-    if selection.rule != "exact":
-        return select_like(selection.rule, scores, density, within)
-    return masking.select(scores, density, selection.scope, within=within)
+    if selection.rule == "exact":
+        return masking.select(scores, density, selection.scope, within=within)
+    masks = select_like(selection.rule, scores, density, within)
+    left, total = masking.counts(masks)
+    if not left:
+        raise PruningError(
+            f"The threshold rule {selection.rule!r} leaves none of {total} weights at density "
+            f"{density:.3g}: it removes all weights whose scores equal the threshold. Prune less, "
+            "in fewer iterations, or by the exact rule."
+        )
+    return masks

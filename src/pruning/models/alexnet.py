@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from pruning.errors import PruningError
+from pruning.option_types import Positive
 
 # Of each convolution: channels, kernel size, stride, padding; whether 2x2 max-pooling follows.
 LAYERS = (
@@ -48,7 +49,7 @@ class AlexNet(nn.Module):
 def alexnet(
     shape: tuple[int, int, int],
     classes: int,
-    width: float = 1.0,
+    width: Positive = 1.0,
     conv_bias: bool = True,
     classifier_bias: bool = True,
 ) -> nn.Module:

@@ -1,14 +1,19 @@
 """From a network's configuration to a module with freshly drawn weights."""
 
+import difflib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
+from torch.nn.utils import parametrize
 
 from pruning import registry
 from pruning.errors import PruningError
+from pruning.models import layers
 from pruning.models.config import NetworkConfig
 from pruning.seeds import generator
 
@@ -40,9 +45,10 @@ def build(
         PruningError: unknown name, option or initialization, or a shape the network cannot take.
     """
     factory = registry.find("network", config.name)
-    allowed = list(inspect.signature(factory).parameters)[2:]
+    parameters = list(inspect.signature(factory).parameters.values())[2:]
+    allowed = [p.name for p in parameters if p.kind is not p.VAR_KEYWORD]
     for option in config.options:
-        if option not in allowed:
+        if option not in allowed and len(allowed) == len(parameters):
             raise PruningError(
                 f"Network {config.name!r} has no option {option!r}. "
                 f"Its options: {', '.join(allowed) or 'none'}."
@@ -68,8 +74,14 @@ def _made(factory: Callable[[], nn.Module], seed: int | None) -> nn.Module:
     """
     with torch.device("meta"):
         module = factory()
+    _refuse_lazy(module)
     if _is_set_later(module):
         return module.to_empty(device="cpu")
+    return constructed(factory, seed)
+
+
+def constructed(factory: Callable[[], nn.Module], seed: int | None) -> nn.Module:
+    """A module as its author writes it, drawn from the seed; the global generator is as before."""
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         torch.set_rng_state(generator(seed or 0, "construction").get_state())
         return factory()
@@ -80,7 +92,10 @@ def _is_set_later(module: nn.Module) -> bool:
     named = [*module.named_parameters(remove_duplicate=False)]
     named += module.named_buffers(remove_duplicate=False)
     tied = len({id(tensor) for _, tensor in named}) < len(named)
-    return not tied and all(_own(layer) <= _expected(layer) for layer in module.modules())
+    frozen = any(not parameter.requires_grad for parameter in module.parameters())
+    return not (tied or frozen) and all(
+        _own(layer) <= _expected(layer) for layer in module.modules()
+    )
 
 
 def _own(layer: nn.Module) -> set[str]:
@@ -95,34 +110,147 @@ def _expected(layer: nn.Module) -> set[str]:
     return {name for kind, names in _SET_LATER.items() if isinstance(layer, kind) for name in names}
 
 
-def prunable_names(module: nn.Module, exempt: tuple[str, ...] = ()) -> list[str]:
-    """Names of the prunable weights: kernels of convolution and linear layers, in module order.
+def prunable_names(
+    module: nn.Module, exempt: Sequence[str] = (), also: Sequence[str] = ()
+) -> list[str]:
+    """Names of the prunable weights: kernels of the layers in :mod:`pruning.models.layers`, and
+    what is named, in the order of the parameters.
 
-    A kernel that layers share is one weight, of the first name that it has; one that is first of a
-    layer of another kind, like an embedding, is not prunable.
+    A kernel that layers share is one weight, of the first name that it has.
 
     Args:
         module: the network.
-        exempt: layer names ("fc", "conv1") whose kernels are never pruned, nor where they share
-            them with other layers.
+        exempt: names of layers ("fc", "conv1"), which stand for all in them, or of tensors, that
+            are never pruned, nor where they are shared; ``*`` stands for any letters.
+        also: the same of tensors of two or more dimensions that are pruned though no layer in the
+            table has them.
 
     Raises:
-        PruningError: an exempt name that is no convolution or linear layer.
+        PruningError: a name that fits no weight; tensors of two or more dimensions that are of no
+            known layer and are not named; kernels that are made of other parameters, that have no
+            shape yet, that give sparse gradients, or that require no gradient, if not exempt.
     """
-    layers = [n for n, m in module.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-    for name in exempt:
-        if name not in layers:
-            raise PruningError(
-                f"Exempt layer {name!r} is no convolution or linear layer of this network. "
-                f"Its layers: {', '.join(layers)}."
+    _refuse_lazy(module)
+    first = _first_names(module)
+    named = dict(module.named_parameters())
+    known = {name: layer for name, layer, _, _ in layers.named_kernels(module)}
+    made = [name for name in known if name not in first]  # parametrized
+    of_table = {first[name] for name in known if name in first}
+    taken = of_table | _biases_and_norms(module, first)
+    unknown = [n for n, p in named.items() if p.ndim > 1 and n not in taken]
+    candidates = {name: first.get(name, name) for name in (*first, *made)}
+    weights = {*of_table, *made, *unknown}
+    _refuse_old_style(module)
+    kept = _matching(exempt, candidates, weights, "Exempt", "exempt")
+    added = _matching(also, candidates, weights, "Prunable", "prunable")
+    if both := sorted(kept & added):
+        raise PruningError(
+            f"{_list(both)} is named under `exempt` and under `prunable`. Take it out of one."
+        )
+    _refuse([n for n in made if n not in kept], _MADE)
+    _refuse([n for n in unknown if n not in kept | added], _UNKNOWN)
+    chosen = [n for n in named if n in (of_table | added) - kept]
+    _refuse([n for n in chosen if not named[n].requires_grad], _FROZEN)
+    _refuse([n for n in chosen if getattr(known.get(n), "sparse", False) is True], _SPARSE)
+    return chosen
+
+
+_MADE = (
+    "made of other parameters, by weight_norm, spectral_norm or another parametrization, so that "
+    "what is zero would not stay zero. Take it off, or list"
+)
+_UNKNOWN = (
+    "of no layer that is known, with two or more dimensions. Say whether to prune: list under "
+    "`prunable` in the study (also_prunable of a task) what is a kernel, and"
+)
+_FROZEN = "not trained (requires_grad is False), so pruning could not train what is left. List"
+_SPARSE = "of an embedding with sparse=True, whose gradients no mask fits. Take that out, or list"
+
+
+def _refuse(names: Sequence[str], why: str) -> None:
+    """Refuse weights by name."""
+    if names:
+        them, rest = ("them", "are") if len(names) > 1 else ("it", "is")
+        end = "the rest" if why is _UNKNOWN else them
+        raise PruningError(
+            f"{_list(names)} {rest} {why} {end} under `exempt`, to keep as the network has "
+            f"{them} and count {them} as dense."
+        )
+
+
+def _list(names: Sequence[str], most: int = 12) -> str:
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+
+
+def _refuse_lazy(module: nn.Module) -> None:
+    lazy = [n for n, p in module.named_parameters() if is_lazy(p)]
+    if lazy:
+        raise PruningError(
+            f"{_list(lazy)} has no shape before the network has run: layers called Lazy are not "
+            "supported. Write its sizes."
+        )
+
+
+def _refuse_old_style(module: nn.Module) -> None:
+    """Weights that a hook makes cannot be copied, which scores do, exempt or not."""
+    old = [
+        name
+        for name, layer, attribute, _ in layers.named_kernels(module)
+        if attribute not in layer._parameters and not parametrize.is_parametrized(layer, attribute)
+    ]
+    if old:
+        raise PruningError(
+            f"{_list(old)} is made by a hook, as torch.nn.utils.weight_norm and spectral_norm do. "
+            "Take it off; torch.nn.utils.parametrizations has both, for layers that are exempt."
+        )
+
+
+def _biases_and_norms(module: nn.Module, first: Mapping[str, str]) -> set[str]:
+    """Names of the parameters that are never pruned, however many dimensions they have."""
+    found = set()
+    for prefix, layer in module.named_modules():
+        own = [*layer._parameters] if isinstance(layer, layers.NORMS) else layers.biases(layer)
+        found |= {first[n] for n in (layers.inside(prefix, a) for a in own) if n in first}
+    return found
+
+
+def _matching(
+    patterns: Sequence[str],
+    candidates: Mapping[str, str],
+    weights: Collection[str],
+    what: str,
+    key: str,
+) -> set[str]:
+    """First names of the weights that patterns name."""
+    found = set()
+    for pattern in patterns:
+        names = {
+            first
+            for name, first in candidates.items()
+            if first in weights
+            and any(fnmatchcase(part, pattern) for part in (name, *_owners(name)))
+        }
+        if not names:
+            near = difflib.get_close_matches(
+                pattern, {p for n in weights for p in (n, *_owners(n))}
             )
-    own = _own_names(module)
-    kept = {own.get(f"{layer}.weight", f"{layer}.weight") for layer in exempt}
-    names = (f"{layer}.weight" for layer in layers)
-    return [name for name in names if own.get(name, name) == name and name not in kept]
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise PruningError(
+                f"{what}: {pattern!r} names no weight of this network that could be pruned "
+                f"(`{key}`).{hint} Its weights: {_list(sorted(weights))}."
+            )
+        found |= names
+    return found
 
 
-def _own_names(module: nn.Module) -> dict[str, str]:
+def _owners(name: str) -> list[str]:
+    """Names of the modules that a tensor lies in."""
+    parts = name.split(".")
+    return [".".join(parts[:end]) for end in range(1, len(parts))]
+
+
+def _first_names(module: nn.Module) -> dict[str, str]:
     """By each name of a parameter, the first one, by which states know it."""
     first = {id(parameter): name for name, parameter in module.named_parameters()}
     every = module.named_parameters(remove_duplicate=False)

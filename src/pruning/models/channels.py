@@ -18,6 +18,7 @@ from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
 from pruning.errors import PruningError
+from pruning.models.layers import CONVOLUTION, LINEAR, NORMS, is_kind, kind_of
 from pruning.models.stand_ins import Constant, Nothing, select, spread
 
 WEIGHT, DEPTHWISE, NORM, CONSTANT = "weight", "depthwise", "norm", "constant"
@@ -149,8 +150,8 @@ class _Tracer(fx.Tracer):
     """Does not look into layers whose channels are known."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        layers = (nn.Conv2d, nn.Linear, nn.modules.batchnorm._NormBase, Constant, Nothing)
-        return isinstance(m, layers) or super().is_leaf_module(m, module_qualified_name)
+        known = kind_of(m) is not None or isinstance(m, (*NORMS, Constant, Nothing))
+        return known or super().is_leaf_module(m, module_qualified_name)
 
 
 @dataclass
@@ -173,9 +174,13 @@ class _Union:
 # Operations on one tensor that keep its channels apart and in place.
 _ALONE_MODULES = (
     nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Hardswish, nn.Hardsigmoid,
-    nn.Sigmoid, nn.Tanh, nn.Identity, nn.Dropout, nn.Dropout2d,
+    nn.Sigmoid, nn.Tanh, nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d,
 )  # fmt: skip
-_POOL_MODULES = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
+_POOL_MODULES = (
+    nn.MaxPool1d, nn.AvgPool1d, nn.AdaptiveAvgPool1d, nn.AdaptiveMaxPool1d,
+    nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d,
+    nn.MaxPool3d, nn.AvgPool3d, nn.AdaptiveAvgPool3d, nn.AdaptiveMaxPool3d,
+)  # fmt: skip
 _ALONE = {
     torch.relu, torch.sigmoid, torch.tanh, torch.neg, torch.abs, nn.functional.relu,
     nn.functional.relu6, nn.functional.gelu, nn.functional.silu, nn.functional.leaky_relu,
@@ -186,6 +191,10 @@ _ALONE = {
 _POOLS = {
     nn.functional.max_pool2d, nn.functional.avg_pool2d, nn.functional.adaptive_avg_pool2d,
     nn.functional.adaptive_max_pool2d, torch.max_pool2d,
+    nn.functional.max_pool1d, nn.functional.avg_pool1d, nn.functional.adaptive_avg_pool1d,
+    nn.functional.adaptive_max_pool1d, torch.max_pool1d,
+    nn.functional.max_pool3d, nn.functional.avg_pool3d, nn.functional.adaptive_avg_pool3d,
+    nn.functional.adaptive_max_pool3d, torch.max_pool3d,
 }  # fmt: skip
 _ADDS = {operator.add, torch.add, "add"}
 _ADDS_IN_PLACE = {operator.iadd, "add_"}
@@ -249,10 +258,12 @@ class _Follower:
             return self._new(size[1], fixed=True)
         if node.op == "call_module":
             layer = self.modules[node.target]
-            if isinstance(layer, nn.Conv2d | nn.Linear):
+            if is_kind(layer, CONVOLUTION, LINEAR):
                 if not _is_plain(layer):
                     return self._not_followed(node, size[1], "no ordinary layer")
                 return self._mix(node, layer)
+            if (kind := kind_of(layer)) is not None:
+                return self._not_followed(node, size[1], f"a layer of the kind {kind.name!r}")
             if isinstance(layer, nn.modules.batchnorm._NormBase):
                 return self._keep_apart(node, NORM)
             if isinstance(layer, Nothing):
@@ -327,14 +338,17 @@ class _Follower:
         zeros = self._new(before, fixed=True), self._new(after, fixed=True)
         return (*zeros[0], *first, *zeros[1])
 
-    def _mix(self, node: fx.Node, layer: nn.Conv2d | nn.Linear) -> tuple[int, ...]:
-        if isinstance(layer, nn.Conv2d) and layer.groups > 1:
+    def _mix(self, node: fx.Node, layer: nn.Module) -> tuple[int, ...]:
+        convolves = is_kind(layer, CONVOLUTION)
+        if convolves and layer.groups > 1:
             if layer.groups == layer.in_channels == layer.out_channels:
                 return self._keep_apart(node, DEPTHWISE)
             return self._not_followed(node, layer.out_channels, "a convolution in groups")
         source, size = self.at[node.all_input_nodes[0]], _size(node)
-        if isinstance(layer, nn.Linear) and len(size) != 2:
+        if not convolves and len(size) != 2:
             return self._not_followed(node, size[1], "a linear layer over a sequence")
+        if convolves and len(size) != 2 + len(layer.kernel_size):
+            return self._not_followed(node, size[1], "a convolution without an axis of examples")
         if source is None or node.target in self.layers:
             return self._not_followed(node, size[1], "a layer that is used more than once")
         if (owner := self.owners.setdefault(id(layer.weight), node.target)) != node.target:
@@ -343,7 +357,7 @@ class _Follower:
         inputs = source
         if (reads := getattr(layer, "reads", None)) is not None:
             inputs = tuple(source[index] for index in reads.tolist())
-        made = layer.out_channels if isinstance(layer, nn.Conv2d) else layer.out_features
+        made = layer.out_channels if convolves else layer.out_features
         return self._noted(node, WEIGHT, self._new(made), inputs, source)
 
     def _keep_apart(self, node: fx.Node, kind: str) -> tuple[int, ...]:
@@ -456,7 +470,7 @@ def _what(node: fx.Node, modules: Mapping[str, nn.Module]) -> Any:
 
 def _is_plain(layer: nn.Module) -> bool:
     """Whether a convolution or linear layer does what these do, with the weight that it has."""
-    forward = nn.Conv2d.forward if isinstance(layer, nn.Conv2d) else nn.Linear.forward
+    forward = next(t.forward for t in kind_of(layer).types if isinstance(layer, t))
     hooks = [*layer._forward_pre_hooks.values(), *layer._forward_hooks.values()]
     return (
         type(layer).forward is forward

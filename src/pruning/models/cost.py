@@ -1,17 +1,21 @@
-"""What a network's forward pass costs: multiply-accumulates of convolution and linear layers.
+"""What a network's forward pass costs: multiply-accumulates with its weights.
 
 One MAC is one multiplication with one addition; FLOP counters that count both give twice as many.
-Batch norm, activations and biases are left out, as pruning does not touch them. Masked weights
-count as skipped: these are theoretical costs (Renda et al. 2020, appendix on FLOPs).
+Batch norm, activations, biases and products without weights, such as attention's of queries and
+keys, are left out, as pruning does not touch them. Masked weights count as skipped: these are
+theoretical costs (Renda et al. 2020, appendix on FLOPs).
 """
 
-from collections.abc import Mapping
+import operator
+from collections.abc import Iterable, Mapping
 
-import torch
 from torch import Tensor, nn
 
+from pruning.models.layers import Uses
+from pruning.models.uses import trace
 
-def weight_uses(module: nn.Module, example: tuple[Tensor, ...]) -> dict[str, int]:
+
+def weight_uses(module: nn.Module, example: tuple[Tensor, ...]) -> dict[str, Uses]:
     """How often one example uses each weight of a layer: its MACs are weights times uses.
 
     Args:
@@ -19,36 +23,19 @@ def weight_uses(module: nn.Module, example: tuple[Tensor, ...]) -> dict[str, int
         example: what the network takes, a batch of one.
 
     Returns:
-        By weight name, in the order of the forward pass: height x width of the output for a
-        convolution, positions (1 without a sequence) for a linear layer.
+        By weight name, in the order of the forward pass: places of the output for a convolution, of
+        the input for a transposed one, positions (1 without a sequence) for a linear layer and for
+        projections of attention, time steps for a recurrent layer, 0 for an embedding, whose rows
+        are picked. A tensor where one part of a weight is used more often than another.
+
+    Raises:
+        PruningError: the network cannot run on the example.
     """
-    uses: dict[str, int] = {}
-
-    def count(name: str, layer: nn.Module, output: Tensor) -> None:
-        # Of the output's own size: a gated layer gives more channels than it makes.
-        outputs = output.shape[1 if isinstance(layer, nn.Conv2d) else -1]
-        uses[name] = uses.get(name, 0) + output.numel() // outputs
-
-    hooks = [
-        layer.register_forward_hook(
-            lambda layer, _, output, name=f"{name}.weight": count(name, layer, output)
-        )
-        for name, layer in module.named_modules()
-        if isinstance(layer, nn.Conv2d | nn.Linear)
-    ]
-    training = module.training
-    try:
-        with torch.no_grad():
-            module.eval()(*example)
-    finally:
-        module.train(training)
-        for hook in hooks:
-            hook.remove()
-    return uses
+    return dict(trace(module, example).uses)
 
 
 def macs_by_layer(
-    uses: Mapping[str, int], weights: Mapping[str, Tensor], masks: Mapping[str, Tensor]
+    uses: Mapping[str, Uses], weights: Mapping[str, Tensor], masks: Mapping[str, Tensor]
 ) -> dict[str, int]:
     """Multiply-accumulates of one example by weight name.
 
@@ -57,18 +44,30 @@ def macs_by_layer(
         weights: at least the tensors named in ``uses``; only their sizes matter.
         masks: what is kept; a weight without a mask counts whole.
     """
-    kept = {
-        name: int(masks[name].sum()) if name in masks else weights[name].numel() for name in uses
-    }
-    return {name: count * kept[name] for name, count in uses.items()}
+    return {name: _total(count, weights[name], masks.get(name)) for name, count in uses.items()}
 
 
 def network_macs(
     module: nn.Module, example: tuple[Tensor, ...], masks: Mapping[str, Tensor] | None = None
 ) -> dict[str, int]:
     """:func:`macs_by_layer` of a network on one example; dense without masks."""
-    weights = dict(module.named_parameters())
-    return macs_by_layer(weight_uses(module, example), weights, masks or {})
+    uses = weight_uses(module, example)
+    return macs_by_layer(uses, _weights(module, uses), masks or {})
+
+
+def _total(uses: Uses, weight: Tensor, mask: Tensor | None) -> int:
+    if isinstance(uses, Tensor):
+        whole = uses.expand(weight.shape)
+        return int((whole if mask is None else whole[mask.cpu()]).sum())
+    return uses * (weight.numel() if mask is None else int(mask.sum()))
+
+
+def _weights(module: nn.Module, names: Iterable[str]) -> dict[str, Tensor]:
+    """Weights by name, also those that are made of other parameters when they are asked for."""
+    named = dict(module.named_parameters())
+    return {
+        name: named[name] if name in named else operator.attrgetter(name)(module) for name in names
+    }
 
 
 def training_macs(macs: int, examples: float) -> int:

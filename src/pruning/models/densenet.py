@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from pruning.errors import PruningError
+from pruning.option_types import Count, Positive
 
 BLOCKS = 3
 
@@ -94,10 +95,10 @@ def _variant(depth: int):  # noqa: ANN202 - a factory with the signature below
     def make(
         shape: tuple[int, int, int],
         classes: int,
-        growth: int = 12,
-        stem_width: int = 16,
+        growth: Count = 12,
+        stem_width: Count = 16,
         bn_momentum: float = 0.1,
-        bn_eps: float = 1e-5,
+        bn_eps: Positive = 1e-5,
         norm_affine: bool = True,
         classifier_bias: bool = True,
     ) -> nn.Module:

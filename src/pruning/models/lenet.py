@@ -10,12 +10,13 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from pruning.errors import PruningError
+from pruning.option_types import BelowOne, Count
 
 
 def mlp(
     shape: tuple[int, int, int],
     classes: int,
-    widths: Sequence[int] = (300, 100),
+    widths: Sequence[Count] = (300, 100),
     bias: bool = True,
 ) -> nn.Module:
     """Fully connected layers fc1, fc2, ... with ReLU between, on the flattened image."""
@@ -66,8 +67,8 @@ class LeNet5(nn.Module):
 def lenet_5(
     shape: tuple[int, int, int],
     classes: int,
-    widths: Sequence[int] = (20, 50),
-    hidden: int = 500,
+    widths: tuple[Count, Count] = (20, 50),
+    hidden: Count = 500,
     bias: bool = True,
 ) -> nn.Module:
     """LeNet-5 in Caffe's 20-50-500 form: 430,500 prunable weights on 28x28 grey images."""
@@ -109,9 +110,9 @@ class MnistConv(nn.Module):
 def mnist_conv(
     shape: tuple[int, int, int],
     classes: int,
-    widths: Sequence[int] = (32, 64),
-    hidden: int = 128,
-    dropout: Sequence[float] = (0.25, 0.5),
+    widths: tuple[Count, Count] = (32, 64),
+    hidden: Count = 128,
+    dropout: tuple[BelowOne, BelowOne] = (0.25, 0.5),
     bias: bool = True,
 ) -> nn.Module:
     """The example network of PyTorch for MNIST: 1,199,648 prunable weights on 28x28 grey images.

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pruning.models.resnet import projection
+from pruning.option_types import Positive
 
 STEM, LAST = 32, 1280
 # Of each stage: expansion, channels, blocks, stride of the first block (Sandler et al., table 2).
@@ -89,9 +90,9 @@ class MobileNetV2(nn.Module):
 def mobilenet_v2(
     shape: tuple[int, int, int],
     classes: int,
-    width: float = 1.0,
+    width: Positive = 1.0,
     bn_momentum: float = 0.1,
-    bn_eps: float = 1e-5,
+    bn_eps: Positive = 1e-5,
     norm_affine: bool = True,
     classifier_bias: bool = True,
 ) -> nn.Module:

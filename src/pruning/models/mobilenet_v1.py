@@ -1,10 +1,13 @@
 """MobileNet (Howard et al. 2017): depthwise-separable convolutions with batch norm and ReLU."""
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
 from pruning.errors import PruningError
 from pruning.models.resnet_imagenet import STEMS
+from pruning.option_types import Positive
 
 STEM = 32
 # Channels and stride of each separable convolution (Howard et al., table 1). The last one's stride
@@ -72,10 +75,10 @@ class MobileNet(nn.Module):
 def mobilenet(
     shape: tuple[int, int, int],
     classes: int,
-    width: float = 1.0,
-    stem: str = "imagenet",
+    width: Positive = 1.0,
+    stem: Literal["imagenet", "small"] = "imagenet",
     bn_momentum: float = 0.1,
-    bn_eps: float = 1e-5,
+    bn_eps: Positive = 1e-5,
     norm_affine: bool = True,
     classifier_bias: bool = True,
 ) -> nn.Module:

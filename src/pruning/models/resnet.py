@@ -1,11 +1,13 @@
 """CIFAR residual networks (He et al. 2016, section 4.2): 6n+2 layers, v1 post-activation blocks."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from pruning.errors import PruningError
+from pruning.option_types import Count, Positive
 
 SHORTCUTS = ("all_stages", "projection", "identity")
 
@@ -86,10 +88,10 @@ def _variant(depth: int):  # noqa: ANN202 - a factory with the signature below
     def make(
         shape: tuple[int, int, int],
         classes: int,
-        widths: Sequence[int] = (16, 32, 64),
-        shortcut: str = "projection",
+        widths: Sequence[Count] = (16, 32, 64),
+        shortcut: Literal["projection", "all_stages", "identity"] = "projection",
         bn_momentum: float = 0.1,
-        bn_eps: float = 1e-5,
+        bn_eps: Positive = 1e-5,
         norm_affine: bool = True,
         classifier_bias: bool = True,
     ) -> nn.Module:

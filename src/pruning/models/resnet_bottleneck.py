@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from pruning.models.resnet_imagenet import Bottleneck
+from pruning.option_types import Count, Positive
 
 BLOCKS = 8  # of each stage
 
@@ -51,9 +52,9 @@ class BottleneckResNet(nn.Module):
 def resnet50_bottleneck(
     shape: tuple[int, int, int],
     classes: int,
-    widths: Sequence[int] = (16, 32, 64),
+    widths: Sequence[Count] = (16, 32, 64),
     bn_momentum: float = 0.1,
-    bn_eps: float = 1e-5,
+    bn_eps: Positive = 1e-5,
     norm_affine: bool = True,
     classifier_bias: bool = True,
 ) -> nn.Module:

@@ -4,10 +4,13 @@ Bottlenecks have their stride in the 3x3 convolution. Modules come in torchvisio
 its weights fit when they are copied over one by one.
 """
 
+from typing import Literal
+
 from torch import Tensor, nn
 
 from pruning.errors import PruningError
 from pruning.models.resnet import Block, projection
+from pruning.option_types import Positive
 
 STEMS = ("imagenet", "small")
 WIDTHS = (64, 128, 256, 512)
@@ -87,9 +90,9 @@ def _variant(depth: int):  # noqa: ANN202 - a factory with the signature below
     def make(
         shape: tuple[int, int, int],
         classes: int,
-        stem: str = "imagenet",
+        stem: Literal["imagenet", "small"] = "imagenet",
         bn_momentum: float = 0.1,
-        bn_eps: float = 1e-5,
+        bn_eps: Positive = 1e-5,
         norm_affine: bool = True,
         classifier_bias: bool = True,
     ) -> nn.Module:

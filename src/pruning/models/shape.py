@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from pruning.errors import PruningError
 from pruning.models.channels import Branch, Channels, Layer
+from pruning.models.layers import CONVOLUTION, LINEAR, is_kind
 from pruning.models.stand_ins import Constant, Nothing, select, spread
 
 Shape = Mapping[str, Tensor]
@@ -244,12 +245,12 @@ def _resize(layer: nn.Module, told: Mapping[str, Tensor]) -> None:
             if isinstance(tensor, nn.Parameter):
                 kept = nn.Parameter(kept, requires_grad=tensor.requires_grad)
             setattr(layer, attribute, kept)
-    if isinstance(layer, nn.Conv2d):
+    if is_kind(layer, CONVOLUTION):
         if inputs is None:  # depthwise
             layer.groups = layer.in_channels = layer.out_channels = len(outputs)
         else:
             layer.in_channels, layer.out_channels = len(inputs), len(outputs)
-    elif isinstance(layer, nn.Linear):
+    elif is_kind(layer, LINEAR):
         layer.in_features, layer.out_features = len(inputs), len(outputs)
     elif isinstance(layer, nn.modules.batchnorm._NormBase):
         layer.num_features = len(outputs)

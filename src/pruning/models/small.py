@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from pruning.option_types import Count
+
 
 class SmallCNN(nn.Module):
     """Two 3x3 convolutions with batch norm, a 2x2 max-pool after each, one hidden linear layer."""
@@ -35,8 +37,8 @@ class SmallCNN(nn.Module):
 def small_cnn(
     shape: tuple[int, int, int],
     classes: int,
-    widths: Sequence[int] = (8, 16),
-    hidden: int = 32,
+    widths: tuple[Count, Count] = (8, 16),
+    hidden: Count = 32,
     norm_affine: bool = True,
     bias: bool = True,
 ) -> nn.Module:

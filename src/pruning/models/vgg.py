@@ -1,10 +1,12 @@
 """VGG for 32x32 images: 3x3 convolutions with batch norm and a single linear layer."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 from torch import Tensor, nn
 
 from pruning.errors import PruningError
+from pruning.option_types import Positive
 
 POOL = 0
 LAYERS = {
@@ -62,11 +64,11 @@ def _variant(depth: int):  # noqa: ANN202 - a factory with the signature below
     def make(
         shape: tuple[int, int, int],
         classes: int,
-        width: float = 1.0,
+        width: Positive = 1.0,
         conv_bias: bool = False,
-        last_pool: str = "max",
+        last_pool: Literal["max", "average"] = "max",
         bn_momentum: float = 0.1,
-        bn_eps: float = 1e-5,
+        bn_eps: Positive = 1e-5,
         norm_affine: bool = True,
         classifier_bias: bool = True,
     ) -> nn.Module:

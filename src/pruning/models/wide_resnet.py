@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from pruning.option_types import BelowOne, Positive
+
 WIDTHS = (16, 32, 64)
 
 
@@ -67,10 +69,10 @@ class WideResNet(nn.Module):
 def wide_resnet28(
     shape: tuple[int, int, int],
     classes: int,
-    widening: float = 2,
-    dropout: float = 0.0,
+    widening: Positive = 2,
+    dropout: BelowOne = 0.0,
     bn_momentum: float = 0.1,
-    bn_eps: float = 1e-5,
+    bn_eps: Positive = 1e-5,
     norm_affine: bool = True,
     classifier_bias: bool = True,
 ) -> nn.Module:

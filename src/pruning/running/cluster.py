@@ -54,11 +54,11 @@ def reasons(logs: Iterable[Path | str], studies: Path | str) -> list[str]:
     Returns:
         A paragraph for every stage that was running when its last attempt was ended.
     """
-    text = "\n".join(Path(log).read_text(errors="replace") for log in logs)
+    text = "\n".join(Path(log).read_text("utf-8", "replace") for log in logs)
     found = []
     for job, path in dict(SUBMITTED.findall(text)).items():  # the last attempt of each
         try:
-            told = Path(path).read_text(errors="replace")
+            told = Path(path).read_text("utf-8", "replace")
         except OSError:
             continue  # successful: the executor deletes its log
         for short, pattern in ENDED_BY.items():

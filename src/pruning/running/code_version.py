@@ -31,7 +31,8 @@ def code_version(*entries: str, root: Path = ROOT) -> str:
     """Hash of everything that ``entries`` import from this package, or from beside them.
 
     Args:
-        entries: module names, or ``module:attribute`` as registries have them.
+        entries: module names, or ``module:attribute`` as registries have them; of a package whose
+            code is not looked into, ``package==version``.
         root: folder of the package.
 
     Raises:
@@ -46,7 +47,8 @@ def code_version(*entries: str, root: Path = ROOT) -> str:
 
 def modules(*entries: str, root: Path = ROOT) -> list[str]:
     """The modules that :func:`code_version` covers, sorted."""
-    todo, seen = [entry.rpartition(":")[0] or entry for entry in entries], set()
+    todo = [entry.rpartition(":")[0] or entry for entry in entries if "==" not in entry]
+    seen = set()
     while todo:
         name = todo.pop()
         if name in seen:
@@ -163,7 +165,7 @@ def _inspect(name: str, root: Path) -> tuple[str, tuple[str, ...], bool]:
         tree = parse(path, name)
         imports = tuple(sorted(_imports(tree, dotted(path), path.stem == "__init__")))
         return _hash(tree), imports, False  # who declares a skip there would not be covered at all
-    tree = ast.parse(path.read_text())
+    tree = ast.parse(path.read_text(encoding="utf-8"))
     if any(_declares_skip(node) for node in tree.body):
         return "", (), True
     imports = tuple(sorted(_imports(tree)))

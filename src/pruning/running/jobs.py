@@ -33,7 +33,9 @@ def job(log_file: Path | str | None = None) -> Iterator[None]:
         os.environ.setdefault(key, value)
     if log_file:
         Path(log_file).parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(log_file, mode="a") if log_file else logging.StreamHandler()
+    handler: logging.Handler = logging.StreamHandler()
+    if log_file:
+        handler = logging.FileHandler(log_file, mode="a", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
     logger = logging.getLogger("pruning")
     logger.addHandler(handler)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from pruning.errors import PruningError, unknown
 from pruning.masks import mask as masking
+from pruning.models.paths import in_double
 from pruning.seeds import derive, generator
 
 if TYPE_CHECKING:
@@ -76,6 +77,15 @@ class ScoreContext:
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(derive(self.seed, *self.purpose, "scoring forward pass"))
             yield model
+
+    @contextlib.contextmanager
+    def exact_model(self, batch_norm: str) -> Iterator[nn.Module]:
+        """:meth:`private_model` in double precision, whatever precision it asks for itself.
+
+        What it is given has to be in double precision too.
+        """
+        with self.private_model(batch_norm) as model, in_double():
+            yield model.double()
 
     def required_batches(self, score: str) -> Sequence[Any]:
         """The batches.

@@ -1,10 +1,10 @@
 """GraSP: keep the weights that carry the gradient flow (Wang, Zhang, Grosse, ICLR 2020)."""
 
-from collections.abc import Callable
+from typing import Literal
 
-import torch
 from torch import Tensor
 
+from pruning.option_types import Positive
 from pruning.scores.context import ScoreContext
 from pruning.scores.gradients import (
     check_reduction,
@@ -19,11 +19,11 @@ TEMPERATURE = 200.0  # divides the logits, in the authors' and in Frankle et al.
 
 def grasp(
     context: ScoreContext,
-    batch_norm: str = "train",
-    temperature: float = TEMPERATURE,
-    reduction: str = "per_batch",
+    batch_norm: Literal["train", "eval"] = "train",
+    temperature: Positive = TEMPERATURE,
+    reduction: Literal["per_batch", "summed"] = "per_batch",
 ) -> dict[str, Tensor]:
-    """w * (H g), with H and g of the cross-entropy of logits / temperature.
+    """w * (H g), with H and g of the cross-entropy of logits / temperature; in double precision.
 
     The papers' score is its negative, of which the *largest* are removed; here as everywhere larger
     means keep. About half of all scores are negative. The last layer is not drawn anew for scoring.
@@ -37,38 +37,41 @@ def grasp(
     Raises:
         PruningError: no scoring data, or an unknown option.
     """
-    return _scores(context, "grasp", lambda v: v, batch_norm, temperature, reduction)
+    return _scores(context, "grasp", batch_norm, temperature, reduction)
 
 
 def grasp_abs(
     context: ScoreContext,
-    batch_norm: str = "train",
-    temperature: float = TEMPERATURE,
-    reduction: str = "per_batch",
+    batch_norm: Literal["train", "eval"] = "train",
+    temperature: Positive = TEMPERATURE,
+    reduction: Literal["per_batch", "summed"] = "per_batch",
 ) -> dict[str, Tensor]:
     """|w * (H g)|: the magnitude of GraSP's score, without its sign (Frankle et al. 2021).
 
+    Over several batches it is the magnitude of their signed mean, as in the authors' code: unlike
+    SNIP, whose magnitudes are taken within each batch.
+
     Arguments and errors as of :func:`grasp`.
     """
-    return _scores(context, "grasp_abs", torch.abs, batch_norm, temperature, reduction)
+    signed = _scores(context, "grasp_abs", batch_norm, temperature, reduction)
+    return {name: value.abs() for name, value in signed.items()}
 
 
 def _scores(
     context: ScoreContext,
     score: str,
-    transform: Callable[[Tensor], Tensor],
     batch_norm: str,
     temperature: float,
     reduction: str,
 ) -> dict[str, Tensor]:
     check_reduction(reduction)
     task, batches = context.task, context.required_batches(score)
-    with context.private_model(batch_norm) as model:
+    with context.exact_model(batch_norm) as model:  # see pruning.scores.gradients
         named = dict(model.named_parameters())
         weights = [named[name] for name in context.masks]
 
         def product(flow: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-            return tuple(transform(w * h) for w, h in zip(weights, flow, strict=True))
+            return tuple(w * h for w, h in zip(weights, flow, strict=True))
 
         if reduction == "summed":
             mean = mean_over_examples(

@@ -1,5 +1,7 @@
 """SNIP: keep the weights whose removal changes the loss most (Lee et al., ICLR 2019)."""
 
+from typing import Literal
+
 from torch import Tensor
 
 from pruning.scores.context import ScoreContext
@@ -7,9 +9,11 @@ from pruning.scores.gradients import check_reduction, gradients, mean_over_examp
 
 
 def snip(
-    context: ScoreContext, batch_norm: str = "train", reduction: str = "per_batch"
+    context: ScoreContext,
+    batch_norm: Literal["train", "eval"] = "train",
+    reduction: Literal["per_batch", "summed"] = "per_batch",
 ) -> dict[str, Tensor]:
-    """|w * dL/dw|, which is |dL/dm| of a mask m at 1.
+    """|w * dL/dw|, which is |dL/dm| of a mask m at 1; in double precision.
 
     Args:
         context: the network and the scoring batches.
@@ -21,7 +25,7 @@ def snip(
     """
     check_reduction(reduction)
     batches = context.required_batches("snip")
-    with context.private_model(batch_norm) as model:
+    with context.exact_model(batch_norm) as model:  # see pruning.scores.gradients
         named = dict(model.named_parameters())
         weights = [named[name] for name in context.masks]
         if reduction == "summed":

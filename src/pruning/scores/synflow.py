@@ -6,6 +6,7 @@ from torch import Tensor
 from pruning.errors import PruningError
 from pruning.models.paths import doubled
 from pruning.scores.context import ScoreContext
+from pruning.scores.gradients import gradients_of
 
 
 def synflow(context: ScoreContext) -> dict[str, Tensor]:
@@ -21,8 +22,7 @@ def synflow(context: ScoreContext) -> dict[str, Tensor]:
     Raises:
         PruningError: R is not finite even so.
     """
-    with context.private_model("eval") as model:
-        model.double()
+    with context.exact_model("eval") as model:
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.abs_()
@@ -35,6 +35,6 @@ def synflow(context: ScoreContext) -> dict[str, Tensor]:
                 f"SynFlow's sum of outputs is {total.item()} even in double precision: the weights "
                 "are too large, or not numbers."
             )
-        gradients = torch.autograd.grad(total, weights)
+        gradients = gradients_of(total, model, weights)
         values = [(w * g).abs().detach() for w, g in zip(weights, gradients, strict=True)]
     return dict(zip(context.masks, values, strict=True))

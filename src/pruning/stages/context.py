@@ -27,6 +27,11 @@ class StageContext:
     code_version: str
     device: str = "cpu"
 
+    @property
+    def given(self) -> bool:
+        """Whether the dense network is from a file, so that none of its training was spent here."""
+        return "dense" in self.task
+
     def load_task(self, data: Path | str, stage: str) -> Task:
         """The task on its device; ``stage`` names it in messages."""
         load = registry.find("task kind", self.task["kind"])

@@ -8,6 +8,7 @@ from pruning.files import atomic_path
 from pruning.models.cost import network_macs
 from pruning.stages.context import StageContext
 from pruning.stages.outputs import final_scores, resume_file, spent, write_training
+from pruning.stages.saved import dense_from_file
 from pruning.training.checkpoint import save_state
 from pruning.training.dense import train_dense
 
@@ -17,7 +18,7 @@ log = logging.getLogger("pruning")
 def dense(
     context: StageContext, data: Path | str, output: Path | str, retrain_times: tuple[float, ...]
 ) -> None:
-    """Train from initialization.
+    """Train from initialization, or take the network from the file that the study names.
 
     Writes ``state.safetensors``, ``state.json``, ``metrics.csv``, ``summary.json``,
     ``timing.json`` and ``rewind/t<time>.safetensors`` into the folder ``output``.
@@ -29,6 +30,9 @@ def dense(
         retrain_times: epochs before the end whose states to keep. They decide no number of the
             training, so they are not part of its fingerprint.
     """
+    if context.given:
+        dense_from_file(context, data, output)
+        return
     output = Path(output)
     task = context.load_task(data, "dense training")
     config = context.config(stage="dense")

@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from pruning import extensions, registry
+from pruning.data import sources
 from pruning.errors import PruningError, unknown
+from pruning.files import sha256
 from pruning.running.code_version import code_version
 from pruning.running.jobs import Untracked
 from pruning.study import places
 from pruning.study.schema import check_document
-from pruning.study.study import Study, find_study
+from pruning.study.study import Study, data_root, find_study
 from pruning.systems import find_system
 
 DAY = 1440  # minutes
@@ -69,7 +71,10 @@ class Workflow:
         self.chains = cache(lambda name: places.chains(self.study(name)))
         # Once per run: Snakemake asks again when the missing files are back.
         self.repairs = cache(self._repairs)
+        self.source_changes = cache(self._source_changes)
         self.enabled = [self.study(name) for name in config["studies"]]
+        for name in config["datasets"]:
+            self.dataset_options(name)
 
     def _study(self, name: str) -> Study:
         study = find_study(name, self.config["study_folder"], self.schemas / "study.schema.yaml")
@@ -82,28 +87,58 @@ class Workflow:
         """The configuration of a data set.
 
         Raises:
-            PruningError: there is none of this name, or its kind is unknown.
+            PruningError: there is none of this name, its kind is unknown, or does not take an
+                option.
         """
         known = self.config["datasets"]
         if name not in known:
             raise unknown("data set", name, known)
-        kind = registry.reference("data set kind", known[name]["kind"])
-        return ordered({**known[name], "kind": kind})
+        given = dict(known[name])
+        kind = given.pop("kind")
+        options = registry.checked_options("data set kind", kind, given, f"datasets.{name}")
+        return ordered({**options, "kind": registry.reference("data set kind", kind)})
 
     @for_rules
     def data_params(self, wildcards: Any) -> dict[str, Any]:
-        """Options and code version of a data set's preparation."""
+        """Options and code version of a data set's preparation, and how often its files changed."""
         options = self.dataset_options(wildcards.dataset)
         reader = registry.entry("data set kind", options["kind"])
         return {
             "options": options,
             "code_version": code_version("pruning.stages.prepare_data", reader),
+            "source_changes": self.source_changes(wildcards.dataset),
         }
+
+    def source(self, name: str) -> sources.Source | None:
+        """The files that a data set would be prepared from now.
+
+        Raises:
+            PruningError: see :func:`pruning.data.sources.find_source`.
+        """
+        options = self.dataset_options(name)
+        return sources.find_source(name, options.pop("kind"), data_root(), options)
+
+    def _source_changes(self, name: str) -> int:
+        return sources.count_changes(places.data_file(name), self.source(name))
 
     @for_rules
     def data_file(self, wildcards: Any) -> str:
-        """The prepared data set of a study."""
-        return places.data_file(self.study(wildcards.study).dataset)
+        """The prepared data set of a study, for one of its seeds where the stage has one."""
+        return places.data_file(self._replicate(wildcards).dataset)
+
+    def _replicate(self, wildcards: Any) -> Study:
+        """The study.
+
+        Raises:
+            PruningError: the path names a seed that it has not, or spells one otherwise.
+        """
+        study, seed = self.study(wildcards.study), getattr(wildcards, "seed", None)
+        if seed is not None and str(seed) not in map(str, study.seeds):
+            raise PruningError(
+                f"Study {study.name!r} has the seeds {', '.join(map(str, study.seeds))}, not "
+                f"{seed}. Add it to `seeds`, or ask for one of them."
+            )
+        return study
 
     # -- training ---------------------------------------------------------------------------
 
@@ -122,7 +157,7 @@ class Workflow:
 
         @for_rules
         def params(wildcards: Any) -> dict[str, Any]:
-            study = self.study(wildcards.study)
+            study = self._replicate(wildcards)
             entries = (module, *study.code_entries(), *extra)
             return {
                 "study": study.name,
@@ -134,6 +169,17 @@ class Workflow:
         return params
 
     @for_rules
+    def dense_stage(self, wildcards: Any) -> dict[str, Any]:
+        """As :meth:`stage`; of a network from a file also what is in that file, so that an edit is
+        seen, and a new date of the same content is not."""
+        told = self.stage("pruning.stages.dense")(wildcards)
+        if not self.study(wildcards.study).given:
+            return told
+        given = told["task"]["dense"]
+        content = {"sha256": file_digest(given["from"])}
+        return {**told, "task": ordered({**told["task"], "dense": {**given, **content}})}
+
+    @for_rules
     def retrain_times(self, wildcards: Any) -> Untracked:
         """What a dense training keeps states for; decides no number of it."""
         return Untracked(self.study(wildcards.study).kept_times)
@@ -142,6 +188,11 @@ class Workflow:
     def rewind_state_input(self, wildcards: Any) -> dict[str, str]:
         """Data, and the states that a dense training kept: the initial one does not wait for it."""
         study = self.study(wildcards.study)
+        if study.given:
+            raise PruningError(
+                f"Study {study.name!r} starts from {study.task['dense']['from']} (`dense`), so "
+                "there is no state before the end of its training."
+            )
         inputs = {"data": self.data_file(wildcards)}
         if float(wildcards.time) != study.task["recipe"]["epochs"]:
             inputs["kept"] = f"{places.dense_folder(study.name, wildcards.seed)}/rewind"
@@ -342,6 +393,24 @@ class Workflow:
         if os.path.exists(product) and not all(map(os.path.exists, watched)):
             count += 1
         return count
+
+
+def file_digest(path: Path | str) -> str:
+    """SHA-256 of a file; read once while its size and date are the same.
+
+    Raises:
+        PruningError: it cannot be read.
+    """
+    try:
+        told = os.stat(path)
+        return _file_digest(str(path), told.st_size, told.st_mtime_ns)
+    except OSError as error:
+        raise PruningError(f"{path} cannot be read ({error.strerror}).") from None
+
+
+@cache
+def _file_digest(path: str, size: int, changed: int) -> str:
+    return sha256(path)
 
 
 def ordered(value: Any) -> Any:

@@ -188,7 +188,7 @@ def figure_files(stem: str) -> tuple[str, ...]:
 def read_repairs(product: str) -> int:
     """The count kept for a product; see :class:`pruning.study.asks.Workflow`."""
     try:
-        return int(_repairs_file(product).read_text())
+        return int(_repairs_file(product).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return 0
 
@@ -197,7 +197,7 @@ def write_repairs(product: str, count: int) -> None:
     """Write the count down."""
     path = _repairs_file(product)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"{count}\n")
+    path.write_text(f"{count}\n", encoding="utf-8")
 
 
 def _repairs_file(product: str) -> Path:

@@ -72,7 +72,7 @@ class Plan:
         if self.measured is None:
             return None
         images = sum(work.images for work in self.work.values())
-        if self.measured.study == study:
+        if self.measured.study == study and "dense" in self.work:
             per_image = self.work["dense"].images / self.work["dense"].steps
             return images / per_image * self.measured.seconds_per_step / 3600
         return images * self.macs_per_image / self.measured.macs_per_second / 3600
@@ -96,7 +96,9 @@ def plan(study: Study, dataset: Mapping[str, Any]) -> Plan:
     images, shape, classes = _data(study, dataset)
     module = build(NetworkConfig(**study.task["network"]), shape, classes, None)
     macs = network_macs(module, one_image(shape))
-    work = {"dense": Work.trainings(study.task["recipe"], len(study.seeds), images)}
+    work = {}
+    if not study.given:
+        work["dense"] = Work.trainings(study.task["recipe"], len(study.seeds), images)
     for system in systems():
         work |= system.work(study, images)
     return Plan(jobs(study), work, training_macs(sum(macs.values()), 1.0), last_measured(study))
@@ -145,7 +147,7 @@ def last_measured(study: Study, results: Path | str = places.RESULTS) -> Through
             steps, macs = summary["training_steps"], summary["training_macs"]
         except (PruningError, KeyError):
             continue  # of an older version, or being written
-        if seconds > 0:
+        if seconds > 0 and steps:  # a network from a file takes no step
             return Throughput(timing.parts[-4], seconds / steps, macs / seconds)
     return None
 

@@ -24,7 +24,7 @@ def complete_recipe(recipe: Mapping[str, Any], where: str = "recipe") -> dict[st
         where: its key in the study file, for messages.
 
     Raises:
-        PruningError: an unknown optimizer, or an option of it that is a key of the recipe; an
+        PruningError: an unknown optimizer or option, or one that is a key of the recipe; an
             impossible schedule or way to batch.
     """
     for option, key in ELSEWHERE.items():
@@ -34,9 +34,30 @@ def complete_recipe(recipe: Mapping[str, Any], where: str = "recipe") -> dict[st
                 "it out of the options."
             )
     try:
-        completed = Recipe.from_dict(recipe).to_dict()
+        parsed = Recipe.from_dict(recipe)
     except PruningError as error:  # its parts say what is wrong with them, but not whose they are
         raise PruningError(f"{where}: {error}") from None
+    _check_ends(parsed, f"{where}.schedule")
+    completed = parsed.to_dict()
     optimizer = completed["optimizer"]
+    optimizer["options"] = registry.checked_options(
+        "optimizer", optimizer["name"], optimizer["options"], f"{where}.optimizer.options"
+    )
     optimizer["name"] = registry.reference("optimizer", optimizer["name"])
     return completed
+
+
+def _check_ends(recipe: Recipe, where: str) -> None:
+    """That what a schedule says happens before the training ends."""
+    schedule, epochs = recipe.schedule, recipe.epochs
+    if schedule.warmup > epochs:
+        raise PruningError(
+            f"{where}.warmup is {schedule.warmup:g} epochs, but the recipe has {epochs:g}: the "
+            "rate would never have climbed. Shorten it."
+        )
+    for milestone in getattr(schedule, "milestones", ()):
+        if milestone >= epochs:
+            raise PruningError(
+                f"{where}.milestones has {milestone:g}, but the recipe has {epochs:g} epochs, so "
+                "the rate would never drop there. Take it out, or train for longer."
+            )

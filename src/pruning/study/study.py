@@ -15,6 +15,7 @@ from pruning.data.validation import Validation
 from pruning.errors import PruningError, unknown
 from pruning.files import plain
 from pruning.models.config import NetworkConfig
+from pruning.study.documents import read_document
 from pruning.study.recipes import complete_recipe
 from pruning.study.schema import check_document, study_schema
 from pruning.systems import systems
@@ -31,7 +32,8 @@ class Study:
         title: for figures.
         seeds: one replicate each.
         task: what the training stages need: kind of task, dataset, validation, network, recipe,
-            exempt layers; plain values, and the part of the study that decides dense training.
+            exempt and prunable weights; plain values, and the part of the study that decides dense
+            training.
         parts: what systems read from their sections, by the section's name; sections that the file
             does not have are left out.
         figure: how its panel is drawn.
@@ -57,6 +59,12 @@ class Study:
         return self.task["recipe"]["threads"]
 
     @property
+    def given(self) -> bool:
+        """Whether the dense network is from a file instead of trained: ``task`` then has ``dense``,
+        the file's path and the names that differ."""
+        return "dense" in self.task
+
+    @property
     def kept_times(self) -> tuple[float, ...]:
         """Epochs before the end whose states the dense training keeps, rising."""
         return tuple(sorted({time for system in systems() for time in system.dense_times(self)}))
@@ -76,7 +84,7 @@ class Study:
         recipe, network = self.task["recipe"], self.task["network"]
         return [
             registry.entry("task kind", self.task["kind"]),
-            registry.entry("network", network["name"]),
+            *registry.code_entries("network", network["name"]),
             registry.entry("initialization", network["initialization"]),
             registry.entry("optimizer", recipe["optimizer"]["name"]),
         ]
@@ -118,14 +126,7 @@ def find_study(name: str, folder: Path | str, schema: Path | str) -> Study:
 
 
 def _read_extended(path: Path, above: tuple[str, ...]) -> dict[str, Any]:
-    import yaml  # here, as jobs import this module for what a wing says and read no study
-
-    try:
-        document = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise PruningError(f"The study file {path} cannot be read ({error.strerror}).") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise PruningError(f"{path} is not YAML: {' '.join(str(error).split())}.") from None
+    document = read_document(path)
     if not isinstance(document, dict):
         raise PruningError(f"{path} must hold keys and values, as in config/studies/digits.yaml.")
     base = document.pop("extends", None)
@@ -133,7 +134,7 @@ def _read_extended(path: Path, above: tuple[str, ...]) -> dict[str, Any]:
         return document
     if base in (*above, path.stem):
         raise PruningError(f"{path}: `extends: {base}` goes in a circle.")
-    if not path.with_name(f"{base}.yaml").exists():
+    if base not in study_names(path.parent):
         raise PruningError(f"{path}: extends: {unknown('study', base, study_names(path.parent))}")
     return _merge(_read_extended(path.with_name(f"{base}.yaml"), (*above, path.stem)), document)
 
@@ -149,6 +150,9 @@ def _study(name: str, document: dict[str, Any]) -> Study:
     network = document["network"] = plain(NetworkConfig(**document["network"]))
     document["validation"] = plain(Validation(**document["validation"]))
     document["task"] = registry.reference("task kind", document["task"])
+    network["options"] = registry.checked_options(
+        "network", network["name"], network["options"], "network.options"
+    )
     # Before anything is made of them: stages are told where code from outside is, not its name.
     for key, kind in (("name", "network"), ("initialization", "initialization")):
         network[key] = registry.reference(kind, network[key])
@@ -157,17 +161,21 @@ def _study(name: str, document: dict[str, Any]) -> Study:
     document["recipe"] = complete_recipe(document["recipe"])
     keys = ("dataset", "validation", "network", "recipe", "exempt")
     task = {"kind": document["task"], **{key: document[key] for key in keys}}
+    if document["prunable"]:  # left out where it says nothing, so that older results stay
+        task["prunable"] = document["prunable"]
     if name.startswith("published"):
         raise PruningError(
             "names of studies that begin with `published` are taken. Rename the file."
         )
+    if "dense" in document:
+        task["dense"] = _given(document["dense"])
     parts: dict[str, Any] = {}
     for system in systems():
         for section in system.sections:
             if section.name in document:
                 parts[section.name] = section.read(document[section.name], document, parts)
     _check_figure(document["figure"], parts)
-    return Study(
+    study = Study(
         name=name,
         title=document.get("title", name),
         seeds=tuple(document["seeds"]),
@@ -176,6 +184,42 @@ def _study(name: str, document: dict[str, Any]) -> Study:
         figure=document["figure"],
         resources=document["resources"],
     )
+    if study.given:
+        _check_needs(study)
+    return study
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Where the dense network is from, checked as far as that needs no look into the file."""
+    path, keys = values["from"], values["keys"]
+    if not Path(path).is_file():
+        raise PruningError(f"dense.from: there is no file {path} in {Path.cwd()}.")
+    for name, new in keys.items():
+        if not isinstance(name, str) or not isinstance(new, str):
+            raise PruningError(
+                f"dense.keys: {name!r}: {new!r} must be two names. Put each in quotation marks."
+            )
+        beginning = not name or name.endswith(".")
+        if beginning != (not new or new.endswith(".")):
+            raise PruningError(
+                f"dense.keys has {name!r}: {new!r}. Beginnings of names end in a dot or are empty, "
+                "both of them; a whole name stands for a whole name."
+            )
+    return {"from": path, "keys": dict(keys)}
+
+
+def _check_needs(study: Study) -> None:
+    """Refuse what only a training has, where the dense network is from a file."""
+    found: dict[str, dict[str, None]] = {}
+    for system in systems():
+        for need in system.needs(study):
+            found.setdefault(need.what, {})[need.by] = None
+    if found:
+        told = "; ".join(f"no {what}, for {', '.join(by)}" for what, by in found.items())
+        raise PruningError(
+            f"the study starts from {study.task['dense']['from']} (`dense`) and not from a "
+            f"training. There is {told}. Take these out, or `dense`."
+        )
 
 
 def _check_figure(options: Mapping[str, Any], parts: Mapping[str, Any]) -> None:

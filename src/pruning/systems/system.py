@@ -31,6 +31,28 @@ class Section:
 
 
 @dataclass(frozen=True)
+class Need:
+    """What a study takes of its dense training besides the network that this ends with.
+
+    A network from a file has none of that.
+
+    Attributes:
+        what: as messages call it.
+        by: what asks for it, as one would take it out of the study file.
+    """
+
+    what: str
+    by: str
+
+    @classmethod
+    def of_state(cls, study: "Study", time: float, by: str) -> "Need":
+        """The need of the state ``time`` epochs before the end."""
+        initial = time == study.task["recipe"]["epochs"]
+        ago = f"{time:g} epoch" + "s" * (time != 1)
+        return cls("initial state" if initial else f"state {ago} before its end", by)
+
+
+@dataclass(frozen=True)
 class Figure:
     """A figure.
 
@@ -155,7 +177,9 @@ class System:
         sections: of study files, in the order in which they are read.
         schema: file of the sections' JSON schemas, and of the options it adds to ``figure``.
         check_figure: refuses options of a study's ``figure`` section, given with all its parts.
-        dense_times: epochs before the end whose dense states a study needs.
+        dense_times: epochs before the end whose dense states a study keeps.
+        dense_needs: what a study takes of the dense training besides its end; None: the states at
+            these times, for its sections.
         chains: of prunings, by the name that paths have.
         trainings: every training in the tidy table, without the dense ones.
         files: what else its stages are to leave, besides what every training and its mask leave.
@@ -184,6 +208,7 @@ class System:
     schema: Path | str | None = None
     check_figure: Callable[[Mapping[str, Any], Mapping[str, Any]], Any] = _nothing
     dense_times: Callable[["Study"], Iterable[float]] = _nothing
+    dense_needs: Callable[["Study"], Iterable[Need]] | None = None
     chains: Callable[["Study"], Mapping[str, "Chain"]] = _no_names
     trainings: Callable[["Study"], Iterable[Training]] = _nothing
     files: Callable[["Study"], Iterable[str]] = _nothing
@@ -201,3 +226,12 @@ class System:
     entries: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     public: Mapping[str, str] = field(default_factory=dict)
     preload: tuple[str, ...] = ()
+
+    def needs(self, study: "Study") -> Iterator[Need]:
+        """What a study takes of the dense training besides its end."""
+        if self.dense_needs is not None:
+            yield from self.dense_needs(study)
+            return
+        by = " and ".join(f"`{s.name}`" for s in self.sections if s.name in study.parts)
+        for time in self.dense_times(study):
+            yield Need.of_state(study, time, by)

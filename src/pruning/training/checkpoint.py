@@ -14,6 +14,7 @@ from torch import Tensor
 
 from pruning.errors import PruningError
 from pruning.files import atomic_path, digest, sha256, write_json
+from pruning.masks import mask as masking
 from pruning.training.state import State
 
 FORMAT = "pruning-state-1"
@@ -53,13 +54,24 @@ def load_state(path: Path | str) -> State:
 
 
 def save_masks(masks: Mapping[str, Tensor], path: Path | str) -> None:
-    """Write masks atomically, as boolean tensors named after their weights."""
-    _save(masks, path, _MASKS)
+    """Write masks atomically, as boolean tensors named after their weights.
+
+    Raises:
+        PruningError: a tensor that is no mask, see :func:`pruning.masks.mask.taken`.
+    """
+    _save(masking.taken(masks), path, _MASKS)
 
 
 def load_masks(path: Path | str) -> dict[str, Tensor]:
-    """Read masks. Raises like :func:`load_state`."""
-    return _load(path, _MASKS, "mask")
+    """Read masks: those of :func:`save_masks`, or any tensors of 0 and 1 in a safetensors file.
+
+    Raises:
+        PruningError: as of :func:`load_state`; or tensors that are no masks.
+    """
+    try:
+        return masking.taken(_load(path, _MASKS, "mask", foreign=True))
+    except PruningError as error:
+        raise error if str(path) in str(error) else PruningError(f"{path}: {error}") from None
 
 
 def save_tensors(tensors: Mapping[str, Tensor], path: Path | str) -> None:
@@ -81,7 +93,8 @@ def _save(tensors: Mapping[str, Tensor], path: Path | str, kind: str) -> None:
         )
 
 
-def _load(path: Path | str, expected: str, kind: str) -> dict[str, Tensor]:
+def _load(path: Path | str, expected: str, kind: str, foreign: bool = False) -> dict[str, Tensor]:
+    """The tensors of a file of a kind; ``foreign``: or of one that is of no kind of ours."""
     try:
         with safe_open(path, framework="pt") as file:
             found = (file.metadata() or {}).get("format")
@@ -90,9 +103,11 @@ def _load(path: Path | str, expected: str, kind: str) -> dict[str, Tensor]:
         raise PruningError(f"The {kind} file {path} does not exist.") from None
     except (SafetensorError, OSError) as error:
         raise PruningError(
-            f"The {kind} file {path} is truncated or damaged ({error}). Delete it; the next run "
-            "makes it again from the stage before."
+            f"The {kind} file {path} is truncated or damaged, or no safetensors ({error}). Where a "
+            "run made it, delete it; the next run makes it again from the stage before."
         ) from None
+    if foreign and tensors and not str(found).startswith("pruning-"):
+        return tensors
     if found != expected:
         raise PruningError(
             f"{path} is not a {kind} file of this project: its format is {found!r}, not "
@@ -154,6 +169,6 @@ def git_commit() -> str | None:
         # No optional locks: jobs must not get in the way of a commit made meanwhile.
         git = ["git", "--no-optional-locks", "-C", str(folder)]
         run = [*git, "describe", "--always", "--exclude=*", "--abbrev=40", "--dirty=+changes"]
-        return subprocess.run(run, capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(run, capture_output=True, encoding="utf-8", check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None

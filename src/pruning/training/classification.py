@@ -13,11 +13,14 @@ from pruning.data.batches import Normalizer, TrainingStream
 from pruning.data.scoring import ScoringBatches
 from pruning.data.splits import Split, Splits, load
 from pruning.data.validation import Validation
+from pruning.errors import PruningError
 from pruning.models.build import build
 from pruning.models.config import NetworkConfig
+from pruning.models.own import Factory, build_own, check_own, copied
 from pruning.seeds import generator
 from pruning.training.metric import ACCURACY, Metric
 from pruning.training.recipe import Recipe
+from pruning.training.state import State, capture
 from pruning.training.task import Task
 
 BATCH = 1000  # images at a time in evaluation
@@ -36,7 +39,7 @@ class ImageBatches:
     ) -> Tensor:
         """Mean cross-entropy of logits / temperature, in nats."""
         images, labels = batch
-        return nn.functional.cross_entropy(module(images) / temperature, labels)
+        return nn.functional.cross_entropy(logits(module, images) / temperature, labels)
 
 
 @dataclass(frozen=True)
@@ -58,19 +61,29 @@ class Classification(ImageBatches, Task):
 
     Attributes:
         data: splits, on the device that trains.
-        network: which network.
+        network: which network: by name, as a function from shape (C, H, W) and number of classes to
+            a module, which is drawn as it draws itself; or a module, of which a copy is kept and
+            whose own weights are what is trained first.
         recipe: how to train it.
-        exempt: layer names that are never pruned.
+        exempt: names of layers or tensors that are never pruned.
+        also_prunable: names of tensors that are pruned though of no layer that is known.
         name: how errors and log lines call it.
     """
 
     data: Splits
-    network: NetworkConfig
+    network: NetworkConfig | Factory | nn.Module
     recipe: Recipe
     exempt: tuple[str, ...] = ()
     name: str = "task"
+    also_prunable: tuple[str, ...] = ()
 
     metric: ClassVar[Metric] = ACCURACY
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.network, NetworkConfig):
+            check_own(self.network, self.data.shape, len(self.data.classes))
+        if isinstance(self.network, nn.Module):
+            object.__setattr__(self, "network", copied(self.network))
 
     @property
     def device(self) -> torch.device:
@@ -84,8 +97,22 @@ class Classification(ImageBatches, Task):
         return Normalizer(batches.normalization, self.data, batches.mean, batches.std)
 
     def build(self, seed: int | None = None) -> nn.Module:
-        """The network, on the CPU, with weights drawn from ``seed`` or unset."""
-        return build(self.network, self.data.shape, len(self.data.classes), seed)
+        """The network, on the CPU, with weights drawn from ``seed`` or unset.
+
+        Raises:
+            PruningError: a seed where the network is a module, whose weights cannot be drawn.
+        """
+        given = self.data.shape, len(self.data.classes), seed
+        if isinstance(self.network, NetworkConfig):
+            return build(self.network, *given)
+        return build_own(self.network, *given)
+
+    def initial_state(self, seed: int, *purpose: str | int) -> State:
+        """As of every task; where the network is a module, its own weights begin the ``dense``
+        training, and there are no others."""
+        if isinstance(self.network, nn.Module) and purpose == ("dense",):
+            return capture(self.build())
+        return super().initial_state(seed, *purpose)
 
     def examples(self, split: str) -> int:
         """How many images a split has."""
@@ -98,7 +125,7 @@ class Classification(ImageBatches, Task):
     def loss(self, module: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
         """Mean cross-entropy, in nats."""
         images, labels = batch
-        return nn.functional.cross_entropy(module(images), labels)
+        return nn.functional.cross_entropy(logits(module, images), labels)
 
     def scoring_batches(
         self, seed: int, images_per_class: int = IMAGES_PER_CLASS
@@ -135,7 +162,7 @@ def from_values(
     """A study's task.
 
     Args:
-        values: plain values of the study: validation, network, recipe, exempt layers.
+        values: plain values of the study: validation, network, recipe, what is exempt and prunable.
         data: the prepared data set.
         device: "cpu", "cuda:0", ...
         name: how errors and log lines call it.
@@ -145,6 +172,7 @@ def from_values(
         network=NetworkConfig(**values["network"]),
         recipe=Recipe.from_dict(values["recipe"]),
         exempt=tuple(values["exempt"]),
+        also_prunable=tuple(values.get("prunable", ())),
         name=name,
     )
 
@@ -152,6 +180,24 @@ def from_values(
 def one_image(shape: tuple[int, int, int]) -> tuple[Tensor, ...]:
     """What a network of images takes to count costs on: one of shape (C, H, W), all ones."""
     return (torch.ones(1, *shape),)
+
+
+def logits(module: nn.Module, images: Tensor) -> Tensor:
+    """What a network gives for images (B, C, H, W): (B, classes).
+
+    Raises:
+        PruningError: it gives something else, such as outputs of auxiliary classifiers too.
+    """
+    made = module(images)
+    if not isinstance(made, Tensor) or made.ndim != 2 or len(made) != len(images):
+        what = f"shape {tuple(made.shape)}" if isinstance(made, Tensor) else type(made).__name__
+        mode = "while it trains" if module.training else "in evaluation"
+        raise PruningError(
+            f"A network that classifies gives a tensor of (images, classes); this one gives {what} "
+            f"for {len(images)} images {mode}. Turn auxiliary outputs off (torchvision: "
+            "`options: {aux_logits: false}`), or wrap it in a network of your own."
+        )
+    return made
 
 
 def accuracy_and_loss(module: nn.Module, split: Split, normalize: Normalizer) -> dict[str, float]:
@@ -162,9 +208,9 @@ def accuracy_and_loss(module: nn.Module, split: Split, normalize: Normalizer) ->
     correct, loss = 0, 0.0
     for start in range(0, len(split), BATCH):
         labels = split.labels[start : start + BATCH]
-        logits = module(normalize(split.images[start : start + BATCH]))
-        loss += nn.functional.cross_entropy(logits, labels, reduction="sum").item()
-        correct += int((logits.argmax(1) == labels).sum())
+        made = logits(module, normalize(split.images[start : start + BATCH]))
+        loss += nn.functional.cross_entropy(made, labels, reduction="sum").item()
+        correct += int((made.argmax(1) == labels).sum())
     count = len(split)
     if not count:
         return {"accuracy": float("nan"), "loss": float("nan")}

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from pruning.errors import TrainingDiverged
 from pruning.models import shape
+from pruning.models.layers import channels_last
 from pruning.training import generators, optimizers, reporting
 from pruning.training.arithmetic import arithmetic, forward_pass
 from pruning.training.callback import Callback, EpochEnd, Row
@@ -28,6 +29,9 @@ from pruning.training.resume import Progress, ResumeFile
 from pruning.training.schedules import Schedule
 from pruning.training.state import State, capture, load_into, load_slots
 from pruning.training.task import Task
+from pruning.training.trainable import refuse_lone_examples, refuse_untrained, untrained
+
+TRIES = 10  # steps in which all weights should have had a gradient: some networks skip layers
 
 log = logging.getLogger("pruning")
 
@@ -135,11 +139,17 @@ class _Trainer:
         module = shape.apply(task.build(), state.shape)
         if self.callback is not None:
             module = self.callback.adapt(module)
-        self.module = module.to(task.device).to(memory_format=torch.channels_last).train()
+        self.module = channels_last(module.to(task.device)).train()
         load_into(self.module, state)
-        self.optimizer = optimizers.make(task.recipe.optimizer, self.module, task.exempt_kernels())
+        refuse_lone_examples(task, self.module)
+        prunable = task.prunable()
+        self.optimizer = optimizers.make(task.recipe.optimizer, self.module, prunable)
         load_slots(self.optimizer, self.module, _to(state.slots, task.device))
+        self.ragged: bool | None = None  # whether some had no gradient in the first step
         self.masks, named = state.masks, dict(self.module.named_parameters())
+        # Of a network that has lost layers, or that a callback made another of, some train no more.
+        whole = not self.done and not state.shape
+        self.expected = {n: named[n] for n in prunable if n in named} if whole else {}
         # What is not trained keeps its zeros without help.
         trained = [name for name in self.masks if named[name].requires_grad]
         self.masked = [named[name] for name in trained]
@@ -233,12 +243,13 @@ class _Trainer:
                 loss = self.task.loss(self.module, batch)
             if callback is None:
                 loss.backward()
-                if self.masked:
-                    torch._foreach_mul_([p.grad for p in self.masked], self.factors)
-                self.optimizer.step()
+                self._mask_gradients()
+                self._step()
             else:
                 self._update_with(callback, loss, step)
             losses[i] = loss.detach()
+            if self.expected and self.done + i + 1 >= min(TRIES, self.run.steps):
+                refuse_untrained(self.expected)
         self._require_finite(losses)
         self.done = stop
         return losses
@@ -247,10 +258,33 @@ class _Trainer:
         term = callback.penalty(self.module, loss, step)
         (loss if term is None else loss + term).backward()
         callback.before_step(self.module, self.optimizer, step)
-        if self.masked:
-            torch._foreach_mul_([p.grad for p in self.masked], self.factors)
-        self.optimizer.step()
+        self._mask_gradients()
+        self._step()
         callback.after_step(self.module, self.optimizer, step)
+
+    def _mask_gradients(self) -> None:
+        """Zero where masked; what took no part in this step has no gradient and stays."""
+        if self.expected:
+            self.expected = untrained(self.expected)
+        if not self.masked:
+            return
+        gradients = [p.grad for p in self.masked]
+        factors = self.factors
+        if any(gradient is None for gradient in gradients):
+            factors = [f for f, g in zip(factors, gradients, strict=True) if g is not None]
+            gradients = [gradient for gradient in gradients if gradient is not None]
+        if gradients:
+            torch._foreach_mul_(gradients, factors)
+
+    def _step(self) -> None:
+        """Update what has a gradient; where a network skips layers, some may have their first."""
+        if self.ragged is None:
+            parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+            self.ragged = any(parameter.grad is None for parameter in parameters)
+            optimizers.let_join(self.optimizer)
+        elif self.ragged:
+            optimizers.let_join(self.optimizer)
+        self.optimizer.step()
 
     def _require_finite(self, losses: Tensor) -> None:
         bad = (~torch.isfinite(losses)).nonzero()

@@ -3,6 +3,7 @@
 No torch here, so that a study is checked fast; the defaults of a study's recipe are these.
 """
 
+import math
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -22,8 +23,8 @@ class OptimizerConfig:
     Attributes:
         name: a key of :data:`pruning.registry.OPTIMIZERS`.
         weight_decay: lambda in the penalty 0.5 * lambda * sum(w^2) (torch's convention).
-        decay_exclude: kinds of parameters without it: ``bias``, ``norm`` (batch-norm parameters,
-            its bias included).
+        decay_exclude: kinds of parameters without it: ``bias``, ``norm`` (parameters of batch norm
+            and other normalizations, biases included).
         options: what the optimizer takes besides (momentum, nesterov, betas, ...).
         bias_rate: what the learning rate of biases is multiplied by, batch norm's included.
     """
@@ -62,7 +63,7 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
             raise unknown("precision", self.precision, PRECISIONS)
-        if not self.epochs > 0:
+        if not 0 < self.epochs < math.inf:
             raise PruningError(f"A recipe's epochs must be positive, they are {self.epochs}.")
 
     @classmethod
@@ -98,6 +99,10 @@ class Timeline:
 
     recipe: Recipe
     steps_per_epoch: Fraction
+
+    def __post_init__(self) -> None:
+        if not self.steps_per_epoch > 0:
+            raise PruningError("An epoch has no step: there is nothing to train on.")
 
     @property
     def total_steps(self) -> int:

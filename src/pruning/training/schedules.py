@@ -7,9 +7,11 @@ from dataclasses import dataclass, field, fields
 from fractions import Fraction
 from typing import Any
 
-from pruning.errors import PruningError, look_up
+from pruning.errors import PruningError, look_up, unknown
 
 Schedule = Callable[[int], float]
+
+BOUNDARIES = ("at", "after")
 
 
 @dataclass(frozen=True)
@@ -18,28 +20,40 @@ class StepDecay:
 
     Attributes:
         learning_rate: the highest value.
-        milestones: in epochs; the boundary is step int(epochs * steps per epoch) and the smaller
-            value holds from that step on.
+        milestones: in epochs.
         gamma: factor at each milestone.
         warmup: epochs of linear climb from 0; the climb multiplies whatever the decay says.
+        boundary: ``at``: the smaller value holds from the first step on that begins when a
+            milestone's epochs are over; ``after``: from the first that begins later than that, as
+            by TensorFlow's ``piecewise_constant``. The two differ where a milestone is a whole
+            number of steps.
     """
 
     learning_rate: float
     milestones: tuple[float, ...] = ()
     gamma: float = 0.1
     warmup: float = 0.0
+    boundary: str = "at"
     shape: str = field(default="step", init=False)
 
     def __post_init__(self) -> None:
-        _require_positive(self.learning_rate)
+        _require_possible(self.learning_rate, self.warmup)
+        if not 0 < self.gamma <= 1:
+            raise PruningError(
+                f"Gamma is what a milestone multiplies the rate by, above 0 and at most 1; it is "
+                f"{self.gamma}."
+            )
         if list(self.milestones) != sorted(set(self.milestones)):
             raise PruningError(
                 f"The milestones must be epochs in rising order: {list(self.milestones)}."
             )
+        if self.boundary not in BOUNDARIES:
+            raise unknown("side of a milestone's boundary", self.boundary, BOUNDARIES)
 
     def boundaries(self, steps_per_epoch: Fraction) -> list[int]:
-        """The steps at which the rate drops."""
-        return [int(Fraction(str(epoch)) * steps_per_epoch) for epoch in self.milestones]
+        """The first step, from 0, of each smaller rate."""
+        ends = (Fraction(str(epoch)) * steps_per_epoch for epoch in self.milestones)
+        return [math.floor(end) + 1 if self.boundary == "after" else math.ceil(end) for end in ends]
 
     def schedule(self, steps_per_epoch: Fraction, epochs: float | None = None) -> Schedule:
         """The learning rate by step; how long training takes decides nothing."""
@@ -68,7 +82,7 @@ class CosineDecay:
     shape: str = field(default="cosine", init=False)
 
     def __post_init__(self) -> None:
-        _require_positive(self.learning_rate)
+        _require_possible(self.learning_rate, self.warmup)
         if self.per not in ("epoch", "step"):
             raise PruningError(f"A cosine changes per 'epoch' or per 'step', not {self.per!r}.")
 
@@ -107,9 +121,11 @@ def schedule_from_dict(values: Mapping[str, Any]) -> StepDecay | CosineDecay:
     return found(**values)
 
 
-def _require_positive(learning_rate: float) -> None:
-    if not learning_rate > 0:
+def _require_possible(learning_rate: float, warmup: float) -> None:
+    if not 0 < learning_rate < math.inf:
         raise PruningError(f"The learning rate must be positive, it is {learning_rate}.")
+    if not 0 <= warmup < math.inf:
+        raise PruningError(f"The warm-up takes no epochs, or some; it is {warmup}.")
 
 
 def _climbing(rate: Schedule, warmup: float, steps_per_epoch: Fraction) -> Schedule:

@@ -1,5 +1,6 @@
 """A training state: everything a training goes on from."""
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -19,7 +20,8 @@ class State:
         weights: every trainable parameter by name.
         buffers: batch-norm running statistics and other buffers by name.
         slots: optimizer tensors as ``slot/parameter name``; empty before the first step.
-        masks: boolean, True = kept, for the prunable weights; empty while dense.
+        masks: boolean, True = kept, for the prunable weights; empty while dense. Others that hold 0
+            and 1 are made so, see :func:`pruning.masks.mask.taken`.
         step: optimizer updates so far, as the schedule counts them.
         generators: states of the generators that forward passes draw from (dropout), uint8.
         shape: which channels of its layers the network has, see :mod:`pruning.models.shape`; empty
@@ -34,15 +36,30 @@ class State:
     generators: Mapping[str, Tensor] = field(default_factory=dict)
     shape: shapes.Shape = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if any(getattr(mask, "dtype", None) != torch.bool for mask in self.masks.values()):
+            object.__setattr__(self, "masks", masking.taken(self.masks, self.weights))
+
     def masked(self, masks: Mapping[str, Tensor]) -> "State":
         """The same state under other masks: weights and slots exactly zero where masked.
 
         Raises:
-            PruningError: a mask for a weight that does not exist, or of another shape.
+            PruningError: a mask for a weight that does not exist, of another shape, or that is
+                none; see :func:`pruning.masks.mask.taken`.
         """
+        masks = {name: mask.cpu() for name, mask in masking.taken(masks, self.weights).items()}
         for name, mask in masks.items():
-            if name not in self.weights or mask.shape != self.weights[name].shape:
-                raise PruningError(f"The mask of {name!r} does not fit this network.")
+            if name not in self.weights:
+                near = difflib.get_close_matches(name, list(self.weights), n=1, cutoff=0.5)
+                hint = f" Did you mean {near[0]!r}?" if near else ""
+                raise PruningError(
+                    f"The mask of {name!r} does not fit this network: it has no such weight.{hint}"
+                )
+            if mask.shape != self.weights[name].shape:
+                raise PruningError(
+                    f"The mask of {name!r} does not fit this network: it is {tuple(mask.shape)}, "
+                    f"the weight {tuple(self.weights[name].shape)}."
+                )
         by_slot = {}
         for key, slot in self.slots.items():
             mask = masks.get(key.partition("/")[2])
@@ -52,7 +69,7 @@ class State:
             self,
             weights=masking.apply(masks, self.weights),
             slots=masking.apply(by_slot, self.slots),
-            masks=dict(masks),
+            masks=masks,
         )
 
     def cut(self, change: shapes.Cuts) -> "State":

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pruning.models.build import prunable_names
+from pruning.models.uses import refuse_unused, trace
 from pruning.seeds import derive
 from pruning.training.metric import Metric
 from pruning.training.recipe import Recipe, Timeline
@@ -27,13 +28,15 @@ class Task(Protocol):
 
     Attributes:
         recipe: how to train.
-        exempt: layer names that are never pruned.
+        exempt: names of layers or tensors that are never pruned.
+        also_prunable: names of tensors that are pruned though of no layer that is known.
         name: how errors and log lines call it.
         metric: the score that decides, one of :data:`pruning.registry.METRICS`.
     """
 
     recipe: Recipe
     exempt: tuple[str, ...]
+    also_prunable: tuple[str, ...] = ()
     name: str
     metric: ClassVar[Metric]
 
@@ -112,9 +115,21 @@ class Task(Protocol):
         return capture(self.build(derive(seed, *purpose, "weights")))
 
     def prunable(self) -> list[str]:
-        """Names of the prunable weights, in module order."""
-        return prunable_names(self.build(), self.exempt)
+        """Names of the prunable weights, in module order.
 
-    def exempt_kernels(self) -> list[str]:
-        """Names of the kernels that are never pruned."""
-        return [f"{layer}.weight" for layer in self.exempt]
+        Everything that trains, scores or prunes asks this first, so it is also where a network is
+        refused that cannot be pruned.
+
+        Raises:
+            PruningError: see :func:`pruning.models.build.prunable_names`; the network cannot run on
+                an example; prunable weights that it does not use, or uses in a way that is not
+                understood.
+        """
+        return list(self._prunable)
+
+    @cached_property
+    def _prunable(self) -> list[str]:
+        module = self.build()
+        names = prunable_names(module, self.exempt, self.also_prunable)
+        refuse_unused(names, trace(module, self.example()))
+        return names

@@ -375,6 +375,13 @@ def test_scores_by_what_they_took(study):
     assert steps["lr_rewind"] == 24_000
 
 
+def test_budgets_say_when_the_dense_network_is_from_a_file(study):
+    dense = study["method"] == "dense"
+    given = study.assign(training_steps=study["training_steps"].where(~dense, 0))
+    (axes,) = scores.budget(given, context()).figure.axes
+    assert axes.get_xlabel() == "Optimizer steps, without those of the dense network"
+
+
 def test_budgets_are_at_a_density_that_all_searches_have(study):
     """The long search of the paper is at one of several densities."""
     long = study["method"] == "gem_miner_long"

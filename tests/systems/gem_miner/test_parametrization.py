@@ -117,9 +117,10 @@ def test_weights_that_cannot_be_searched_are_named():
     with pytest.raises(PruningError, match=r"'0.weight' is shared by 0.weight, 2.weight"):
         parametrized(twice, ["0.weight"], "rounded")
     module = network()
+    names = prunable_names(module)
     module.conv2.weight.requires_grad_(False)
     with pytest.raises(PruningError, match="'conv2.weight' requires no gradient"):
-        parametrized(module, prunable_names(module), "rounded")
+        parametrized(module, names, "rounded")
     assert module.fc1.weight.requires_grad  # refused before anything is changed
     with pytest.raises(PruningError, match="'fc9.weight' is no parameter of this network"):
         parametrized(network(), ["fc9.weight"], "rounded")

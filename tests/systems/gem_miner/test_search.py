@@ -368,7 +368,8 @@ def test_layers_that_take_no_part_in_the_loss_are_named(make):
     class Unused(type(make())):
         def build(self, seed=None):
             module = super().build(seed)
-            module.fc3 = torch.nn.Linear(2, 2, bias=False)
+            module.fc3 = torch.nn.Linear(10, 1, bias=False)
+            module.register_forward_hook(lambda m, _, made: made + m.fc3(made).detach())
             if seed is not None:
                 torch.nn.init.zeros_(module.fc3.weight)
             return module

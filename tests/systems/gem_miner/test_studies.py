@@ -70,7 +70,8 @@ def test_the_papers_searches_value_by_value(name):
     assert search["optimizer"]["weight_decay"] == 0
     assert (search["schedule"]["shape"], search["schedule"]["per"]) == ("cosine", "epoch")
     assert tuned["schedule"] == {
-        "learning_rate": rate, "milestones": drops, "gamma": 0.1, "warmup": 0.0, "shape": "step"
+        "learning_rate": rate, "milestones": drops, "gamma": 0.1, "warmup": 0.0, "shape": "step",
+        "boundary": "at",
     }  # fmt: skip
     assert tuned["optimizer"]["weight_decay"] == 1e-4
     assert {recipe["batches"]["epoch_boundary"] for recipe in (search, tuned)} == {"keep"}

@@ -284,7 +284,7 @@ def test_methods_look_different_from_each_other():
     ]  # fmt: skip
     for get in (style.color, lambda look: look.marker):
         assert len({get(look) for look in STYLES.values()}) == 4
-    assert style.method_style("gsm_ticket", ["gsm_ticket"]) is STYLES["gsm_ticket"]
+    assert style.method_style("gsm_ticket", ["gsm_ticket"]) == STYLES["gsm_ticket"]
     assert style.order(["magnitude_ticket", "gsm", "snip"]) == ["snip", "gsm", "magnitude_ticket"]
 
 

@@ -715,3 +715,21 @@ def test_published_files_are_named_where_they_are_shown():
     laid_over = {name for name, figure in FIGURES.items() if figure.overlays}
     assert laid_over == {"prunetrain_costs", "prunetrain_accuracy", "prunetrain_table"}
     assert FIGURES["prunetrain_costs"].published == ("prunetrain_intervals.csv",)
+
+
+@pytest.mark.parametrize("name", ["accuracy", "variants", "table"])
+def test_a_dense_network_from_a_file_has_no_training_to_compare_with(name):
+    found = tables()
+    tidied = found["prunetrain"]
+    dense = tidied["method"] == "dense"
+    spent = ["training_steps", "training_macs", "seconds"]
+    found["prunetrain"] = tidied.assign(**{c: tidied[c].where(~dense, 0) for c in spent})
+    drawn = draw(name, found)
+    numbers = drawn.table.select_dtypes("number")
+    assert not np.isinf(numbers).any(axis=None)
+    column = "seconds" if name == "table" else "training_macs"
+    assert drawn.table[column].isna().all()
+    assert draw(name).table[column].notna().any()
+    if name != "table":
+        texts = [text.get_text() for axes in drawn.figure.axes for text in axes.texts]
+        assert "The dense network is\nfrom a file, its training\nis not known" in texts

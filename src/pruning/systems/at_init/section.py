@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pruning import registry
-from pruning.errors import PruningError, unknown
+from pruning.errors import PruningError
 from pruning.study.densities import check_densities
 from pruning.systems.at_init.rules import UNMODIFIED, mask_variant, method, variant
 
@@ -83,9 +83,13 @@ class AtInit:
     def kept_times(self) -> Iterator[float]:
         """Epochs before the end whose dense states are needed."""
         for cell in self.cells:
-            for epoch in (cell.epoch, self.trained_epoch(cell)):
-                if epoch < self.training_time:
-                    yield self.time(epoch)
+            yield from self.times(cell)
+
+    def times(self, cell: Cell) -> Iterator[float]:
+        """As :meth:`kept_times`, for one cell."""
+        for epoch in (cell.epoch, self.trained_epoch(cell)):
+            if epoch < self.training_time:
+                yield self.time(epoch)
 
     def time(self, epoch: float) -> float:
         """An epoch counted from the end of the dense training, as its states are named."""
@@ -129,8 +133,12 @@ def read(
     for cell in cells:
         variant(cell.variant)
         registry.entry("score", method(cell.method).score)
-    for name, given in values["score_options"].items():
-        _check_options(name, given)
+    score_options = {
+        name: registry.checked_options(
+            "score", method(name).score, given, f"at_init.score_options.{name}"
+        )
+        for name, given in values["score_options"].items()
+    }
     rewind = values.get("rewind_epoch")
     rewound = [c.method for c in cells if method(c.method).trained == "rewind"]
     if rewound and rewind is None:
@@ -144,18 +152,10 @@ def read(
         densities=densities,
         images_per_class=values["images_per_class"],
         iterations=values["iterations"],
-        score_options=values["score_options"],
+        score_options=score_options,
         rewind_epoch=rewind,
         training_time=epochs,
     )
-
-
-def _check_options(name: str, given: Mapping[str, Any]) -> None:
-    score = method(name).score
-    known = registry.options("score", score)
-    for option in given:
-        if option not in known:
-            raise unknown(f"option of the score {score!r}", option, known)
 
 
 def _densities(values: Mapping[str, Any]) -> tuple[float, ...]:

@@ -9,7 +9,7 @@ from pruning.study.study import Study
 from pruning.systems.at_init import places
 from pruning.systems.at_init.catalog import CLAIMS, FIGURES, PAPERS
 from pruning.systems.at_init.section import read
-from pruning.systems.system import Section, System, Work
+from pruning.systems.system import Need, Section, System, Work
 
 
 def _check_figure(options: Mapping[str, Any], parts: Mapping[str, Any]) -> None:
@@ -20,6 +20,13 @@ def _check_figure(options: Mapping[str, Any], parts: Mapping[str, Any]) -> None:
 def _dense_times(study: Study) -> Iterator[float]:
     if "at_init" in study.parts:
         yield from study.part("at_init").kept_times()
+
+
+def _dense_needs(study: Study) -> Iterator[Need]:
+    part = study.parts.get("at_init")
+    for cell in part.cells if part else ():
+        for time in part.times(cell):
+            yield Need.of_state(study, time, f"`{cell.method}` of `at_init`")
 
 
 def _jobs(study: Study) -> dict[str, int]:
@@ -47,6 +54,7 @@ SYSTEM = System(
     sections=(Section("at_init", read),),
     check_figure=_check_figure,
     dense_times=_dense_times,
+    dense_needs=_dense_needs,
     chains=places.chains,
     trainings=places.trainings,
     files=places.files,

@@ -10,7 +10,7 @@ from pruning.systems.gem_miner import places
 from pruning.systems.gem_miner.catalog import CLAIMS, FIGURES
 from pruning.systems.gem_miner.rules import BASELINES
 from pruning.systems.gem_miner.section import read
-from pruning.systems.system import Gathered, Section, System, Work
+from pruning.systems.system import Gathered, Need, Section, System, Work
 
 
 def _check_figure(options: Mapping[str, Any], parts: Mapping[str, Any]) -> None:
@@ -21,6 +21,13 @@ def _check_figure(options: Mapping[str, Any], parts: Mapping[str, Any]) -> None:
 def _dense_times(study: Study) -> Iterator[float]:
     if any(cell.method in BASELINES for cell in places.cells(study)):
         yield study.task["recipe"]["epochs"]  # baselines are trained from the initial state
+
+
+def _dense_needs(study: Study) -> Iterator[Need]:
+    for time in _dense_times(study):
+        for cell in places.cells(study):
+            if cell.method in BASELINES:
+                yield Need.of_state(study, time, f"`{cell.method}` of `gem_miner`")
 
 
 def _jobs(study: Study) -> dict[str, int]:
@@ -51,6 +58,7 @@ SYSTEM = System(
     sections=(Section("gem_miner", read),),
     check_figure=_check_figure,
     dense_times=_dense_times,
+    dense_needs=_dense_needs,
     chains=places.chains,
     trainings=places.trainings,
     files=places.files,

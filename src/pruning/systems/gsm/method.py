@@ -14,6 +14,7 @@ from torch import Tensor
 
 from pruning.errors import PruningError
 from pruning.masks.order_statistics import kth_largest
+from pruning.option_types import BelowOne
 
 FROZEN = "active"  # the optimizer's state of a weight tensor whose active set is frozen
 
@@ -39,7 +40,7 @@ class GSM(torch.optim.SGD):
 
     and after the training ``pruning.select`` finds what to keep. Ranked are tensors of two or more
     dimensions: kernels, but no biases and no batch-norm parameters. A parameter group with
-    ``"ranked": False`` is trained whole and counts nowhere.
+    ``"ranked": False`` is trained whole and counts nowhere; one with ``True`` is ranked, all of it.
 
     Args:
         params: parameters or parameter groups, as of :class:`torch.optim.SGD`.
@@ -103,9 +104,8 @@ class GSM(torch.optim.SGD):
         return [
             weight
             for group in self.param_groups
-            if group.get("ranked", True)
             for weight in group["params"]
-            if weight.dim() > 1
+            if group.get("ranked", weight.dim() > 1)
         ]
 
     def _silence_passive(self) -> None:
@@ -145,7 +145,7 @@ def gsm(
     *,
     density: float = 1.0,
     reselect: bool = True,
-    momentum: float = 0.0,
+    momentum: BelowOne = 0.0,
     nesterov: bool = False,
 ) -> GSM:
     """:class:`GSM` as a recipe's optimizer; one fused kernel for all tensors."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pruning import registry
-from pruning.errors import PruningError, unknown
+from pruning.errors import PruningError
 from pruning.study.densities import check_densities
 from pruning.study.recipes import complete_recipe
 
@@ -116,10 +116,7 @@ def _check_optimizer(gsm: Gsm, variant: str) -> None:
         raise PruningError(
             f"gsm.recipe: the optimizer is {OPTIMIZER}, not {gsm.recipe['optimizer']['name']!r}."
         )
-    known = registry.options("optimizer", OPTIMIZER)
-    for option in optimizer["options"]:
-        if option not in known:
-            raise PruningError(f"{where}: {unknown('option of GSM', option, known)}")
+    registry.checked_options("optimizer", OPTIMIZER, optimizer["options"], f"{where}.options")
     for options in (gsm.recipe["optimizer"]["options"], gsm.ablations.get(variant, {})):
         if "density" in options or "density" in options.get("options", {}):
             raise PruningError(f"{where}: the density is said by `densities` or `ratios`.")

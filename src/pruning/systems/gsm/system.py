@@ -7,7 +7,7 @@ from pruning.study.study import Study
 from pruning.systems.gsm import places
 from pruning.systems.gsm.catalog import CLAIMS, FIGURES
 from pruning.systems.gsm.section import TICKETS, ZEROED, read
-from pruning.systems.system import Gathered, Section, System, Work
+from pruning.systems.system import Gathered, Need, Section, System, Work
 
 _TABLES = "pruning.systems.gsm.tables:"
 
@@ -15,6 +15,11 @@ _TABLES = "pruning.systems.gsm.tables:"
 def _dense_times(study: Study) -> Iterator[float]:
     if "gsm" in study.parts and study.part("gsm").tickets:
         yield study.task["recipe"]["epochs"]  # tickets start from the initial state
+
+
+def _dense_needs(study: Study) -> Iterator[Need]:
+    for time in _dense_times(study):
+        yield Need.of_state(study, time, "`tickets` of `gsm`")
 
 
 def _jobs(study: Study) -> dict[str, int]:
@@ -50,6 +55,7 @@ SYSTEM = System(
     asks="pruning.systems.gsm.asks:GsmAsks",
     sections=(Section("gsm", read),),
     dense_times=_dense_times,
+    dense_needs=_dense_needs,
     chains=places.chains,
     trainings=places.trainings,
     files=places.files,

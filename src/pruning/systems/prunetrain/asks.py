@@ -26,10 +26,10 @@ class PruneTrainAsks:
 
     @for_rules
     def shrink_input(self, wildcards: Any) -> dict[str, str]:
-        """Data, and the dense training where it begins with that."""
+        """Data, and the dense network where it begins with that: it is trained first, or given."""
         _, cell = self._shrinking(wildcards)
         inputs = {"data": self.workflow.data_file(wildcards)}
-        if METHODS[cell.method].trained:
+        if METHODS[cell.method].trained or self.workflow.study(wildcards.study).given:
             dense = dense_folder(wildcards.study, wildcards.seed)
             inputs["dense"] = f"{dense}/state.safetensors"
             inputs["dense_summary"] = f"{dense}/summary.json"

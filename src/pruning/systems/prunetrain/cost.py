@@ -11,12 +11,15 @@ that one of stride 2 costs about four times as much there. Percentages of the tw
 Source: ``calc_cost.py`` of the authors' code (reference, section 1.8).
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
+from math import prod
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
+
+from pruning.errors import PruningError
+from pruning.models.layers import CONVOLUTION, LINEAR, is_kind, kind_of
 
 # How often batch norm moves as many elements as it has: thrice forward and five times backward.
 NORM_ACCESSES = 8
@@ -33,7 +36,7 @@ class LayerCost:
         name: of the module.
         kind: ``conv`` or ``linear``.
         inputs, outputs: channels, or units.
-        kernel: height and width; (1, 1) of a linear layer.
+        kernel: height and width, or as many sides as images have; (1, 1) of a linear layer.
         groups: of a convolution; 1 of a linear layer.
         input_size, output_size: height and width of the images; of a linear layer, positions (1
             without a sequence) and 1.
@@ -43,42 +46,40 @@ class LayerCost:
     kind: Literal["conv", "linear"]
     inputs: int
     outputs: int
-    kernel: tuple[int, int]
+    kernel: tuple[int, ...]
     groups: int
-    input_size: tuple[int, int]
-    output_size: tuple[int, int]
+    input_size: tuple[int, ...]
+    output_size: tuple[int, ...]
 
     @property
     def weights(self) -> int:
         """Number of weights. The authors' formulas have no groups: dividing by them, here and so in
         all costs, is our reading.
         """
-        height, width = self.kernel
-        return self.outputs * (self.inputs // self.groups) * height * width
+        return self.outputs * (self.inputs // self.groups) * prod(self.kernel)
 
     @property
-    def margins(self) -> tuple[int, int]:
-        """What the cost of training adds to the height and the width of the input."""
-        height, width = (MARGINS.get(side, side - 1) for side in self.kernel)
-        return height, width
+    def margins(self) -> tuple[int, ...]:
+        """What the cost of training adds to the sides of the input."""
+        return tuple(MARGINS.get(side, side - 1) for side in self.kernel)
 
     @property
     def inference_macs(self) -> int:
         """MACs of a forward pass."""
-        return self.weights * _area(self.output_size)
+        return self.weights * prod(self.output_size)
 
     @property
     def training_macs(self) -> int:
         """MACs of a forward and a backward pass."""
         if self.kind == "linear":
             return 3 * self.inference_macs
-        (height, width), (above, beside) = self.input_size, self.margins
-        return 2 * self.inference_macs + self.weights * (height + above) * (width + beside)
+        padded = map(sum, zip(self.input_size, self.margins, strict=True))
+        return 2 * self.inference_macs + self.weights * prod(padded)
 
     @property
     def output_elements(self) -> int:
         """Number of the outputs."""
-        return self.outputs * _area(self.output_size)
+        return self.outputs * prod(self.output_size)
 
 
 @dataclass(frozen=True)
@@ -131,9 +132,22 @@ def totals(module: nn.Module, example: tuple[Tensor, ...]) -> Costs:
     )
 
 
-def _area(size: Iterable[int]) -> int:
-    height, width = size
-    return height * width
+def refuse_uncounted(module: nn.Module) -> None:
+    """Refuse a network whose costs are not those of its convolutions and linear layers.
+
+    Raises:
+        PruningError: layers of other kinds; the message names them.
+    """
+    others = [
+        f"{name} ({kind.name})"
+        for name, layer in module.named_modules()
+        if (kind := kind_of(layer)) is not None and kind.name not in (CONVOLUTION, LINEAR)
+    ]
+    if others:
+        raise PruningError(
+            "PruneTrain counts the costs of convolutions and linear layers alone, and this network "
+            f"has {', '.join(others)}."
+        )
 
 
 def _measure(module: nn.Module, example: tuple[Tensor, ...]) -> tuple[list[LayerCost], int]:
@@ -142,9 +156,9 @@ def _measure(module: nn.Module, example: tuple[Tensor, ...]) -> tuple[list[Layer
     normalized: list[int] = []
 
     def note(name: str, layer: nn.Module, given: Tensor, output: Tensor) -> None:
-        if isinstance(layer, nn.Conv2d):
+        if is_kind(layer, CONVOLUTION):
             used.append(_convolution(name, layer, given, output))
-        elif isinstance(layer, nn.Linear):
+        elif is_kind(layer, LINEAR):
             used.append(_linear(name, layer, output))
         else:
             normalized.append(given.numel())  # a gated one gives more than it normalizes
@@ -154,7 +168,7 @@ def _measure(module: nn.Module, example: tuple[Tensor, ...]) -> tuple[list[Layer
             lambda layer, given, output, name=name: note(name, layer, given[0], output)
         )
         for name, layer in module.named_modules()
-        if isinstance(layer, nn.Conv2d | nn.Linear | nn.modules.batchnorm._NormBase)
+        if is_kind(layer, CONVOLUTION, LINEAR) or isinstance(layer, nn.modules.batchnorm._NormBase)
     ]
     training = module.training
     try:
@@ -167,7 +181,7 @@ def _measure(module: nn.Module, example: tuple[Tensor, ...]) -> tuple[list[Layer
     return used, sum(normalized)
 
 
-def _convolution(name: str, layer: nn.Conv2d, given: Tensor, output: Tensor) -> LayerCost:
+def _convolution(name: str, layer: nn.Module, given: Tensor, output: Tensor) -> LayerCost:
     return LayerCost(
         name=name,
         kind="conv",

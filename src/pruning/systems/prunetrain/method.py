@@ -17,7 +17,7 @@ from pruning.errors import PruningError
 from pruning.models.channels import WEIGHT, Channels, follow
 from pruning.systems.prunetrain import batches, penalty
 from pruning.systems.prunetrain.batches import Growth, memory_of
-from pruning.systems.prunetrain.cost import totals
+from pruning.systems.prunetrain.cost import refuse_uncounted, totals
 from pruning.systems.prunetrain.penalty import groups_of, strength_of
 from pruning.systems.prunetrain.reconfiguration import Reconfiguration, Sizes, reconfigure, sizes_of
 from pruning.systems.prunetrain.rules import METHODS, Method
@@ -395,6 +395,8 @@ def train_prunetrain(
 def _channels_to_cut(task: Task) -> Channels:
     """The channels of the network as built; says which stay whole, and refuses if all do."""
     module = task.build()
+    task.prunable()  # refuses what cannot be pruned
+    refuse_uncounted(module)
     channels = follow(module, task.example())
     why = "; ".join(channels.whole[:5]) + ("; ..." if len(channels.whole) > 5 else "")
     if not groups_of(module, channels):

@@ -170,7 +170,7 @@ class RewindingAsks:
         )
         told = [
             self.workflow.data_params(place),
-            self.workflow.stage("pruning.stages.dense")(place),
+            self.workflow.dense_stage(place),
             self.workflow.prune_stage(place),
             self.retrain_stage(place),
             self.retrain_params(place),

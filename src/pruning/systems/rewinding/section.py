@@ -146,6 +146,8 @@ def _rewinding(values: dict[str, Any], network: str, epochs: float) -> Rewinding
     for time in rewinding.kept_times:
         if not TIME.fullmatch(f"{time:g}"):
             raise PruningError(f"retrain time {time:g} must be a plain number of epochs, like 0.5.")
+        if float(f"{time:g}") != time:  # which is how paths spell it
+            raise PruningError(f"retrain time {time!r} has too many digits: write {time:g}.")
         if not 0 < time <= epochs:
             raise PruningError(
                 f"retrain time {time:g} lies outside (0, {epochs:g}]: one cannot rewind "

@@ -1,6 +1,6 @@
 """What this wing hands over."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pruning.study.densities import check_shown_levels
@@ -10,7 +10,7 @@ from pruning.systems.rewinding import places
 from pruning.systems.rewinding.catalog import CLAIMS, FIGURES, PAPERS
 from pruning.systems.rewinding.rules import rule
 from pruning.systems.rewinding.section import read, read_algorithm
-from pruning.systems.system import Section, System, Work
+from pruning.systems.system import Need, Section, System, Work
 
 
 def _check_figure(options: Mapping[str, Any], parts: Mapping[str, Any]) -> None:
@@ -23,6 +23,17 @@ def _check_figure(options: Mapping[str, Any], parts: Mapping[str, Any]) -> None:
 
 def _dense_times(study: Study) -> tuple[float, ...]:
     return study.part("rewinding").kept_times if "rewinding" in study.parts else ()
+
+
+def _dense_needs(study: Study) -> Iterator[Need]:
+    if "rewinding" not in study.parts:
+        return
+    part = study.part("rewinding")
+    for _, method, time, _ in part.cells():
+        if rule(method).needs_rewind_state:
+            yield Need.of_state(study, time, f"`{method}` of `rewinding`")
+    if part.data_order == "rewound":
+        yield Need("order of its training images", "`data_order` of `rewinding`")
 
 
 def _jobs(study: Study) -> dict[str, int]:
@@ -52,6 +63,7 @@ SYSTEM = System(
     sections=(Section("rewinding", read), Section("algorithm", read_algorithm)),
     check_figure=_check_figure,
     dense_times=_dense_times,
+    dense_needs=_dense_needs,
     chains=places.chains,
     trainings=places.trainings,
     files=places.files,

@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from pruning.analysis.score import only
 from pruning.errors import PruningError
 from pruning.figures import replicates, style
-from pruning.figures.context import Context, Drawn
+from pruning.figures.context import Context, Drawn, literal
 from pruning.figures.replicates import Curve
 from pruning.figures.style import Style
 from pruning.systems.at_init import tables as at_init
@@ -424,7 +424,7 @@ def _lay_over(
     network = style.NETWORKS.get(network, network)
     dataset = style.DATASETS.get(dataset, dataset)
     line = {"linewidth": 0.7, "linestyle": "--", "zorder": 1.5}
-    label = f"{network}, {dataset}, published ({SOURCES.get(source, source)})"
+    label = literal(f"{network}, {dataset}, published ({SOURCES.get(source, source)})")
     panel.plot([], [], color="0.35", label=label, **line)
     for name, rows in published.groupby(by, sort=False):
         rows = rows.sort_values("density")

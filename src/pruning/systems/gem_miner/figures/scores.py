@@ -144,6 +144,8 @@ def budget(tidy: pd.DataFrame, context: Context) -> Drawn:
         dense = here[here["method"] == "dense"]
         replicates.dense_band(panel, dense)
         _steps_axis(panel, rows["training_steps"])
+        if not dense["training_steps"].all():  # it is from a file
+            panel.set_xlabel("Optimizer steps, without those of the dense network")
         what = f"about {100 * aim:g} % kept ({replicates.counts(rows, dense)})"
         panel.set_title(style.title(context.title(study), what))
         panel.set_ylabel(only(here["metric"]).axis)

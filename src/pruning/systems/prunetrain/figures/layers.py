@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from pruning.figures import replicates, style
-from pruning.figures.context import Context, Drawn, nothing
+from pruning.figures.context import Context, Drawn, literal, nothing
 from pruning.figures.shares import name_layers
 from pruning.figures.style import Style
 from pruning.systems.prunetrain.figures.panels import (
@@ -239,7 +239,7 @@ def _heat_maps(
         for panel, layer in zip(panels, names[study], strict=True):
             mesh, note, drawn = draw(panel, training[training["layer"] == layer])
             head = _of_one(context, training) if panel is panels[0] else ""
-            put_title(panel, f"({next(letters)}) {layer}{note}", head)
+            put_title(panel, f"({next(letters)}) {literal(layer)}{note}", head)
             shown += drawn
         for panel in panels[::COLUMNS]:
             panel.set_ylabel(AXES[draw.__name__])

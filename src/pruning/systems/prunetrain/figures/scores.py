@@ -64,6 +64,9 @@ def accuracy(table: pd.DataFrame, context: Context) -> Drawn:
         metric = only(here["metric"])
         dense = means[means["method"] == "dense"]
         for panel, cost in zip(row, COSTS, strict=True):
+            if means[cost].isna().all():
+                _say_untrained(panel)
+                continue
             _draw_by_cost(panel, means, published, cost)
             replicates.dense_band(panel, dense)
             panel.set_ylim(*replicates.around(pd.concat([means, published]), metric))
@@ -101,13 +104,17 @@ def variants(table: pd.DataFrame, context: Context) -> Drawn:
         means = _summed(here, "ratio")
         unpruned = _summed(dense[dense["study"] == study].assign(ratio=float("nan")), "ratio")
         for panel, quantity in zip(row, ("mean", *COSTS), strict=True):
+            if means[quantity].isna().all():
+                _say_untrained(panel)
+                continue
             _draw_variants(panel, means, looks, quantity)
             reference = unpruned[_columns(quantity)[0]].iloc[0]
             panel.axvline(reference, color="0.45", linewidth=0.9, linestyle=(0, (4, 2)), zorder=1)
         row[0].plot([], [], color="0.45", linewidth=0.9, linestyle=(0, (4, 2)), label="Dense")
         row[0].set_xlabel(only(here["metric"]).axis)
         for panel, cost in zip(row[1:], COSTS, strict=True):
-            panel.set_xlabel(_cost_axis(here, cost))
+            if means[cost].notna().any():
+                panel.set_xlabel(_cost_axis(here, cost))
         share_labels(row)
         heads.append(head(context, means, spread="bars"))
         shown += [
@@ -123,7 +130,10 @@ def variants(table: pd.DataFrame, context: Context) -> Drawn:
 
 
 def _costed(table: pd.DataFrame) -> pd.DataFrame:
-    """Test scores as they are shown, with costs in percent of the study's dense networks'."""
+    """Test scores as they are shown, with costs in percent of the study's dense networks'.
+
+    Training costs nothing can be compared with where that network is from a file.
+    """
     rows = scored(table)
     rows = rows[rows["method"].isin(["dense", *METHODS])]
     rows = rows.assign(
@@ -131,7 +141,7 @@ def _costed(table: pd.DataFrame) -> pd.DataFrame:
         variant=rows["variant"].astype(object).fillna(""),
     )
     dense = rows[rows["method"] == "dense"].groupby("study")[["macs", "training_macs"]].mean()
-    whole = rows[["study"]].join(dense, on="study")
+    whole = rows[["study"]].join(dense.where(dense > 0), on="study")
     return rows.assign(
         inference_macs=100 * rows["macs"] / whole["macs"],
         training_macs=100 * rows["training_macs"] / whole["training_macs"],
@@ -202,6 +212,16 @@ def _cost_axis(here: pd.DataFrame, cost: str) -> str:
     if cost == "inference_macs" or dense == own:
         return label
     return f"{label}\n(dense {dense:g} epochs, these {own:g})"
+
+
+def _say_untrained(panel: Axes) -> None:
+    """Instead of costs in percent of a training that there was not."""
+    panel.set_xticks([])
+    panel.grid(visible=False)
+    panel.text(
+        0.5, 0.5, "The dense network is\nfrom a file, its training\nis not known",
+        ha="center", va="center", transform=panel.transAxes,
+    )  # fmt: skip
 
 
 def _draw_by_cost(panel: Axes, means: pd.DataFrame, published: pd.DataFrame, cost: str) -> None:

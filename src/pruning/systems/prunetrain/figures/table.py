@@ -112,7 +112,8 @@ def _beside(dense: pd.DataFrame) -> pd.DataFrame:
     """Of each study the MACs of the dense network, and the seconds of an epoch of its training."""
     found = {
         "dense_macs": dense["macs"],
-        "dense_seconds": dense["seconds"] / dense["training_time"],
+        # None of a network from a file, which did not train here.
+        "dense_seconds": dense["seconds"].where(dense["seconds"] > 0) / dense["training_time"],
     }
     return pd.DataFrame(found).groupby("study").mean()
 

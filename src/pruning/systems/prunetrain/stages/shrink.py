@@ -6,7 +6,6 @@ from typing import Any
 from torch import nn
 
 from pruning.files import write_text
-from pruning.models.build import prunable_names
 from pruning.models.cost import network_macs, training_macs
 from pruning.stages.context import StageContext
 from pruning.stages.outputs import final_scores, resume_file, spent_since, table_csv, write_training
@@ -98,7 +97,7 @@ def shape_facts(task: Task, before: nn.Module, after: nn.Module) -> dict[str, An
         after: in the shape that it has.
     """
     weights = [dict(module.named_parameters()) for module in (before, after)]
-    names = prunable_names(before, task.exempt)
+    names = task.prunable()
     whole, left = (sum(w[n].numel() for n in names if n in w) for w in weights)
     return {
         "density": left / whole,

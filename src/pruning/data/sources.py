@@ -1,0 +1,245 @@
+"""Which files a data set is prepared from, and whether they are still the same.
+
+A prepared file says in its header the SHA-256 of what it was read from. Beside it,
+``<dataset>.source.json`` says where that was and when its files last changed, so that files nobody
+touched need not be read to be recognised. What a touched, moved or copied file holds decides.
+
+No numpy here: Snakemake asks each time it starts.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+from pruning.data import trees
+from pruning.errors import PruningError
+from pruning.files import digest, read_json, sha256, write_json
+
+HEADER = 10**8  # bytes, as safetensors has it
+CIFAR10 = ("batches.meta", "test_batch", *(f"data_batch_{i}" for i in range(1, 6)))
+CIFAR100 = ("meta", "test", "train")
+MNIST = (
+    *(
+        f"raw/{split}-{what}"
+        for split in ("train", "t10k")
+        for what in ("images-idx3-ubyte", "labels-idx1-ubyte")
+    ),
+    *("processed/training.pt", "processed/test.pt"),  # read instead, where old versions left them
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """The files that a data set is prepared from.
+
+    Attributes:
+        location: the folder or archive, links resolved.
+        files: each by its name in it.
+    """
+
+    location: Path
+    files: Mapping[str, str]
+
+    @cached_property
+    def stamp(self) -> str:
+        """A hash of where they are, how large, and when they were last changed; reads none.
+
+        Raises:
+            PruningError: a file cannot be looked at.
+        """
+        try:
+            found = {name: os.stat(path) for name, path in self.files.items()}
+        except OSError as error:
+            raise _unreadable(error) from None
+        # Programs that copy times along do not set when a file was changed last (ctime).
+        state = {n: [s.st_size, s.st_mtime_ns, s.st_ctime_ns] for n, s in found.items()}
+        return digest([_text(str(self.location)), {_text(n): s for n, s in state.items()}])
+
+    @cached_property
+    def sha256(self) -> str:
+        """A hash of their names and bytes, wherever they are.
+
+        Raises:
+            PruningError: a file cannot be read.
+        """
+        total = hashlib.sha256()
+        try:
+            for name in sorted(self.files):
+                total.update(f"{_text(name)}\0{sha256(self.files[name])}\n".encode())
+        except OSError as error:
+            raise _unreadable(error) from None
+        return total.hexdigest()
+
+
+def _text(name: str) -> str:
+    """A name as JSON and UTF-8 take it, whatever bytes it has on disk."""
+    return name.encode("utf-8", "surrogateescape").hex() if not name.isascii() else name
+
+
+def _unreadable(error: OSError) -> PruningError:
+    return PruningError(
+        f"{error.filename} cannot be read ({error.strerror}), but a data set is prepared from it. "
+        "Check its permissions, or remove it."
+    )
+
+
+def find_source(name: str, kind: str, root: Path, options: Mapping[str, Any]) -> Source | None:
+    """The files that a data set would be prepared from now.
+
+    Of kinds from outside the package it is what an option ``path`` names, if there is one.
+
+    Args:
+        name: of the data set, for messages.
+        kind: of the data set.
+        root: the data folder.
+        options: what the kind takes besides.
+
+    Returns:
+        None where there are no such files (yet, or any more), or where the kind has none.
+
+    Raises:
+        PruningError: a tree of images with a fault.
+    """
+    try:
+        location, files = SOURCES.get(kind, _by_path)(name, root, options)
+        return Source(location.resolve(), files) if files else None
+    except OSError as error:
+        raise _unreadable(error) from None
+
+
+Files = tuple[Path, dict[str, str]]
+
+
+def _image_folder(name: str, root: Path, options: Mapping[str, Any]) -> Files:
+    path = _path(root, options)
+    if path is None or not path.is_dir():
+        return _by_path(name, root, options)
+    tree = trees.FolderTree(name, path)
+    if not trees.has_splits(name, tree):
+        return path, {}
+    images = trees.find_images(name, tree).images
+    found = [item for split in images.values() for item, _ in split]
+    return path, {"/".join(item.names): item.place for item in found}
+
+
+def _tiny_imagenet(name: str, root: Path, options: Mapping[str, Any]) -> Files:
+    path = _path(root, {"path": "tiny-imagenet-200", **options})
+    if path is None or not path.is_dir():
+        return Path(root), {}
+    whole = _by_path(name, root, {"path": str(path.absolute())})[1]
+    read = ("train/", "val/", "wnids.txt")
+    return path, {inside: file for inside, file in whole.items() if inside.startswith(read)}
+
+
+def _by_path(name: str, root: Path, options: Mapping[str, Any]) -> Files:
+    path = _path(root, options)
+    if path is None or not path.exists():
+        return Path(root), {}
+    if not path.is_dir():
+        return path, {path.name: str(path)} if path.is_file() else {}
+    walk = trees.Walk(name, trees.FolderTree(name, path))
+    return path, {"/".join(item.names): item.place for item in walk.files()}
+
+
+def _path(root: Path, options: Mapping[str, Any]) -> Path | None:
+    path = options.get("path")
+    return Path(root, path) if isinstance(path, str) else None
+
+
+def _listed(folder: str, files: tuple[str, ...], name: str, root: Path, _options: Any) -> Files:
+    paths = {file: Path(root, folder, file) for file in files}
+    return Path(root, folder), {file: str(path) for file, path in paths.items() if path.is_file()}
+
+
+def _none(name: str, root: Path, _options: Any) -> Files:
+    return Path(root), {}
+
+
+SOURCES: dict[str, Callable[[str, Path, Mapping[str, Any]], Files]] = {
+    "digits": _none,  # come with scikit-learn
+    "mnist": partial(_listed, "MNIST", MNIST),
+    "fashion_mnist": partial(_listed, "FashionMNIST", MNIST),
+    "cifar10": partial(_listed, "cifar-10-batches-py", CIFAR10),
+    "cifar100": partial(_listed, "cifar-100-python", CIFAR100),
+    "tiny_imagenet": _tiny_imagenet,
+    "image_folder": _image_folder,
+}
+
+
+def note_file(prepared: Path | str) -> Path:
+    """The file beside a prepared data set that says where it is from."""
+    return Path(prepared).with_suffix(".source.json")
+
+
+def write_note(prepared: Path | str, source: Source, changes: int) -> None:
+    """Note what a data set has just been prepared from.
+
+    Args:
+        prepared: the data set's file.
+        source: what it was read from.
+        changes: as of :func:`count_changes`.
+    """
+    note = {
+        "location": str(source.location),
+        "files": len(source.files),
+        "stamp": source.stamp,
+        "sha256": source.sha256,
+        "changes": changes,
+    }
+    write_json(note_file(prepared), note)
+
+
+def has_changed(prepared: Path | str, source: Source | None) -> bool:
+    """Whether a data set was prepared from other files than there are now.
+
+    Without any, what was prepared from them stands.
+
+    Args:
+        prepared: the data set's file, which need not be there.
+        source: what there is now.
+    """
+    note = _read_note(prepared)
+    made_from = _header_sha256(prepared) if Path(prepared).exists() else note.get("sha256", "")
+    if source is None or (made_from == "" and not Path(prepared).exists()):
+        return False
+    if (note.get("stamp"), note.get("sha256")) == (source.stamp, made_from):
+        return False
+    if source.sha256 != made_from:
+        return True
+    with contextlib.suppress(OSError, PruningError):  # saves reading them again; no more than that
+        write_note(prepared, source, note.get("changes", 0))
+    return False
+
+
+def count_changes(prepared: Path | str, source: Source | None) -> int:
+    """How often a data set's files had changed when it was prepared, if it were prepared now.
+
+    As a parameter of the rule that prepares it, this reruns the rule when they are others, and not
+    when they are downloaded or deleted after it ran.
+    """
+    return _read_note(prepared).get("changes", 0) + has_changed(prepared, source)
+
+
+def _read_note(prepared: Path | str) -> dict[str, Any]:
+    try:
+        note = read_json(note_file(prepared))
+    except (PruningError, OSError):
+        return {}
+    return note if isinstance(note, dict) else {}
+
+
+def _header_sha256(prepared: Path | str) -> str:
+    """From the file's header, which is JSON: without numpy. Empty where it does not say."""
+    try:
+        with open(prepared, "rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(min(size, HEADER)))
+        return json.loads(header["__metadata__"]["dataset"])["source_sha256"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
