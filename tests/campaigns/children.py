@@ -18,6 +18,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import safetensors
@@ -77,22 +78,35 @@ def run(
         kill_after: seconds until it is killed by SIGKILL on purpose.
         trace: note which files it opens.
     """
-    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as opened:
+    output, write = os.pipe()  # no limit on the size of files holds for a pipe
+    os.set_blocking(output, False)
+    with tempfile.TemporaryFile() as opened:
         started = time.monotonic()
         sys.stdout.flush()
         sys.stderr.flush()
         pid = os.fork()
         if pid == 0:
-            _become(function, folder, output.fileno(), opened.fileno() if trace else None)
-        status, hung = _wait(pid, started, limit, kill_after)
+            os.close(output)
+            _become(function, folder, write, opened.fileno() if trace else None)
+        os.close(write)
+        printed = bytearray()
+        status, hung = _wait(pid, started, limit, kill_after, partial(_drain, output, printed))
         seconds = time.monotonic() - started
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, signal.SIGKILL)  # whatever it started
-        output.seek(0)
+        _drain(output, printed)
+        os.close(output)
         opened.seek(0)
         read = json.loads(opened.read() or b"[]")
-        text = output.read().decode(errors="replace")
+        text = printed.decode(errors="replace")
         return Ended(os.waitstatus_to_exitcode(status), hung, seconds, text, tuple(read))
+
+
+def _drain(output: int, printed: bytearray) -> None:
+    """Take what a child has printed; from a full pipe it would wait for ever."""
+    with contextlib.suppress(BlockingIOError):
+        while chunk := os.read(output, 1 << 16):
+            printed += chunk
 
 
 def script(path: Path) -> Callable[[], None]:
@@ -106,9 +120,16 @@ def script(path: Path) -> Callable[[], None]:
     return call
 
 
-def _wait(pid: int, started: float, limit: float, kill_after: float | None) -> tuple[int, bool]:
+def _wait(
+    pid: int,
+    started: float,
+    limit: float,
+    kill_after: float | None,
+    meanwhile: Callable[[], None],
+) -> tuple[int, bool]:
     pause, dumped = 0.002, False
     while True:
+        meanwhile()
         done, status = os.waitpid(pid, os.WNOHANG)
         if done:
             return status, False

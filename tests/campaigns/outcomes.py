@@ -83,7 +83,7 @@ def raised(text: str) -> str:
     """What a traceback says was raised; of a Snakemake run, in the job."""
     lines = [line for line in text.splitlines() if RAISED.match(line)]
     own = [line for line in lines if not line.startswith(("WorkflowError", "CalledProcessError"))]
-    return (own or lines or [""])[0].strip()[:300]
+    return (own or lines or [""])[-1].strip()[:300]
 
 
 def where(text: str) -> str:
