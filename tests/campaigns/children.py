@@ -204,7 +204,7 @@ def _note(read: list[str]) -> None:
     # Safetensors opens its files without Python, so without an event.
     whole = safetensors.safe_open
     for module in list(sys.modules.values()):
-        if getattr(module, "safe_open", None) is whole and module is not safetensors:
+        if vars(module).get("safe_open") is whole and module is not safetensors:
             module.safe_open = opened
 
 
