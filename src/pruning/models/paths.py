@@ -4,10 +4,9 @@ A weight behind a neuron that nothing reaches, or before one that nothing listen
 name only. The share of prunable weights that are kept and on a path is the *effective* density.
 """
 
-import contextlib
 import copy
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -17,6 +16,7 @@ from torch.overrides import TorchFunctionMode
 from pruning.errors import PruningError
 from pruning.masks.mask import Masks
 from pruning.models import layers
+from pruning.models.precision import doubled, in_double
 
 _functional = nn.functional
 _AVERAGES = {
@@ -127,43 +127,6 @@ def _attend(layer: nn.MultiheadAttention, *args: Any, **kwargs: Any) -> tuple[Te
     ]
     made = layer.out_proj(_attended(*heads).transpose(-3, -2).flatten(-2))
     return made if layer.batch_first or made.ndim == 2 else made.transpose(0, 1), None
-
-
-def doubled(given: Tensor) -> Tensor:
-    """Real numbers in double precision; whole ones, such as indices, as they are."""
-    return given.double() if given.is_floating_point() else given
-
-
-_CASTS = (Tensor.float, Tensor.half, Tensor.bfloat16)
-
-
-class _Uncast(TorchFunctionMode):
-    """Networks that say which precision they compute in are asked in double precision too."""
-
-    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None):  # noqa: ANN204
-        kwargs = kwargs or {}
-        if function in _CASTS and args[0].dtype == torch.float64:
-            return args[0]
-        if function is Tensor.to and args[0].dtype == torch.float64:
-            args = tuple(torch.float64 if _is_real(part) else part for part in args)
-            kwargs = {n: torch.float64 if _is_real(part) else part for n, part in kwargs.items()}
-        return function(*args, **kwargs)
-
-
-def _is_real(part: Any) -> bool:
-    return isinstance(part, torch.dtype) and part.is_floating_point
-
-
-@contextlib.contextmanager
-def in_double() -> Iterator[None]:
-    """Run a network that was made one of double precision, whatever it asks for itself."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    try:
-        with _Uncast():
-            yield
-    finally:
-        torch.set_default_dtype(before)
 
 
 def on_a_path(module: nn.Module, masks: Mapping[str, Tensor], example: tuple[Tensor, ...]) -> Masks:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from pruning.errors import PruningError, unknown
 from pruning.masks import mask as masking
-from pruning.models.paths import in_double
+from pruning.models.precision import in_double
 from pruning.seeds import derive, generator
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from pruning.errors import PruningError
-from pruning.models.paths import doubled
+from pruning.models.precision import doubled
 from pruning.scores.context import ScoreContext
 from pruning.scores.gradients import gradients_of
 
