@@ -24,15 +24,15 @@ Damage = Callable[[Path, Random], None]
 
 def of(path: Path) -> dict[str, Damage]:
     """Every damage of a file, by name."""
-    kinds = {".safetensors": SAFETENSORS, ".json": JSON, ".csv": CSV}
-    found: dict[str, Damage] = {**BYTES, **kinds.get(path.suffix, {})}
-    if path.suffix == ".safetensors":
-        found |= MASK if path.name == "mask.safetensors" else {}
-        found |= DATA if path.parent.name == "data" else STATE if path.name not in NO_STATE else {}
-    return found
+    return {**BYTES, **_of_kind(path)}
 
 
-NO_STATE = ("mask.safetensors",)
+def _of_kind(path: Path) -> Mapping[str, Damage]:
+    if path.suffix != ".safetensors":
+        return {".json": JSON, ".csv": CSV}.get(path.suffix, {})
+    if path.name == "mask.safetensors":
+        return {**SAFETENSORS, **MASK}
+    return {**SAFETENSORS, **(DATA if path.parent.name == "data" else STATE)}
 
 
 # -- bytes ------------------------------------------------------------------------------------
@@ -134,27 +134,34 @@ def _tensors(change: Callable[[Tensors, Random], Tensors | None], format: str | 
     return damage
 
 
-def _one(tensors: Tensors, random: Random, prefix: str = "", floating: bool = False) -> str | None:
-    names = [
-        name
-        for name, tensor in sorted(tensors.items())
-        if name.startswith(prefix) and (tensor.is_floating_point() or not floating)
-    ]
+def _one(
+    tensors: Tensors,
+    random: Random,
+    prefix: str = "",
+    suits: Callable[[Tensor], bool] = lambda tensor: True,
+) -> str | None:
+    """The name of one of these tensors, if there is any."""
+    names = [name for name in sorted(tensors) if name.startswith(prefix) and suits(tensors[name])]
     return random.choice(names) if names else None
 
 
 def _entry(value: float, prefix: str = "") -> Damage:
     def change(tensors: Tensors, random: Random) -> None:
-        name = _one(tensors, random, prefix, floating=True)
+        name = _one(tensors, random, prefix, torch.is_floating_point)
         if name is not None:
             tensors[name].view(-1)[random.randrange(tensors[name].numel())] = value
 
     return _tensors(change)
 
 
-def _each(change: Callable[[Tensor], Tensor], prefix: str = "", one: bool = True) -> Damage:
+def _each(
+    change: Callable[[Tensor], Tensor],
+    prefix: str = "",
+    one: bool = True,
+    suits: Callable[[Tensor], bool] = lambda tensor: True,
+) -> Damage:
     def apply(tensors: Tensors, random: Random) -> None:
-        name = _one(tensors, random, prefix)
+        name = _one(tensors, random, prefix, suits)
         names = [name] if one else [n for n in tensors if n.startswith(prefix)]
         for each in names if name is not None else ():
             tensors[each] = change(tensors[each])
@@ -200,8 +207,10 @@ def _set(name: str, value: Tensor) -> Damage:
 SAFETENSORS: Mapping[str, Damage] = {
     "a tensor missing": _without(),
     "a tensor more": _more("weights/nobody", torch.zeros(3)),
-    "a tensor flattened": _each(lambda t: t.reshape(-1)),
-    "a tensor shortened": _each(lambda t: t.reshape(-1)[: max(1, t.numel() // 2)]),
+    "a tensor flattened": _each(lambda t: t.reshape(-1), suits=lambda t: t.dim() > 1),
+    "a tensor shortened": _each(
+        lambda t: t.reshape(-1)[: t.numel() // 2], suits=lambda t: t.numel() > 1
+    ),
     "a tensor of one dimension more": _each(lambda t: t[None]),
     "two tensors swapped": _swapped(),
     "no tensors": _tensors(lambda tensors, random: {}),
@@ -222,7 +231,9 @@ STATE: Mapping[str, Damage] = {
     "a buffer is NaN": _entry(math.nan, "buffers/"),
     "a buffer missing": _without("buffers/"),
     "a slot is NaN": _entry(math.nan, "slots/"),
-    "a slot of one number": _each(lambda t: t.reshape(-1)[:1], "slots/"),
+    "a slot of one number": _each(
+        lambda t: t.reshape(-1)[:1], "slots/", suits=lambda t: t.numel() > 1
+    ),
     "a slot too large": _each(lambda t: torch.cat([t.reshape(-1)] * 2), "slots/"),
     "a slot in double precision": _each(lambda t: t.double(), "slots/"),
     "a slot missing": _without("slots/"),
