@@ -3,7 +3,8 @@ import shutil
 import pytest
 
 from pruning import registry
-from pruning.running.code_version import ROOT, _inspect, code_version, modules
+from pruning.errors import PruningError
+from pruning.running.code_version import ROOT, _inspect, code_version, modules, script_version
 
 
 @pytest.fixture
@@ -138,3 +139,23 @@ def test_stages_cover_what_decides_their_numbers():
     assert not {"pruning.registry", "pruning.study.study", "pruning.running.warm"} & covered
     with pytest.raises(FileNotFoundError):
         code_version("pruning.no_such_module")
+
+
+def test_a_script_is_what_it_says(tmp_path):
+    script = tmp_path / "a.py"
+
+    def version(text):
+        script.write_text(text)
+        script_version.cache_clear()
+        return script_version(script)
+
+    plain = version("run(1, a=2)\n")
+    assert version('"""What."""\n\n# why\nrun(1,\n    a=2)\n') == plain
+    assert version("run(1, a=3)\n") != plain
+    with pytest.raises(PruningError, match="a.py, line 1"):
+        version("run(1,\n")
+    other = tmp_path / "a.R"
+    with pytest.raises(PruningError, match="a.R cannot be read"):
+        script_version(other)
+    other.write_text("run(1)")
+    assert script_version(other) == script_version(other)

@@ -1,6 +1,7 @@
 """Jobs: messages, GPU slots, warm processes."""
 
 import ast
+import contextlib
 import inspect
 import os
 import select
@@ -17,8 +18,9 @@ from types import SimpleNamespace
 import pytest
 
 from pruning.errors import PruningError
+from pruning.locks import try_lock
 from pruning.registry import load
-from pruning.running import jobs
+from pruning.running import jobs, owner
 from pruning.running import warm as warm_module
 from pruning.running.gpu_slots import gpu_slot
 from pruning.running.jobs import device, job
@@ -63,6 +65,95 @@ def test_the_users_mistakes_have_no_traceback_and_defects_keep_theirs(tmp_path, 
     with pytest.raises(ZeroDivisionError), job(tmp_path / "b.log"):
         1 / 0  # noqa: B018
     assert "Traceback" in (tmp_path / "b.log").read_text()
+
+
+def test_ctrl_c_is_one_line_in_the_log(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop, job(tmp_path / "a.log"):
+        raise KeyboardInterrupt
+    assert stop.value.code == 130
+    (line,) = (tmp_path / "a.log").read_text().splitlines()
+    assert line.endswith(" interrupted")
+    assert capsys.readouterr().err == ""
+
+
+OWNED = """
+    import os, time
+    from pruning.running import owner
+    print(os.getpid(), flush=True)
+    owner.end_with_it(poll=0.05)
+    time.sleep(60)
+"""
+STARTS = """
+    import subprocess, sys, time
+    from pruning.running import owner
+    owner.announce()
+    subprocess.run(["bash", "-c", f"{sys.executable} {sys.argv[1]}; true"])
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_job_ends_with_snakemake_though_a_shell_lives_on_between_them(tmp_path, number):
+    for name, text in (("owned.py", OWNED), ("starts.py", STARTS)):
+        (tmp_path / name).write_text(textwrap.dedent(text))
+    parent = subprocess.Popen(
+        [sys.executable, tmp_path / "starts.py", tmp_path / "owned.py"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    child = int(parent.stdout.readline())
+    time.sleep(0.3)
+    os.kill(child, 0)  # it does not end without a reason
+    parent.send_signal(number)
+    _, err = parent.communicate(timeout=10)  # which waits for the child, who has the other end
+    assert err == f"{owner.GONE}\n"
+    with pytest.raises(ProcessLookupError):
+        os.kill(child, 0)
+
+
+def test_a_script_that_finds_no_warm_process_and_no_owner_does_not_start_cold(
+    tmp_path, monkeypatch
+):
+    path = tmp_path / "x.py"
+    path.write_text("from pruning.running.warm import hand_over\nhand_over()\nprint('here')\n")
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    monkeypatch.setenv(warm_module.ADDRESS, str(tmp_path / "nobody"))
+    monkeypatch.setenv(owner.OWNER, "")
+    owner.announce()
+
+    def script():
+        return subprocess.run([sys.executable, path], capture_output=True, text=True)
+
+    assert script().stdout == "here\n"
+    _, born, *here = os.environ[owner.OWNER].split()
+    monkeypatch.setenv(owner.OWNER, " ".join([str(dead.pid), born, *here]))
+    run = script()
+    assert (run.returncode, run.stdout, run.stderr) == (1, "", f"{owner.GONE}\n")
+
+
+def test_an_owner_is_one_process_on_one_machine(monkeypatch):
+    def gone(told):
+        monkeypatch.setenv(owner.OWNER, told)
+        return owner.is_gone()
+
+    monkeypatch.setenv(owner.OWNER, "")
+    owner.announce()
+    pid, born, boot, seen = os.environ[owner.OWNER].split()
+    assert not owner.is_gone()
+    assert gone(f"{pid} {int(born) + 1} {boot} {seen}")  # its number has gone to another
+    assert not gone(f"{2**22 + 1} 1 other {seen}")  # nobody can tell
+    assert not gone(f"{2**22 + 1} 1 {boot} other")
+    assert gone(f"{2**22 + 1} 1 {boot} {seen}")
+    monkeypatch.setattr(owner, "_here", lambda: ["-", "-"])  # no /proc
+    assert gone(f"{2**22 + 1} - - -")
+    assert not gone(f"{pid} - - -")
+    monkeypatch.delenv(owner.OWNER)
+    assert not owner.is_gone()
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    deadline = time.monotonic() + 10
+    while owner._born(ended.pid) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert owner._born(ended.pid) is None  # ended, and its parent has not looked
+    ended.wait()
 
 
 def test_slots_spread_over_gpus_first_and_are_given_back(tmp_path):
@@ -228,6 +319,68 @@ def test_a_child_dies_with_its_script(warm, number):
             return
         time.sleep(0.05)
     pytest.fail("the child goes on without its script")
+
+
+def test_ctrl_c_in_a_warm_child_is_one_line_in_its_log(warm):
+    script, folder, _ = warm
+    job = script("""
+        import os, time
+        from pruning.running.jobs import job
+        with job("interrupted.log"):
+            print(os.getpid(), flush=True)
+            time.sleep(60)
+    """)
+    child = int(job.stdout.readline())
+    for pid in (job.pid, child):  # as a terminal does
+        os.kill(pid, signal.SIGINT)
+    out, err = job.communicate(timeout=10)
+    assert (job.returncode, out, err) == (130, "", "")
+    (line,) = (folder / "interrupted.log").read_text().splitlines()
+    assert line.endswith(" interrupted")
+
+
+def test_a_warm_process_serves_its_user_alone(monkeypatch):
+    ours, theirs = socket.socketpair(socket.AF_UNIX)
+    assert warm_module._caller(ours) == os.getuid()
+    monkeypatch.setattr(warm_module, "_caller", lambda _: os.getuid() + 1)
+    monkeypatch.setattr(warm_module.os, "fork", lambda: pytest.fail("it would run the script"))
+    socket.send_fds(theirs, [f"{2:16d}".encode()], [0, 1, 2])
+    theirs.sendall(b"{}")
+    children = {}
+    warm_module._accept(SimpleNamespace(accept=lambda: (ours, "")), children)
+    assert not children
+    with contextlib.suppress(ConnectionResetError):  # what it sent was not read
+        assert theirs.recv(1) == b""
+    theirs.close()
+
+
+def test_folders_of_warm_processes_that_were_killed_are_swept(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    def folder(name, lock=True, age=0):
+        path = tmp_path / name
+        path.mkdir()
+        (path / "socket").touch()
+        if lock:
+            (path / "lock").touch()
+        os.utime(path, 2 * (time.time() - age,))
+        return path
+
+    swept = [folder("pruning-warm-a"), folder("pruning-warm-b", lock=False, age=4000)]
+    kept = [folder("pruning-warm-c"), folder("pruning-warm-d", lock=False), folder("other")]
+    link = tmp_path / "pruning-warm-e"
+    link.symlink_to(kept[2])
+    held = try_lock(kept[0] / "lock")
+    old = folder("pruning-warm-f", lock=False, age=4000)
+    (old / "socket").unlink()
+    with socket.socket(socket.AF_UNIX) as listener:  # of before there were locks, and it answers
+        listener.bind(str(old / "socket"))
+        listener.listen()
+        os.utime(old, 2 * (time.time() - 4000,))
+        warm_module.sweep()
+    os.close(held)
+    assert not [path for path in swept if path.exists()]
+    assert [path for path in [*kept, link, old] if not path.exists()] == []
 
 
 def test_a_request_that_breaks_off_does_not_hold_up_the_next(warm):

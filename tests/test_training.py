@@ -17,7 +17,7 @@ from pruning.training.callback import Callback
 from pruning.training.dense import train_dense
 from pruning.training.loop import Run, train
 from pruning.training.recipe import OptimizerConfig
-from pruning.training.resume import Progress, ResumeFile
+from pruning.training.resume import LOCK, Progress, ResumeFile
 from tests.conftest import assert_same_state
 
 OPTIMIZERS = [
@@ -186,13 +186,34 @@ def test_a_resume_file_of_other_settings_or_damaged_is_not_used(make_task, tmp_p
     file.save(Progress(state, done=7))
     assert ResumeFile(tmp_path / "r", "this").load().done == 7
     assert ResumeFile(tmp_path / "r", "other").load() is None
-    assert not (tmp_path / "r").exists()
+    assert not list((tmp_path / "r").glob("*.*"))
     file.save(Progress(state, done=7))
     (tmp_path / "r" / "state-7.safetensors").write_bytes(b"half")
     assert file.load() is None
     file.save(Progress(state, done=7))
     file.save(Progress(state, done=9))
     assert [p.name for p in (tmp_path / "r").glob("state-*")] == ["state-9.safetensors"]
+
+
+def test_a_second_process_that_trains_the_same_is_told_who_does(make_task, tmp_path):
+    task, folder = make_task(), tmp_path / "level1.resume"
+    code = (
+        "import sys; from pruning.locks import FileLock; lock = FileLock(sys.argv[1]);"
+        "print(lock.acquire(0), flush=True); sys.stdin.read()"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", code, folder / LOCK], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert other.stdout.readline() == b"True\n"
+    told = rf"level1 is being trained already, by process {other.pid} on"
+    with pytest.raises(PruningError, match=told):
+        train_dense(task, 0, resume=ResumeFile(folder, "same", patience=0))
+    other.communicate()
+    resume = ResumeFile(folder, "same", patience=10)
+    train_dense(task, 0, resume=resume)
+    assert folder.exists()  # and locked until the outputs are written
+    resume.discard()
+    assert not folder.exists()
 
 
 def test_saving_progress_takes_a_bounded_share_of_time(make_task, tmp_path):

@@ -18,7 +18,7 @@ WORKFLOW = [
     REPOSITORY / "workflow" / "schemas" / "study.schema.yaml",
 ]
 GROUND = ("data", "models", "training", "masks", "scores")
-BELOW_GROUND = ("registry", "errors", "files", "option_types", "seeds")
+BELOW_GROUND = ("registry", "errors", "files", "locks", "option_types", "seeds")
 ROOMS = {"system", "section", "places", "asks", "catalog", "claims", "evidence"}
 
 # What may be said all the same.

@@ -11,6 +11,7 @@ import time
 import pandas as pd
 import pytest
 import yaml
+from humanfriendly import parse_size
 
 from pruning.data.splits import load
 from tests.test_image_trees import WHOLE, make_folder, png
@@ -136,6 +137,32 @@ def test_a_retrain_time_that_joins_later_repeats_the_dense_training_bit_for_bit(
     assert after[state] == fresh[state]
     kept = [name for name in before if name.startswith("results")]
     assert all(after[name] == before[name] for name in kept)
+
+
+def test_nothing_finished_reruns_for_the_time_of_a_file(finished):
+    """As after `cp -r`, a checkout there and back, an archive without times, `touch`."""
+    profile = (finished.root / "workflow/profiles/default/profile.yaml").read_text()
+    options = yaml.safe_load(profile)
+    # Snakemake compares the content of files up to this size only, and here all are small.
+    assert parse_size(options["max-checksum-file-size"]) >= 10**12
+    for script in (finished.root / "workflow/scripts").iterdir():
+        script.write_text(f"# why\n{script.read_text()}")
+    paths = sorted(finished.root.rglob("*"), key=lambda path: len(path.parts))
+    now = time.time()
+    for offset, order in ((0, paths), (10**6, reversed(paths))):
+        for number, path in enumerate(order):  # each later than all before it
+            os.utime(path, 2 * (now - offset + number,), follow_symlinks=False)
+        assert finished.plan() == {}
+
+
+def test_what_a_script_says_and_what_a_file_holds_rerun_what_follows(finished):
+    finished.edit("workflow/scripts/report.py", 'wanted="cpu"', 'wanted="c" + "pu"')
+    assert finished.plan() == {"report": 4, "collect": 1, "figure": 1}
+    path = finished.root / LEVEL1 / "state.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    assert finished.plan() == {"prune": 1, "report": 4, "retrain": 1, "collect": 1, "figure": 1}
 
 
 def test_forcing_a_rule_reruns_it_and_its_descendants(finished):

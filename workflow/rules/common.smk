@@ -4,7 +4,8 @@ from snakemake.utils import validate
 
 from pruning.analysis import claims_catalog
 from pruning.figures import catalog
-from pruning.running import cluster, warm
+from pruning.files import digest
+from pruning.running import cluster, owner, warm
 from pruning.study import papers, places, study
 from pruning.study.asks import Workflow, for_rules
 from pruning.study.products import Products
@@ -12,6 +13,9 @@ from pruning.systems import alternatives, joined, systems
 
 # Idle OpenMP threads must not spin; jobs inherit this before they start torch.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+# Jobs end with the Snakemake that started them: this one, also on a node of a cluster.
+owner.announce()
 
 SCHEMAS = os.path.join(os.path.dirname(workflow.snakefile), "..", "schemas")
 
@@ -31,6 +35,25 @@ def training(folder):
     names = ("state", "metadata", "metrics", "timing", "summary")
     paths = [f"{folder}/{file}" for file in places.TRAINING_FILES]
     return dict(zip(names, paths, strict=True))
+
+
+def whenever(asked):
+    """An input function whose folders are wanted, but may be of any time.
+
+    Snakemake compares files by content, but folders by their time. Files that are written together with a
+    folder are inputs beside it.
+    """
+
+    def timeless(path):
+        return path if os.path.splitext(path)[1] else ancient(path)
+
+    def inputs(wildcards):
+        paths = asked(wildcards)
+        if isinstance(paths, dict):
+            return {name: timeless(path) for name, path in paths.items()}
+        return [timeless(path) for path in paths]
+
+    return inputs
 
 
 # Most wildcards are constrained here; those of its own rules, a system constrains in its wing.

@@ -22,7 +22,7 @@ rule dense:
 
 rule rewind_state:
     input:
-        unpack(plan.rewind_state_input),
+        unpack(whenever(plan.rewind_state_input)),
     output:
         "results/{study}/seed{seed}/rewind_states/t{time}.safetensors",
     log:

@@ -1,6 +1,6 @@
 rule collect:
     input:
-        plan.collect_input,
+        whenever(plan.collect_input),
     output:
         "results/{study}/{table}.csv",
     log:

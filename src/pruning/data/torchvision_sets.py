@@ -4,7 +4,11 @@
 Files on disk under ``root`` are used before anything is downloaded; a download shows its progress.
 """
 
+import contextlib
+import math
 import os
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +17,11 @@ import numpy as np
 from pruning.data.resize import check_size, resize
 from pruning.data.store import ImageData
 from pruning.errors import PruningError
+from pruning.locks import FileLock
+
+# Attributes of torchvision's classes that say what they keep under the root, beside a folder of
+# their own name.
+PLACES = ("base_folder", "filename")
 
 
 def mnist(name: str, root: Path, size: int | None = None) -> ImageData:
@@ -68,7 +77,7 @@ def _open(cls: type, name: str, root: Path, train: bool) -> Any:
             reason = error
         if not (root.exists() and not _writable(root)):
             root.mkdir(parents=True, exist_ok=True)
-            return cls(root=root, train=train, download=True)
+            return _download(cls, root, train)
     except (OSError, RuntimeError, ValueError, EOFError, AssertionError) as error:
         raise PruningError(
             f"Data set {name!r}: neither usable files under {root} nor a download "
@@ -81,6 +90,43 @@ def _open(cls: type, name: str, root: Path, train: bool) -> Any:
         f"({reason}) and that folder is read-only, so they cannot be downloaded there. Set "
         "PRUNING_DATA to another one."
     )
+
+
+def _download(cls: type, root: Path, train: bool) -> Any:
+    """Download, or wait for another process that does.
+
+    What is being downloaded lies in a folder of its own and is moved when it is whole, file by
+    file, so that no process reads half of it.
+    """
+    lock = FileLock(root / f".{cls.__name__}.lock")
+    lock.acquire(patience=math.inf)
+    try:
+        with contextlib.suppress(RuntimeError):  # another one downloaded it meanwhile
+            return cls(root=root, train=train, download=False)
+        for left in root.glob(f".{cls.__name__}-*.download") if lock.held else ():  # by the killed
+            shutil.rmtree(left, ignore_errors=True)
+        with tempfile.TemporaryDirectory(
+            prefix=f".{cls.__name__}-", suffix=".download", dir=root
+        ) as folder:
+            # Archives that are there are unpacked, not downloaded.
+            for name in {cls.__name__, *(getattr(cls, key, "") for key in PLACES)} - {""}:
+                if (root / name).is_dir():
+                    shutil.copytree(root / name, Path(folder, name))
+                elif (root / name).is_file():
+                    shutil.copy2(root / name, Path(folder, name))
+            cls(root=folder, train=train, download=True)
+            _move(Path(folder), root)
+        return cls(root=root, train=train, download=False)
+    finally:
+        lock.release(remove=True)
+
+
+def _move(source: Path, target: Path) -> None:
+    for path in sorted(source.rglob("*")):
+        if path.is_file():
+            place = target / path.relative_to(source)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(path, place)
 
 
 def _writable(folder: Path) -> bool:

@@ -8,6 +8,8 @@ docstrings are left out, so rewording reruns nothing, and a change of what is co
 Modules that only name things (:mod:`pruning.registry`) declare ``CODE_VERSION_SKIP`` and are
 passed over, with what they import; what a stage looks up there is versioned as an extra entry.
 
+The script that calls the stage has a version of its own, a parameter too (:func:`script_version`).
+
 Entries from outside the package (see :mod:`pruning.extensions`) are named by their file, as
 ``path.py:attribute``, or by an installed module. What they import of this package, of their file's
 own folder or of their own package is covered too.
@@ -21,6 +23,7 @@ from functools import cache
 from pathlib import Path
 
 from pruning.errors import PruningError
+from pruning.files import sha256
 
 PACKAGE = "pruning"
 ROOT = Path(__file__).parents[1]
@@ -43,6 +46,25 @@ def code_version(*entries: str, root: Path = ROOT) -> str:
     lines = [f"{name} {_inspect(name, root)[0]}" for name in covered]
     text = "\n".join(lines + sorted(entries))  # two attributes of one module are two entries
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+@cache
+def script_version(path: Path | str) -> str:
+    """Hash of what a rule's script says, without what it imports: the stage's version covers that.
+
+    Args:
+        path: of the script. Of one in another language every byte counts.
+
+    Raises:
+        PruningError: it cannot be read, or is not Python.
+    """
+    path = Path(path)
+    if path.suffix == ".py":
+        return _hash(parse(path, str(path)))[:12]
+    try:
+        return sha256(path)[:12]
+    except OSError as error:
+        raise PruningError(f"The script {path} cannot be read ({error.strerror}).") from None
 
 
 def modules(*entries: str, root: Path = ROOT) -> list[str]:

@@ -5,17 +5,17 @@ trains; the kernel lets go of it when the process ends, however it ends.
 """
 
 import contextlib
-import fcntl
-import getpass
 import logging
 import os
 import socket
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from pruning.errors import PruningError
+from pruning.locks import try_lock
 
 log = logging.getLogger("pruning")
 
@@ -25,7 +25,7 @@ def default_folder() -> Path:
 
     It has the machine's name, as nodes of a cluster may have one folder for temporary files.
     """
-    owner = f"{getpass.getuser()}-{socket.gethostname()}"
+    owner = f"{os.getuid()}-{socket.gethostname()}"
     return Path(tempfile.gettempdir(), f"pruning-gpu-slots-{owner}")
 
 
@@ -51,18 +51,22 @@ def gpu_slot(
         The index of the GPU among those this process sees.
 
     Raises:
-        PruningError: no GPU, or a share below 1.
+        PruningError: no GPU, a share below 1, or a folder or lock file that is not ours.
     """
     if gpus < 1 or share < 1:
         raise PruningError(f"No GPU slots: {gpus} GPUs, {share} jobs each (PRUNING_JOBS_PER_GPU).")
     folder = folder or default_folder()
-    folder.mkdir(parents=True, exist_ok=True)
+    _own(folder)
     names = [name for name in visible.split(",") if name] or [str(i) for i in range(gpus)]
     slots = [(index, names[index].strip(), n) for n in range(share) for index in range(gpus)]
     waiting = False
     while True:
         for index, name, number in slots:
-            handle = _try_lock(folder / f"gpu{name}-slot{number}.lock")
+            path = folder / f"gpu{name}-slot{number}.lock"
+            try:
+                handle = try_lock(path)
+            except OSError as error:
+                raise _refusal(path, error) from None
             if handle is None:
                 continue
             try:
@@ -77,11 +81,28 @@ def gpu_slot(
         time.sleep(poll)
 
 
-def _try_lock(path: Path) -> int | None:
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+def _own(folder: Path) -> None:
+    """Make the folder, or see that it is ours: others could keep us waiting or redirect us.
+
+    Raises:
+        PruningError: it is somebody else's, or no folder.
+    """
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        return None
-    return handle
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = os.lstat(folder)
+        if not stat.S_ISDIR(found.st_mode):
+            raise NotADirectoryError("a link")
+        if found.st_uid != os.getuid():
+            raise PermissionError("it belongs to another user")
+        if stat.S_IMODE(found.st_mode) & 0o077:
+            os.chmod(folder, 0o700)
+    except OSError as error:
+        raise _refusal(folder, error) from None
+
+
+def _refusal(path: Path, error: OSError) -> PruningError:
+    return PruningError(
+        f"{path} cannot be used to share GPUs among jobs ({error.strerror or error}). It must "
+        "belong to you alone: remove it, have its owner do so, or set TMPDIR to a folder of your "
+        "own."
+    )

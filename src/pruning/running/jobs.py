@@ -4,10 +4,11 @@ Imports no torch at the top: the thread policy has to be in the environment befo
 """
 
 import contextlib
+import functools
 import logging
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from typing import Any
 from pruning.errors import PruningError
 from pruning.extensions import explained
 from pruning.registry import load
-from pruning.running.warm import hand_over
+from pruning.running import owner
+from pruning.running.warm import INTERRUPTED, hand_over
 
 # Idle OpenMP threads sleep instead of spinning: on a shared machine spinning costs up to 30x.
 THREAD_POLICY = {"OMP_WAIT_POLICY": "PASSIVE"}
@@ -27,7 +29,8 @@ def job(log_file: Path | str | None = None) -> Iterator[None]:
 
     A :class:`PruningError` ends the process with exit code 1 and its message, in the log and on
     standard error, without a traceback, and so does an error in code from outside the package, say
-    in a network's ``forward``. Anything else is a defect of ours and keeps its traceback.
+    in a network's ``forward``. Ctrl-C ends it with one line. Anything else is a defect of ours and
+    keeps its traceback.
     """
     for key, value in THREAD_POLICY.items():
         os.environ.setdefault(key, value)
@@ -42,6 +45,9 @@ def job(log_file: Path | str | None = None) -> Iterator[None]:
     logger.setLevel(logging.INFO)
     try:
         yield
+    except KeyboardInterrupt:
+        logger.error("interrupted")
+        raise SystemExit(INTERRUPTED) from None
     except BaseException as error:
         told = explained(error) if isinstance(error, Exception) else None
         if told:
@@ -57,6 +63,21 @@ def job(log_file: Path | str | None = None) -> Iterator[None]:
         handler.close()
 
 
+def _script(function: Callable[..., None]) -> Callable[..., None]:
+    """For what a script calls: Ctrl-C before there is a log ends it without a word."""
+
+    @functools.wraps(function)
+    def call(*arguments: Any, **named: Any) -> None:
+        try:
+            owner.end_with_it()
+            function(*arguments, **named)
+        except KeyboardInterrupt:
+            os._exit(INTERRUPTED)
+
+    return call
+
+
+@_script
 def run(
     snakemake: Any,
     place: str,
@@ -89,6 +110,7 @@ def run(
             write_repairs(snakemake.output[0], repairs)
 
 
+@_script
 def compute(snakemake: Any, place: str, /, *, wanted: str | None = None, **arguments: Any) -> None:
     """As :func:`run`, for a stage that takes a context: warm, and on a device of its own.
 

@@ -9,6 +9,7 @@ the same bytes. Without a warm process - a single job on a cluster, a notebook -
 
 - The warm process never computes, so there are no threads or generator states to inherit.
 - It ends with the process that started it, and takes its children along.
+- It serves nobody but its user.
 - A script that is killed takes its child along; a child that is killed fails its script.
 """
 
@@ -20,17 +21,27 @@ import json
 import os
 import runpy
 import select
+import shutil
 import signal
 import socket
+import stat
+import struct
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 from pathlib import Path
+
+from pruning.locks import FileLock, try_lock
+from pruning.running import owner
 
 ADDRESS = "PRUNING_WARM"  # environment: the socket of the warm process
 INSIDE = "PRUNING_WARM_CHILD"  # environment: set in its children
 STARTED = b"!"
+PREFIX = "pruning-warm-"  # of the folder that the socket is in
+LOCK = "lock"  # in that folder
+INTERRUPTED, TERMINATED = 130, 143  # exit codes
 LONGEST_ADDRESS = 100  # bytes; systems allow 104 to 108
 
 
@@ -39,26 +50,75 @@ def start() -> None:
 
     Without one, jobs start cold: where the temporary folder's name is too long for a socket.
     """
-    folder = tempfile.mkdtemp(prefix="pruning-warm-")
+    sweep()
+    folder = tempfile.mkdtemp(prefix=PREFIX)
     address = str(Path(folder, "socket"))
     if len(os.fsencode(address)) > LONGEST_ADDRESS:
         os.rmdir(folder)
         return
+    lock = FileLock(Path(folder, LOCK))  # for as long as this process lives
+    lock.acquire(patience=0)
     command = [sys.executable, "-m", "pruning.running.warm", address, str(os.getpid())]
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    # Ctrl-C is not for it, from its first moment on: it waits until `serve` says what to do.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     # It would notice, but a cluster kills what is left of a job at once, and then its socket stays.
-    atexit.register(_end, process)
+    atexit.register(_end, process, folder, lock)
     os.environ[ADDRESS] = address
 
 
-def _end(process: subprocess.Popen) -> None:
+def _end(process: subprocess.Popen, folder: str, lock: FileLock) -> None:
     process.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(timeout=5)
+    shutil.rmtree(folder, ignore_errors=True)
+    lock.release()
+
+
+def sweep() -> None:
+    """Remove the folders of runs that were killed: those of this user that nobody has locked."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError):
+            found = folder.lstat()
+            if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+                continue
+            try:
+                handle = try_lock(folder / LOCK, make=False)
+            except FileNotFoundError:  # being made, or of before there were locks
+                if time.time() - found.st_mtime > 3600 and not _answers(folder / "socket"):
+                    shutil.rmtree(folder, ignore_errors=True)
+                continue
+            if handle is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+                os.close(handle)
+
+
+def _answers(address: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as connection:
+        try:
+            connection.connect(str(address))
+        except OSError:
+            return False
+    return True
 
 
 def hand_over() -> None:
-    """Run this script in a warm child and exit with its code, or return if there is none."""
+    """Run this script in a warm child and exit with its code, or return if there is none.
+
+    Ctrl-C ends it without a word: the child, which is interrupted too, says what there is to say.
+    """
+    try:
+        _hand_over()
+    except KeyboardInterrupt:
+        os._exit(INTERRUPTED)
+    if owner.is_gone():  # which is why there is no warm process
+        owner.end()
+
+
+def _hand_over() -> None:
     address = os.environ.get(ADDRESS)
     if not address or os.environ.get(INSIDE):
         return
@@ -72,8 +132,16 @@ def hand_over() -> None:
             return
     except OSError:
         return  # no warm process any more; nothing has been started, so run here
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # closing the connection ends the child
-    answer = connection.recv(16)
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(TERMINATED)
+    )  # closing the connection ends the child
+    try:
+        answer = connection.recv(16)
+    except KeyboardInterrupt:
+        connection.settimeout(5)  # for its last words
+        with contextlib.suppress(OSError):
+            connection.recv(16)
+        raise
     code = int(answer) if answer else -signal.SIGKILL
     if code < 0:  # die as the child did
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -85,13 +153,16 @@ def hand_over() -> None:
 def serve(address: str, parent: int) -> None:
     """Fork a child per request until the process ``parent`` is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the scripts, which reach us
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # tidies up below
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    signal.signal(signal.SIGTERM, lambda *_: _leave(address))  # an import may swallow exceptions
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(address)
     listener.listen(256)
     jobs: dict[int, socket.socket] = {}
     try:
+        _die_with_parent(signal.SIGTERM)  # also while it imports
         _import_everything()
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))  # tidies up below
         while os.getppid() == parent:
             ready, _, _ = select.select([listener, *jobs.values()], [], [], 0.02 if jobs else 0.2)
             for connection in ready:
@@ -105,9 +176,16 @@ def serve(address: str, parent: int) -> None:
         for pid in jobs:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        with contextlib.suppress(OSError):
-            os.unlink(address)
-            os.rmdir(os.path.dirname(address))
+        _remove(address)
+
+
+def _remove(address: str) -> None:
+    shutil.rmtree(os.path.dirname(address), ignore_errors=True)
+
+
+def _leave(address: str) -> None:
+    _remove(address)
+    os._exit(TERMINATED)
 
 
 def _import_everything() -> None:
@@ -127,6 +205,9 @@ def _import_everything() -> None:
 
 def _accept(listener: socket.socket, jobs: dict[int, socket.socket]) -> None:
     connection, _ = listener.accept()
+    if _caller(connection) not in (os.getuid(), None):
+        connection.close()  # it would run any script as us
+        return
     connection.settimeout(10)  # a script that asks sends its request at once
     fds: list[int] = []
     try:
@@ -146,18 +227,26 @@ def _accept(listener: socket.socket, jobs: dict[int, socket.socket]) -> None:
         if pid == 0:
             for inherited in (listener, connection, *jobs.values()):
                 inherited.close()  # else a script would never see that we are gone
-            _die_with_parent()
+            _die_with_parent(signal.SIGKILL)
             _run(request, fds)
         jobs[pid] = connection
     for fd in fds:
         os.close(fd)
 
 
-def _die_with_parent() -> None:
-    """Have the kernel kill this child when the warm process dies (Linux)."""
+def _caller(connection: socket.socket) -> int | None:
+    """The user at the other end; None where the system does not tell (Linux does)."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return None
+    told = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return struct.unpack("3i", told)[1]
+
+
+def _die_with_parent(number: int) -> None:
+    """Have the kernel send this process a signal when the one that started it dies (Linux)."""
     if sys.platform == "linux":
         set_parent_death_signal = 1  # PR_SET_PDEATHSIG
-        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+        ctypes.CDLL(None).prctl(set_parent_death_signal, number)
 
 
 def _hung_up(connection: socket.socket, jobs: dict[int, socket.socket]) -> None:
@@ -165,8 +254,8 @@ def _hung_up(connection: socket.socket, jobs: dict[int, socket.socket]) -> None:
     with contextlib.suppress(OSError):
         if connection.recv(1):
             return
-    for pid, owner in jobs.items():
-        if owner is connection:
+    for pid, script in jobs.items():
+        if script is connection:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
@@ -197,6 +286,8 @@ def _run(request: dict, fds: list[int]) -> None:
         code = 0
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    except KeyboardInterrupt:
+        code = INTERRUPTED
     except BaseException:
         traceback.print_exc()
     finally:

@@ -16,7 +16,7 @@ from pruning import extensions, registry
 from pruning.data import sources
 from pruning.errors import PruningError, unknown
 from pruning.files import sha256
-from pruning.running.code_version import code_version
+from pruning.running.code_version import code_version, script_version
 from pruning.running.jobs import Untracked
 from pruning.study import places
 from pruning.study.schema import check_document
@@ -169,6 +169,15 @@ class Workflow:
         return params
 
     @for_rules
+    def script_version(self, script: str) -> str:
+        """Of a rule's script; all rules have it as a parameter.
+
+        Args:
+            script: its file, or the name of one in ``workflow/scripts/``.
+        """
+        return script_version(self.schemas.parent.joinpath("scripts", script))
+
+    @for_rules
     def dense_stage(self, wildcards: Any) -> dict[str, Any]:
         """As :meth:`stage`; of a network from a file also what is in that file, so that an edit is
         seen, and a new date of the same content is not."""
@@ -186,7 +195,10 @@ class Workflow:
 
     @for_rules
     def rewind_state_input(self, wildcards: Any) -> dict[str, str]:
-        """Data, and the states that a dense training kept: the initial one does not wait for it."""
+        """Data, and the states that a dense training kept: the initial one does not wait for it.
+
+        They are a folder, whose time tells nothing; ``trained`` is other if they may be.
+        """
         study = self.study(wildcards.study)
         if study.given:
             raise PruningError(
@@ -195,7 +207,8 @@ class Workflow:
             )
         inputs = {"data": self.data_file(wildcards)}
         if float(wildcards.time) != study.task["recipe"]["epochs"]:
-            inputs["kept"] = f"{places.dense_folder(study.name, wildcards.seed)}/rewind"
+            folder = places.dense_folder(study.name, wildcards.seed)
+            inputs |= {"kept": f"{folder}/rewind", "trained": f"{folder}/state.json"}
         return inputs
 
     @for_rules

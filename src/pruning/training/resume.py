@@ -17,10 +17,13 @@ from torch import Tensor
 
 from pruning.errors import PruningError
 from pruning.files import read_json, write_json
+from pruning.locks import FileLock
 from pruning.training.checkpoint import load_state, load_tensors, save_state, save_tensors
 from pruning.training.state import State
 
 log = logging.getLogger("pruning")
+
+LOCK = "lock"  # in the folder
 
 
 @dataclass(frozen=True)
@@ -50,17 +53,26 @@ class ResumeFile:
     """A folder ``<output>.resume`` with one complete progress at a time.
 
     ``index.json`` is renamed into place last and names the files that belong to it, so a kill at
-    any moment leaves either the old progress or the new one.
+    any moment leaves either the old progress or the new one. A lock keeps a second process that
+    trains the same away, from :meth:`load` to :meth:`discard`.
 
     Args:
         folder: where; undeclared, beside the stage's outputs.
         fingerprint: hash of everything that decides the run's numbers.
         budget: the largest share of training time that saving may take. An epoch that is over
             sooner than that is left unsaved: it is cheaper to train again than to write down.
+        patience: seconds to wait for a process that trains the same: one that was told to end.
     """
 
-    def __init__(self, folder: Path | str, fingerprint: str, budget: float = 0.05) -> None:
+    def __init__(
+        self,
+        folder: Path | str,
+        fingerprint: str,
+        budget: float = 0.05,
+        patience: float = 60.0,
+    ) -> None:
         self.folder, self.fingerprint, self.budget = Path(folder), fingerprint, budget
+        self.patience, self._lock = patience, FileLock(self.folder / LOCK)
         self._last_saved, self._cost = time.monotonic(), 0.02  # seconds; a guess before the first
 
     def offer(self, progress: Callable[[], Progress]) -> None:
@@ -101,15 +113,25 @@ class ResumeFile:
                     old.unlink()
 
     def load(self) -> Progress | None:
-        """The progress on disk, or None: nothing there, another fingerprint, or damaged."""
+        """The progress on disk, or None: nothing there, another fingerprint, or damaged.
+
+        Raises:
+            PruningError: another process trains this.
+        """
+        if not self._lock.acquire(self.patience):
+            output = self.folder.with_suffix("")
+            raise PruningError(
+                f"{output} is being trained already, by {self._lock.holder()}. Wait until "
+                "that has ended, or end it, and run the same command again."
+            )
         if not (self.folder / "index.json").exists():
-            self.discard()
+            self._clear()
             return None
         try:
             index = read_json(self.folder / "index.json")
             if index["fingerprint"] != self.fingerprint:
                 log.info("%s is of other settings or inputs and is not used", self.folder)
-                self.discard()
+                self._clear()
                 return None
             return Progress(
                 state=load_state(self.folder / index["state"]),
@@ -124,13 +146,24 @@ class ResumeFile:
             )
         except (PruningError, KeyError, TypeError) as error:
             log.warning("%s is damaged (%s); training starts over", self.folder, error)
-            self.discard()
+            self._clear()
             return None
 
     def discard(self) -> None:
         """Remove the folder."""
-        with contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(self.folder)
+        self._clear()
+        with contextlib.suppress(OSError):  # who waited for the lock may have made a new one
+            (self.folder / LOCK).unlink()
+            self.folder.rmdir()
+        self._lock.release()
+
+    def _clear(self) -> None:
+        """Remove what is in the folder, but for the lock."""
+        for path in self.folder.iterdir() if self.folder.is_dir() else ():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            elif path.name != LOCK:
+                path.unlink()
 
 
 def _callback_name(done: int) -> str:

@@ -19,6 +19,8 @@ from pruning.systems.rewinding.section import Mode, modes
 
 RETRAIN = "pruning.systems.rewinding.stages.retrain"
 ALGORITHM = "pruning.systems.rewinding.stages.algorithm"
+# Of the rules that lead to a judgement.
+SCRIPTS = ("prepare_data", "dense", "rewind_state", "prune", "retrain", "algorithm_level")
 
 
 class RewindingAsks:
@@ -176,6 +178,7 @@ class RewindingAsks:
             self.retrain_params(place),
             self._mode_pruning(study.name, algorithm.mode, "1"),
             code_version(ALGORITHM),
+            [self.workflow.script_version(f"{name}.py") for name in SCRIPTS],
         ]
         return digest(told)
 
