@@ -3,13 +3,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help figure check test test-cluster lint bench clean-venv
+.PHONY: help figure check test test-cluster campaign lint bench clean-venv
 
 help:
 	@echo "make figure  draw plots/rewind_vs_finetune.pdf from scratch (digits, minutes)"
 	@echo "make check   style, and the quick tests: for use while developing"
 	@echo "make test    run the tests"
 	@echo "make test-cluster  run those that submit to a Slurm of one node (root, slurm-wlm, munge)"
+	@echo "make campaign  kills, damaged files, wrong configurations, broken disks: half an hour"
 	@echo "make lint    check style: ruff, snakefmt, snakemake --lint"
 	@echo "make bench   measure speed, side by side"
 
@@ -31,6 +32,10 @@ test: $(READY)
 # They wait more than they compute, so there are more of them at a time than cores.
 test-cluster: $(READY)
 	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest -n 4 tests/cluster
+
+# Goes on where it was stopped; docs/reliability.md says how to read its table.
+campaign: $(READY)
+	PATH="$(CURDIR)/$(BIN):$$PATH" python -m tests.campaigns --minutes 30 --jobs 2
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from pruning.study.places import tidy_tables
+from tests.campaigns.reference import KEEP_SCRIPTS
 from tests.conftest import REPOSITORY
 
 TINY = """
@@ -124,7 +125,7 @@ def make_project(root):
 @pytest.fixture(scope="session")
 def finished_once(tmp_path_factory):
     project = make_project(tmp_path_factory.mktemp("finished") / "project")
-    project.snakemake("plots/tiny/rewind_vs_finetune.pdf")
+    project.snakemake("plots/tiny/rewind_vs_finetune.pdf", KEEP_SCRIPTS)
     return project
 
 
