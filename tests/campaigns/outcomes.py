@@ -34,7 +34,7 @@ WRONG = (Outcome.ACCEPTED, Outcome.TRACEBACK, Outcome.HANG, Outcome.CRASH, Outco
 RAISED = re.compile(r"[\w.]*(Error|Exception|Interrupt|Stop\w*)\b")
 
 # What differs from run to run, or records where things came from, and decides no number.
-UNCOUNTED = ("seconds", "sha256", "versions", "git_commit", "path")
+UNCOUNTED = ("seconds", "sha256", "versions", "git_commit", "path", "checksum")
 
 
 @dataclass(frozen=True)
