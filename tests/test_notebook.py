@@ -272,8 +272,8 @@ SAME = net()
         (pruned(), "torch.nn.utils.prune is at work"),
     ],
     ids=[
-        "name", "none", "signature", "text", "same", "inside", "copies", "partly", "random", "order",
-        "grey", "fewer", "more", "images", "tuple", "double", "pruned",
+        "name", "none", "signature", "text", "same", "inside", "copies", "partly", "random",
+        "order", "grey", "fewer", "more", "images", "tuple", "double", "pruned",
     ],
 )  # fmt: skip
 def test_what_is_no_network_for_the_data_is_refused_at_once(network, message):
