@@ -123,3 +123,22 @@ def test_counting_leaves_the_network_as_it_was():
 
 def test_training_costs_three_forward_passes():
     assert training_macs(1000, 50) == 150_000
+
+
+class Products(nn.Module):
+    """Weights of no layer, in an upsampling convolution and in a sum of products."""
+
+    def __init__(self):
+        super().__init__()
+        self.up = nn.Parameter(torch.ones(1, 2, 3, 3))
+        self.parts = nn.Parameter(torch.ones(4, 5, 16))
+
+    def forward(self, x):
+        up = nn.functional.conv_transpose2d(x, self.up, stride=2)
+        parts = torch.addbmm(x.new_zeros(5, 1), self.parts, x.view(4, 16, 1))
+        return up.flatten(1).sum(1), parts
+
+
+def test_products_without_a_layer_are_counted_by_hand():
+    found = network_macs(Products(), (torch.ones(1, 1, 8, 8),))
+    assert found == {"up": 18 * 64, "parts": 4 * 5 * 16}

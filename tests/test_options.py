@@ -31,7 +31,7 @@ def plain(shape, classes, width: int = 1, rate: float = 0.1, flag: bool = True, 
     pass
 
 def typed(shape, classes, *, widths: Sequence[int] = (1,), pair: tuple[BelowOne, float] = (0, 1),
-          many: tuple[AtLeastOne, ...] = (), side: Literal["left", "right", 3] = "left",
+          many: tuple[AtLeastOne, ...] = (), side: Literal["left", "right", 1] = "left",
           either: Union[int, str] = 1, perhaps: Optional[float] = None, implicit: int = None,
           positive: Positive = 1.0):
     pass
@@ -129,7 +129,7 @@ def test_a_missing_option_is_named():
         ("typed", "pair", [[0, 5], [0.9, -1]], [[0.5], [0, 1, 2]], "a list of 2"),
         ("typed", "pair", [], [[1, 0.5], [-0.1, 1], [True, 1]], "each entry .* less than 1"),
         ("typed", "many", [[], [1, 7], [2.0]], [[0], [1, -2]], "a whole number of at least 1"),
-        ("typed", "side", ["left", 3], ["lef", 1, None, True], "'left' or 'right' or 3"),
+        ("typed", "side", ["left", 1], ["lef", 3, None, True], "'left' or 'right' or 1"),
         ("typed", "either", [1, "x", 2.0], [0.5, None], "a whole number or a text"),
         ("typed", "perhaps", [None, 0.5], ["x"], "a number or null"),
         ("typed", "implicit", [None, 5], ["x"], "a whole number"),

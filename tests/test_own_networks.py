@@ -333,6 +333,18 @@ def test_what_cannot_be_pruned_is_refused_before_a_step_is_made(name, options, m
         train_dense(task_of(name, options), 0)
 
 
+def test_what_values_decide_is_decided_alike_in_every_job(monkeypatch):
+    def with_garbage(module, **options):
+        for parameter in module.parameters():
+            parameter.data = torch.full(parameter.shape, math.nan)
+        return module
+
+    monkeypatch.setattr(nn.Module, "to_empty", with_garbage)  # as unset memory may be
+    task = task_of("Gated")
+    assert task.prunable() == ["fc1.weight", "fc2.weight", "fc3.weight"]
+    assert network_macs(task.build(), task.example())["fc2.weight"] == 64
+
+
 @pytest.mark.parametrize("by", ["list", "plain", "python, seeded"])
 def test_what_a_network_draws_beside_its_state_is_the_same_in_every_job(by):
     task = task_of("Shuffled", {"by": by})

@@ -43,7 +43,8 @@ def build(
         config: which network.
         shape: (C, H, W) of the input images.
         classes: number of outputs.
-        seed: draws the weights; ``None`` leaves them unset, for a state that is loaded next.
+        seed: draws the weights; ``None`` leaves them as they are, unset or as their author draws
+            them, for a state that is loaded next.
 
     Raises:
         PruningError: unknown name, option or initialization, or a shape the network cannot take.
@@ -58,7 +59,11 @@ def build(
                 f"Its options: {', '.join(allowed) or 'none'}."
             )
     try:
-        module = _made(lambda: factory(shape, classes, **config.options), seed)
+        module = _made(
+            lambda: factory(shape, classes, **config.options),
+            seed,
+            known=not registry.is_from_outside("network", config.name),
+        )
     except (TypeError, ValueError, IndexError, RuntimeError) as error:
         raise PruningError(
             f"Network {config.name!r} cannot be built with the options {config.options} on images "
@@ -69,20 +74,24 @@ def build(
     return module
 
 
-def _made(factory: Callable[[], nn.Module], seed: int | None) -> nn.Module:
+def _made(factory: Callable[[], nn.Module], seed: int | None, known: bool) -> nn.Module:
     """The module on the CPU, without a draw from the global generator that anyone could notice.
 
     Most networks are all drawn or loaded later: they are built without memory first, which saves
     drawing their weights twice. That would untie weights and lose other values, so networks that
-    have any are built again as they are written.
+    have any are built again as they are written. So are a user's: which way their forward pass
+    takes may depend on values, and those of memory that nobody set are others in every run.
     """
-    with torch.device("meta"):
-        module = factory()
+    if known:
+        with torch.device("meta"):
+            module = factory()
+        _refuse_too_large(module)
+        if _is_set_later(module):
+            return module.to_empty(device="cpu")
+    module = constructed(factory, seed)
     _refuse_lazy(module)
     _refuse_too_large(module)
-    if _is_set_later(module):
-        return module.to_empty(device="cpu")
-    return constructed(factory, seed)
+    return module
 
 
 def _refuse_too_large(module: nn.Module) -> None:
