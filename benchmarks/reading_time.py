@@ -127,7 +127,7 @@ def of_trainings(count: int, folder: Path, rounds: int) -> None:
             State(raw(place / "state.safetensors"), {})
             raw(place / "mask.safetensors")
             for name in ("summary", "timing", "mask"):
-                json.loads((place / f"{name}.json").read_text())
+                json.loads((place / f"{name}.json").read_text(encoding="utf-8"))
             pd.read_csv(place / "metrics.csv")
 
     took, without = best(rounds, checked), best(rounds, unchecked)

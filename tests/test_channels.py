@@ -83,6 +83,7 @@ def cut(module, change, options):
     name, values = options
     state = capture(module).cut(change)
     small = shape.apply(build(NetworkConfig(name, options=values), IMAGE, 10, None), state.shape)
+    small = small.to(next(module.parameters()).dtype)
     load_into(small, state)
     return small.train(module.training)
 
@@ -98,7 +99,7 @@ def test_a_network_without_its_silent_channels_gives_the_same_logits_and_gradien
     assert len(gone) > 10
     silence(module, channels, gone)
     change = cuts(channels, kept)
-    small = cut(module, change, options).double()
+    small = cut(module, change, options)
     load_into(small, capture(module).cut(change))
     assert sum(p.numel() for p in small.parameters()) < sum(p.numel() for p in module.parameters())
     images = torch.randn(4, *IMAGE, dtype=torch.double)
@@ -351,7 +352,7 @@ def test_slots_are_cut_along_and_the_next_step_is_the_same(optimizer):
     silence(module, channels, gone)
     change = cuts(channels, kept)
     state = capture(module, made).cut(change)
-    small = cut(module, change, options).double()
+    small = cut(module, change, options)
     load_into(small, state)
     if optimizer == "Adafactor":  # its rows and columns are means, which a cut changes
         step(small, state)

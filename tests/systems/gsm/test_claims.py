@@ -396,5 +396,5 @@ def test_the_stage_takes_a_table_from_disk(tmp_path):
     fresh = GSM2019.counts(found(*lenet()))
     pd.testing.assert_frame_equal(read_table(csv, COLUMNS), fresh, check_dtype=False)
     assert "| 125x | 99.04 |" in page.read_text()
-    with pytest.raises(PruningError, match="cannot be read"):
+    with pytest.raises(PruningError, match="does not exist"):
         evidence(table(*lenet()), tmp_path / "nowhere")

@@ -196,7 +196,7 @@ def test_references():
         check_reference("gsm2019:lenet_5:cifar10", FOLDER)
     with pytest.raises(PruningError, match="Unknown network of gsm2019 'mlp:digits'"):
         published_for("gsm2019", "mlp", "digits", FOLDER)
-    with pytest.raises(PruningError, match="cannot be read"):
+    with pytest.raises(PruningError, match="does not exist"):
         published("gsm2019", FOLDER / "nowhere")
 
 

@@ -455,7 +455,7 @@ def test_cells_of_several_studies_are_counted_together(name, make, least):
 def test_what_nothing_shrank_is_refused(tmp_path):
     with pytest.raises(PruningError, match="a `prunetrain` section"):
         found(dense())
-    with pytest.raises(PruningError, match="cannot be read"):
+    with pytest.raises(PruningError, match="does not exist"):
         found(cell(), resources=tmp_path)
 
 

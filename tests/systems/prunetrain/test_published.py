@@ -226,7 +226,7 @@ def test_references_are_checked():
         check_reference("prunetrain2018", FOLDER)
     with pytest.raises(PruningError, match="Unknown network of prunetrain2019 'vgg8:cifar100'"):
         check_reference(f"{SOURCE}:vgg8:cifar100", FOLDER)
-    with pytest.raises(PruningError, match="cannot be read"):
+    with pytest.raises(PruningError, match="does not exist"):
         published(SOURCE, FOLDER / "nowhere")
 
 
