@@ -25,7 +25,9 @@ from pruning.training.classification import Classification
 from pruning.training.recipe import Recipe
 
 METHODS_TIMED = ("magnitude", "snip", "grasp", "synflow")
-LIMITS = {"snip": 10, "grasp": 10, "synflow": 60}  # seconds that were asked for
+# Seconds that were asked for; GraSP had 10 before it scored in double precision, where masks are
+# the same on every machine.
+LIMITS = {"snip": 10, "grasp": 40, "synflow": 60}
 DENSITY = 0.1
 
 
