@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pruning import registry
@@ -120,6 +120,7 @@ def test_counts_are_exact_for_every_score(task, state, score):
         assert masking.counts(masks) == (masking.kept_count(0.37, 3592), 3592)
 
 
+@settings(max_examples=25)
 @given(st.floats(0.01, 1.0), st.integers(1, 30))
 def test_round_k_of_n_leaves_the_density_to_the_k_over_n(small, density, rounds):
     task, state = small

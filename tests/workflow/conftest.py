@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,11 +38,11 @@ class Project:
 
     root: Path
 
-    def snakemake(self, *arguments, check=True, cores=2):
-        """Run Snakemake; its whole output."""
+    def snakemake(self, *arguments, check=True, cores=2, trials=False):
+        """Run Snakemake; its whole output. Studies are tried out before if asked for."""
         run = subprocess.run(
             [*SNAKEMAKE, *(["--cores", str(cores)] if cores else []), *arguments],
-            cwd=self.root, env=self.environment(), capture_output=True, text=True,
+            cwd=self.root, env=self.environment(trials), capture_output=True, text=True,
         )  # fmt: skip
         output = run.stdout + run.stderr
         if check:
@@ -60,8 +59,9 @@ class Project:
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
 
-    def environment(self):
+    def environment(self, trials=False):
         environment = os.environ | {"PYTHONPATH": str(self.root / "src"), "COLUMNS": "200"}
+        environment |= {"PRUNING_TRIALS": "on" if trials else "off"}
         environment.pop("SNAKEMAKE_PROFILE", None)
         return environment
 
@@ -101,8 +101,6 @@ class Project:
         return Project(to)
 
 
-# What was tried out once need not be again by the next test; see pruning.running.trials.
-TRIALS = tempfile.TemporaryDirectory(prefix="pruning-tests-")
 SNAKEMAKE = [str(Path(sys.executable).with_name("snakemake"))]
 
 
@@ -117,8 +115,6 @@ def make_project(root):
     shutil.copy(REPOSITORY / "Snakefile", root)
     (root / "profiles").symlink_to("workflow/profiles")
     (root / "config" / "studies" / "tiny.yaml").write_text(TINY)
-    (root / "results").mkdir()
-    (root / "results" / ".trials").symlink_to(TRIALS.name)
     return Project(root)
 
 

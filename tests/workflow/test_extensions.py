@@ -43,7 +43,7 @@ def test_a_study_of_ones_own_code_trains_and_follows_its_edits(project):
     project.edit("mine/scoring.py", '"square"}', '"squared"}')
 
     project.edit("mine/nets.py", "hidden(width))", "hidden(width), 1 / 0)")
-    output = project.snakemake(TARGET, check=False)
+    output = project.snakemake(TARGET, "--dry-run", check=False, trials=True)
     said = "Error: config/studies/mine.yaml: mine/nets.py, line 14 in __init__: ZeroDivisionError: "
     assert said in output
     assert "Traceback" not in output

@@ -330,10 +330,10 @@ def test_targets_that_cannot_be_made_say_why(project, target, message):
 
 
 def test_divergence_stops_the_job_with_its_name_step_and_rate(project):
-    project.edit("config/studies/tiny.yaml", "learning_rate: 0.1", "learning_rate: 1.0e+30")
+    project.edit("config/studies/tiny.yaml", "learning_rate: 0.1", "learning_rate: 1.0e+6")
     output = project.snakemake("results/tiny/seed0/dense/state.safetensors", check=False)
     assert "study tiny, seed 0, dense training: the training loss is" in output
-    assert "learning rate 1e+30" in output
+    assert "learning rate 1e+06" in output
     assert not (project.root / "results/tiny/seed0/dense/state.safetensors").exists()
 
 
