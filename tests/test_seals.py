@@ -304,6 +304,25 @@ def test_an_edited_table_says_what_to_do(tmp_path):
         refuses(read, path)
 
 
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_what_lies_beside_a_studys_table_is_checked_too(damage, tmp_path):
+    path = tmp_path / "results/s/tidy.csv"
+    write_table(TABLE, path)
+    DAMAGE[damage](path.with_name(".tidy.csv.json"))
+    with pytest.raises(PruningError, match="tidy.csv"):
+        read_table(path, ("a",))
+
+
+def test_a_table_of_another_study_is_refused(tmp_path):
+    path, other = (tmp_path / f"results/{study}/tidy.csv" for study in "st")
+    write_table(TABLE, path, cells=3)
+    other.parent.mkdir()
+    for name in ("tidy.csv", ".tidy.csv.json"):
+        shutil.copy(path.with_name(name), other.with_name(name))
+    with pytest.raises(PruningError, match="copied or moved here"):
+        read_table(other, ("a",), cells=3)
+
+
 def test_a_table_of_another_number_of_cells_is_refused(tmp_path):
     path = tmp_path / "results/s/tidy.csv"
     write_table(TABLE, path, cells=3)

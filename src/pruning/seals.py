@@ -24,7 +24,7 @@ CHECKSUM, PLACE = "checksum", "place"
 AGAIN = "Delete it; the next run makes it again."
 # What stages write: of a replicate, prepared data, tables. Not everything in a folder of this name.
 _PLACES = re.compile(
-    r"(?:^|.*/)results/([^/]+/seed[0-9]+/.+|data/[^/]+|published/.+|[^/]+/[^/]+[.]csv)"
+    r"(?:^|.*/)results/([^/]+/seed[0-9]+/.+|data/[^/]+|published/.+|[^/]+/[^/]+[.]csv(?:[.]json)?)"
 )
 
 
