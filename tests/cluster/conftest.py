@@ -41,8 +41,8 @@ class ClusterProject(Project):
     slurm: Path = None
     started: list = field(default_factory=list)
 
-    def environment(self):
-        environment = super().environment() | cluster.environment(self.slurm)
+    def environment(self, trials=False):
+        environment = super().environment(trials) | cluster.environment(self.slurm)
         return environment | {"HOME": str(self.slurm / "home")}
 
     def submit(self, *arguments, check=True):
