@@ -16,6 +16,7 @@ from pruning.training.loop import Run, train
 from pruning.training.recipe import OptimizerConfig
 from pruning.training.resume import ResumeFile
 from tests.conftest import assert_same_state
+from tests.test_callback import Killed, Killing
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")
 
@@ -75,16 +76,8 @@ def test_a_training_is_the_same_bytes_each_time_killed_or_not(pair, network, tmp
     whole = train(task, start, run)
     assert_same_state(train(task, start, run).state, whole.state)
 
-    class Killed(Exception):
-        pass
-
-    class Killing(ResumeFile):
-        def offer(self, progress):
-            self.save(progress())
-            raise Killed
-
     with pytest.raises(Killed):
-        train(task, start, run, resume=Killing(tmp_path / "r", "same"))
+        train(task, start, run, resume=Killing(tmp_path / "r", 1))
     again = train(task, start, run, resume=ResumeFile(tmp_path / "r", "same"))
     assert_same_state(again.state, whole.state)
     assert again.metrics == whole.metrics

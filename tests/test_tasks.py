@@ -31,6 +31,7 @@ from pruning.training.resume import ResumeFile
 from pruning.training.schedules import StepDecay
 from pruning.training.task import Metric, Task
 from tests.conftest import REPOSITORY, assert_same_state
+from tests.test_callback import Killed, Killing
 
 RECIPE = Recipe(
     epochs=6,
@@ -137,14 +138,6 @@ def test_a_regression_trains_through_the_same_loop(task, tmp_path, caplog):
 
 
 def test_a_pruned_regression_rewinds_and_resumes_to_the_same_bits(task, tmp_path):
-    class Killed(Exception):
-        pass
-
-    class Killing(ResumeFile):
-        def offer(self, progress):
-            self.save(progress())
-            raise Killed
-
     dense = train_dense(task, 0, (4,))
     kept = {name: dense.final.weights[name].abs() for name in task.prunable()}
     given = {
@@ -155,8 +148,8 @@ def test_a_pruned_regression_rewinds_and_resumes_to_the_same_bits(task, tmp_path
     }
     whole = retrain(task, RULES["weight_rewind"], **given)
     with pytest.raises(Killed):
-        retrain(task, RULES["weight_rewind"], **given, resume=Killing(tmp_path / "r", "x"))
-    resume = ResumeFile(tmp_path / "r", "x")
+        retrain(task, RULES["weight_rewind"], **given, resume=Killing(tmp_path / "r", 1))
+    resume = ResumeFile(tmp_path / "r", "same")
     again = retrain(task, RULES["weight_rewind"], **given, resume=resume)
     assert_same_state(whole.state, again.state)
     assert whole.metrics == again.metrics

@@ -19,6 +19,7 @@ from typing import Any
 import yaml
 
 from tests.campaigns import cases, children
+from tests.campaigns.damage import places
 from tests.campaigns.outcomes import Outcome, Result, failure
 from tests.campaigns.reference import LINKED, REPOSITORY, Reference, snakemake
 from tests.campaigns.studies import CONFIGURED
@@ -109,7 +110,7 @@ NO_MAPPINGS = ([], "x", 3, float("nan"), [{"a": 1}], True)
 
 def of_document(file: str, document: dict[str, Any]) -> Iterator[Mutation]:
     """Every value of a document replaced by every other, removed, and joined by unknown ones."""
-    for place in _places(document):
+    for place in places(document):
         value = _at(document, place)
         for other, nonsense in _others(value):
             yield _changed(file, document, place, other, nonsense)
@@ -142,14 +143,6 @@ def _never(value: Any) -> bool:
     """Numbers that nothing can mean."""
     listed = value if isinstance(value, list) else [value]
     return any(isinstance(v, float) and (v != v or abs(v) == float("inf")) for v in listed)
-
-
-def _places(value: Any, where: tuple = ()) -> Iterator[tuple]:
-    items = value.items() if isinstance(value, dict) else enumerate(value)
-    for key, inner in items:
-        yield (*where, key)
-        if isinstance(inner, dict | list):
-            yield from _places(inner, (*where, key))
 
 
 def _at(document: Any, place: tuple) -> Any:

@@ -358,13 +358,13 @@ def _json(value: Any) -> Damage:
     return lambda path, random: _put(path, json.dumps(value).encode())
 
 
-def _places(value: Any, where: tuple = ()) -> Iterator[tuple]:
+def places(value: Any, where: tuple = ()) -> Iterator[tuple]:
     """Every key of nested mappings and lists."""
     items = value.items() if isinstance(value, dict) else enumerate(value)
     for key, inner in items:
         yield (*where, key)
         if isinstance(inner, dict | list):
-            yield from _places(inner, (*where, key))
+            yield from places(inner, (*where, key))
 
 
 def _at_random(
@@ -377,7 +377,7 @@ def _at_random(
         if not isinstance(value, dict | list):
             return
         found = []
-        for place in _places(value):
+        for place in places(value):
             if place[0] in ("config", "versions", "git_commit", "parents", "seconds"):
                 continue
             inner = value

@@ -32,6 +32,7 @@ from pruning.training.recipe import OptimizerConfig, Recipe
 from pruning.training.resume import ResumeFile
 from pruning.training.state import load_into
 from tests.conftest import REPOSITORY, SCHEMAS, assert_same_state
+from tests.test_callback import Killed, Killing
 
 SETTINGS = {"lr": 0.05, "momentum": 0.9, "weight_decay": 1e-3}
 
@@ -351,16 +352,8 @@ def test_a_killed_training_by_gsm_resumes_to_the_same_bytes(make_task, tmp_path,
     dense, how = task.initial_state(0), recipe(reselect=reselect)
     whole = train_gsm(task, dense, how)
 
-    class Killed(Exception):
-        pass
-
-    class Killing(ResumeFile):
-        def offer(self, progress):
-            self.save(progress())
-            raise Killed
-
     with pytest.raises(Killed):
-        train_gsm(task, dense, how, resume=Killing(tmp_path / "x", "same"))
+        train_gsm(task, dense, how, resume=Killing(tmp_path / "x", 1))
     resumed = train_gsm(task, dense, how, resume=ResumeFile(tmp_path / "x", "same"))
     assert_same_state(resumed.state, whole.state)
     assert resumed.metrics == whole.metrics
