@@ -22,6 +22,7 @@ from pruning.data.resized_crop import draw_boxes, resized_crops
 from pruning.data.splits import Split, load, validation_indices
 from pruning.data.validation import Validation
 from pruning.errors import PruningError
+from pruning.share import Share
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -176,6 +177,32 @@ def test_training_streams_give_the_bytes_they_have_always_given(augmentation, di
         for part in source.batch(index):
             seen.update(part.contiguous().numpy().tobytes())
     assert seen.hexdigest()[:16] == digest
+
+
+@given(
+    st.integers(1, 30),
+    st.integers(1, 40),
+    st.sampled_from(["straddle", "keep"]),
+    st.integers(1, 5),
+    st.integers(1, 6),
+)
+def test_shares_of_a_batch_make_up_the_batch(count, size, boundary, processes, group):
+    source = stream(count, Batching(size, boundary, crop_padding=1, flip=True), images=None)
+    for index in range(4):
+        images, labels = source.batch(index)
+        assert source.size(index) == len(labels)
+        parts = [source.batch(index, Share(rank, processes, group)) for rank in range(processes)]
+        assert torch.equal(torch.cat([part[0] for part in parts]), images)
+        assert torch.equal(torch.cat([part[1] for part in parts]), labels)
+        lengths = [len(part[1]) for part in parts]
+        ends = np.cumsum(lengths)
+        assert all(end % group == 0 or end == len(labels) for end in ends)
+        groups = [-(-length // group) for length in lengths]
+        assert groups == sorted(groups, reverse=True)
+        assert groups[0] - groups[-1] <= 1
+        if group == 1:
+            split = torch.arange(len(labels)).tensor_split(processes)
+            assert lengths == [len(part) for part in split]
 
 
 TINY_IMAGENET = ResizedCrop((0.1, 1.0), (0.8, 1.25))

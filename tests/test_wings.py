@@ -18,7 +18,17 @@ WORKFLOW = [
     REPOSITORY / "workflow" / "schemas" / "study.schema.yaml",
 ]
 GROUND = ("data", "models", "training", "masks", "scores")
-BELOW_GROUND = ("registry", "errors", "files", "seals", "checks", "locks", "option_types", "seeds")
+BELOW_GROUND = (
+    "registry",
+    "errors",
+    "files",
+    "seals",
+    "checks",
+    "locks",
+    "option_types",
+    "seeds",
+    "share",
+)
 ROOMS = {"system", "section", "places", "asks", "catalog", "claims", "evidence"}
 
 # What may be said all the same.

@@ -14,6 +14,7 @@ from pruning.data.resized_crop import draw_boxes, resized_crops
 from pruning.data.splits import Split, Splits
 from pruning.errors import PruningError
 from pruning.seeds import generator
+from pruning.share import WHOLE, Share
 
 
 class Normalizer:
@@ -103,9 +104,14 @@ class TrainingStream:
                 )
             self._crops = Crops(split.images, batching.crop_padding)
 
-    def batch(self, index: int) -> tuple[Tensor, Tensor]:
-        """Images (B, C, H, W) float32 and labels (B,) of batch ``index``, counted from 0."""
-        pieces = [self._slice(*piece) for piece in self._pieces(index)]
+    def size(self, index: int) -> int:
+        """How many images batch ``index`` has."""
+        return sum(stop - start for _, start, stop in self._pieces(index))
+
+    def batch(self, index: int, share: Share = WHOLE) -> tuple[Tensor, Tensor]:
+        """Images (B, C, H, W) float32 and labels (B,) of batch ``index``, counted from 0; or of
+        a share of it, drawn with the whole."""
+        pieces = [self._slice(*piece) for piece in _rows(self._pieces(index), share)]
         if len(pieces) > 1:
             pieces = [tuple(torch.cat(part) for part in zip(*pieces, strict=True))]
         order, *augmentation = pieces[0]
@@ -165,6 +171,18 @@ class TrainingStream:
         if self.batching.flip:
             images = torch.where(rest.pop(0)[:, None, None, None], images.flip(2), images)
         return images
+
+
+def _rows(pieces: Sequence[tuple[int, int, int]], share: Share) -> list[tuple[int, int, int]]:
+    """What a share has of a batch in (epoch, start, stop) pieces; one empty piece for nothing."""
+    first, last = share.rows(sum(stop - start for _, start, stop in pieces))
+    rows, before = [], 0
+    for epoch, start, stop in pieces:
+        low, high = (min(max(at - before, 0), stop - start) for at in (first, last))
+        if low < high:
+            rows.append((epoch, start + low, start + high))
+        before += stop - start
+    return rows or [(pieces[0][0], 0, 0)]
 
 
 class Crops:

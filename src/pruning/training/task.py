@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from pruning.models.build import prunable_names
 from pruning.models.uses import refuse_unused, trace
 from pruning.seeds import derive
+from pruning.share import WHOLE, Share
 from pruning.training.metric import Metric
 from pruning.training.recipe import Recipe, Timeline
 from pruning.training.state import State, capture
@@ -19,8 +20,12 @@ from pruning.training.state import State, capture
 class Batches(Protocol):
     """The endless sequence of training batches of one run, a pure function of the position."""
 
-    def batch(self, index: int) -> Any:
-        """Batch number ``index``, counted from 0; whatever the task's loss takes."""
+    def batch(self, index: int, share: Share = WHOLE) -> Any:
+        """Batch number ``index``, counted from 0, or a share of it; whatever the task's loss
+        takes."""
+
+    def size(self, index: int) -> int:
+        """How many examples the whole of batch number ``index`` has."""
 
 
 class Task(Protocol):
