@@ -52,7 +52,7 @@ class Project:
         arguments = [*SNAKEMAKE, *(["--cores", str(cores)] if cores else []), *arguments]
         how = {"cwd": self.root, "env": self.environment(trials)}
         if forked:
-            run = forks.run(arguments, **how)
+            run = forks.run("snakemake", arguments, **how)
         else:
             run = subprocess.run(arguments, **how, capture_output=True, text=True)
         output = run.stdout + run.stderr
@@ -61,6 +61,13 @@ class Project:
         else:
             assert run.returncode != 0, output
         return output
+
+    def pruning(self, *arguments):
+        """What the command `pruning` prints."""
+        command = ["-m", "pruning.cli", *arguments]
+        run = forks.run("training", command, cwd=self.root, env=self.environment())
+        assert run.returncode == 0, run.stderr
+        return run.stdout
 
     def start(self, *arguments):
         """Start Snakemake in a process group of its own."""

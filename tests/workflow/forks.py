@@ -88,16 +88,16 @@ class Process:
 
 
 def run(
-    arguments: Sequence[str], cwd: Path | str, env: Mapping[str, str]
+    kind: str, arguments: Sequence[str], cwd: Path | str, env: Mapping[str, str]
 ) -> subprocess.CompletedProcess:
-    """As :func:`subprocess.run` of Snakemake, its output captured."""
+    """A :class:`Process` until it ends, its output captured: as :func:`subprocess.run`."""
     with (
         open(os.devnull) as null,
         tempfile.TemporaryFile("w+") as out,
         tempfile.TemporaryFile("w+") as err,
     ):
         streams = [stream.fileno() for stream in (null, out, err)]
-        process = Process("snakemake", arguments, cwd, {**env, FOLDER: _start()}, streams)
+        process = Process(kind, arguments, cwd, {**env, FOLDER: _start()}, streams)
         code = process.wait()
         for stream in (out, err):
             stream.seek(0)
