@@ -77,9 +77,11 @@ class Process:
         """Its exit code; negative, the signal that killed it."""
         self._connection.settimeout(timeout)
         try:
-            return int(_receive(self._connection, 16))
+            code = int(_receive(self._connection, 16))
         except TimeoutError:
             raise subprocess.TimeoutExpired("a fork", timeout or 0) from None
+        self._connection.close()
+        return code
 
     def terminate(self) -> None:
         """Ask it to end."""
@@ -116,7 +118,8 @@ def _start() -> str:
         process = subprocess.Popen(command, cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE)
         atexit.register(lambda process=process: (process.kill(), process.wait()))
         assert process.stdout is not None
-        assert process.stdout.readline(), "the process that forks did not start"
+        with process.stdout as told:
+            assert told.readline(), "the process that forks did not start"
     return folder.name
 
 
