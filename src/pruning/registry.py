@@ -83,6 +83,9 @@ PRUNERS = {
 
 INITIALIZATIONS = {
     "fan_in_truncated_normal": "pruning.models.initialization:fan_in_truncated_normal",
+    "fan_in_truncated_normal_zero_last_scale": (
+        "pruning.models.initialization:fan_in_truncated_normal_zero_last_scale"
+    ),
     "kaiming_normal": "pruning.models.initialization:kaiming_normal",
     "kaiming_normal_fan_out": "pruning.models.initialization:kaiming_normal_fan_out",
     "kaiming_normal_uniform_scale": "pruning.models.initialization:kaiming_normal_uniform_scale",
