@@ -64,6 +64,8 @@ DATASET_KINDS = {
     "cifar100": "pruning.data.torchvision_sets:cifar100",
     "tiny_imagenet": "pruning.data.tiny_imagenet:tiny_imagenet",
     "image_folder": "pruning.data.image_folder:image_folder",
+    "image_files": "pruning.data.image_files:image_files",
+    "imagenet": "pruning.data.imagenet:imagenet",
 }
 
 SCORES = {
