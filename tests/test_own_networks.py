@@ -50,8 +50,8 @@ from pruning.training.network import network_of
 from pruning.training.pruned import train_pruned
 from pruning.training.recipe import OptimizerConfig, Recipe
 from pruning.training.schedules import StepDecay
-from tests.test_models import NEED_SCALES
 from tests.conftest import REPOSITORY, SCHEMAS, assert_same_state
+from tests.test_models import NEED_SCALES
 
 NETWORKS = Path(__file__).with_name("own_networks.py")
 GREY8, RGB32 = (1, 8, 8), (3, 32, 32)
