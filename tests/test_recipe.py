@@ -247,3 +247,62 @@ def test_an_explicit_length_goes_before_counted_epochs():
 def test_a_schedule_that_the_counted_epochs_do_not_reach_is_refused(changes, message):
     with pytest.raises(PruningError, match=message):
         imagenet(**changes).schedule()
+
+
+@pytest.mark.parametrize("name", ["resnet34", "resnet50"])
+def test_renda2020s_studies_of_imagenet_have_these_steps(name):
+    study = find_study(
+        f"renda2020_{name}", REPOSITORY / "config/studies", SCHEMAS / "study.schema.yaml"
+    )
+    recipe = Recipe.from_dict(study.task["recipe"])
+    timeline = recipe.timeline(IMAGENET)
+    assert timeline.total_steps == 112_590
+    assert timeline.recipe.schedule.boundaries(timeline.steps_per_pass) == [37_535, 75_069, 100_092]
+    rate = timeline.schedule()
+    assert rate(6_255) < rate(6_256) == 0.4
+    assert {timeline.rewind_step(t) for t in study.kept_times} == {
+        1251 * (90 - t) for t in range(9, 91, 9)
+    }
+    assert (recipe.precision, recipe.batch_norm_group) == ("bfloat16", 128)
+    assert recipe.optimizer.options["momentum"] == 0.9
+    assert recipe.optimizer.options["nesterov"] is True
+    assert (recipe.optimizer.weight_decay, recipe.optimizer.decay_exclude) == (1e-4, ("norm",))
+    network = study.task["network"]
+    assert network["name"] == name
+    assert network["options"]["shortcut"] == "all_stages"
+    assert network["initialization"] == "fan_in_truncated_normal_zero_last_scale"
+
+
+@pytest.mark.parametrize(
+    ("name", "steps", "rates"),
+    [
+        ("at_init_resnet50", 90 * 1252, {30 * 1252: 0.04, 60 * 1252: 0.004, 80 * 1252: 0.0004}),
+        (
+            "prunetrain_resnet50_imagenet",
+            90 * 5005,
+            {40 * 5005: 0.01, 60 * 5005: 0.001, 80 * 5005: 0.0001},
+        ),
+        ("gsm2019_resnet50", 90 * 5004, {30 * 5004: 0.01, 60 * 5004: 0.001, 80 * 5004: 0.0001}),
+    ],
+)
+def test_other_studies_of_imagenet_drop_where_their_epochs_begin(name, steps, rates):
+    study = find_study(name, REPOSITORY / "config/studies", SCHEMAS / "study.schema.yaml")
+    timeline = Recipe.from_dict(study.task["recipe"]).timeline(IMAGENET)
+    assert timeline.total_steps == steps
+    rate = timeline.schedule()
+    for step, value in rates.items():
+        assert rate(step) == pytest.approx(value, rel=1e-9)
+        assert rate(step - 1) == pytest.approx(10 * value, rel=1e-9)
+    assert timeline.recipe.precision == "float32"
+
+
+def test_gsm_goes_on_from_the_trained_imagenet_network_for_40_10_and_10_epochs():
+    studies = REPOSITORY / "config/studies"
+    study = find_study("gsm2019_resnet50", studies, SCHEMAS / "study.schema.yaml")
+    recipe = Recipe.from_dict(study.part("gsm").training_recipe("unmodified", 1))
+    timeline = recipe.timeline(IMAGENET)
+    rate, epoch = timeline.schedule(), 20_018
+    assert timeline.total_steps == 60 * epoch
+    at = [0, 40 * epoch - 1, 40 * epoch, 50 * epoch, 60 * epoch - 1]
+    assert [rate(s) for s in at] == pytest.approx([1e-3, 1e-3, 1e-4, 1e-5, 1e-5])
+    assert (recipe.batches.size, recipe.batch_norm_group) == (64, 64)
