@@ -265,12 +265,12 @@ def test_reading_studies_and_looking_for_what_is_remembered_imports_no_torch():
 
 def test_what_stands_in_for_a_data_set_has_its_sizes(tmp_path):
     facts = Facts(50, 20, (3, 4, 5), 3, 7)
-    assert stand_in(facts, tmp_path / "d.safetensors")
+    assert stand_in(facts, tmp_path / "d.safetensors", "cifar10")
     assert prepared_facts(tmp_path / "d.safetensors") == Facts(50, 20, (3, 4, 5), 3)
     splits = load(tmp_path / "d.safetensors")
     assert splits.shape == (3, 4, 5)
     assert splits.train.labels.bincount().tolist() == [7, 22, 21]
-    assert not stand_in(KNOWN["tiny_imagenet"], tmp_path / "t.safetensors")
+    assert not stand_in(KNOWN["tiny_imagenet"], tmp_path / "t.safetensors", "tiny_imagenet")
     assert not (tmp_path / "t.safetensors").exists()
 
 

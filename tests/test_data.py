@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pruning.data import store
-from pruning.data.batches import Batching, Crops, Normalizer, TrainingStream
+from pruning.data.augmentation import Crops
+from pruning.data.batches import Batching, Normalizer, TrainingStream
 from pruning.data.batching import ResizedCrop
 from pruning.data.prepare import prepare
 from pruning.data.resized_crop import draw_boxes, resized_crops
@@ -467,7 +468,8 @@ def make_tiny_imagenet(root):
 
 def test_tiny_imagenet_from_its_tree(tmp_path):
     tree = make_tiny_imagenet(tmp_path / "tiny-imagenet-200")
-    data = store.check(prepare("tiny", "tiny_imagenet", tmp_path, {}))
+    data = prepare("tiny", "tiny_imagenet", tmp_path, {})
+    data.check()
     assert data.classes == ("n01", "n02", "n10")
     assert data.train_images.shape == (6, 6, 6, 3)
     assert data.train_labels.tolist() == [0, 0, 1, 1, 2, 2]

@@ -2,14 +2,12 @@
 
 import pytest
 import torch
-from torch import nn
 
 from pruning.errors import PruningError
 from pruning.masks.filters import cut, main_convs, prune_filters
 from pruning.masks.mask import dense
 from pruning.models.build import build, prunable_names
 from pruning.models.config import NetworkConfig
-from pruning.models.resnet import Block
 from pruning.systems.rewinding.filter_fractions import FRACTIONS
 from pruning.training.state import State, capture
 
@@ -65,30 +63,6 @@ def test_the_published_densities(networks, network, variant):
     assert found == pytest.approx(PUBLISHED[network, variant], abs=1e-6)
 
 
-class Chain(nn.Module):
-    """A stem, stages, and a linear layer behind average pooling."""
-
-    def __init__(self, conv, stages, fc):
-        super().__init__()
-        self.conv, self.stages, self.fc = conv, stages, fc
-
-    def forward(self, x):
-        return self.fc(self.stages(self.conv(x)).mean((2, 3)))
-
-
-def resnet34():
-    """ResNet-34 with a projection in every stage, as the authors'."""
-    norm = {}
-    stages, inputs = [], 64
-    for stage, (blocks, width) in enumerate(zip((3, 4, 6, 3), (64, 128, 256, 512), strict=True)):
-        first = Block(inputs, width, 1 if stage == 0 else 2, True, norm)
-        rest = [Block(width, width, 1, False, norm) for _ in range(blocks - 1)]
-        stages.append(nn.Sequential(first, *rest))
-        inputs = width
-    stem, fc = nn.Conv2d(3, 64, 7, bias=False), nn.Linear(512, 1000)
-    return Chain(stem, nn.Sequential(*stages), fc)
-
-
 @pytest.mark.parametrize(
     ("variant", "published"),
     [
@@ -96,8 +70,9 @@ def resnet34():
         ("structured_b", [0.893716, 0.833170, 0.798667, 0.778348, 0.766708]),
     ],
 )
-def test_the_rows_of_resnet34_are_ready(variant, published):
-    module = resnet34()
+def test_the_published_densities_of_resnet34(variant, published):
+    config = NetworkConfig("resnet34", options={"shortcut": "all_stages"})
+    module = build(config, RGB32, 1000, 0)
     assert sum(dict(module.named_parameters())[n].numel() for n in prunable_names(module)) == (
         21_783_744
     )

@@ -104,3 +104,53 @@ def test_known_data_sets_have_the_sizes_they_have(digits):
     fewest = int(digits.train.labels.bincount().min())
     test = len(digits.test) + len(digits.validation)
     assert KNOWN["digits"] == Facts(len(digits.train), test, digits.shape, 10, fewest)
+
+
+# -- ImageNet ---------------------------------------------------------------------------------
+
+
+def test_the_plan_of_imagenet_needs_no_images_and_says_what_it_assumes():
+    """Three methods in ten levels one after the other and five in one shot, at ten times."""
+    study, planned = shipped("renda2020_resnet50")
+    once = sum(112_590 - 1251 * (90 - t) for t in range(9, 91, 9))
+    one_shot = 5 * 10 * once + 10 * 10 * 112_590  # reinit trains for T before
+    assert steps(planned) == {"dense": 3 * 112_590, "retrain": 3 * (3 * 10 * once + one_shot)}
+    assert planned.macs_per_image == 3 * 4_089_184_256
+    assert planned.images == 1024 * sum(steps(planned).values())
+    hours, told = planned.gpu_hours()
+    assert hours == pytest.approx(planned.images / 2470 / 3600)
+    assert "2,470 images/s of ResNet-50" in told
+    assert "nothing of it was measured here" in told
+    text = describe(planned, study)
+    assert f"Estimate: {hours:,.0f} GPU hours, assuming 2,470" in text
+    assert "nothing has been trained here" in text
+    assert planned.gpu_hours(4940)[0] == pytest.approx(hours / 2)
+    mine = describe(planned, study, 4940)
+    assert f"Estimate: {hours / 2:,.0f} GPU hours, at 4,940 images/s and GPU, as you say." in mine
+    assert "assuming" not in mine
+    for wrong in (0, -1, float("nan"), float("inf")):
+        with pytest.raises(PruningError, match="--images-per-second must be positive"):
+            planned.gpu_hours(wrong)
+
+
+@pytest.mark.parametrize(
+    ("name", "images", "macs"),
+    [
+        ("renda2020_resnet34", 2470, 3_663_761_408 + 64 * 64 * 56 * 56),
+        ("at_init_resnet50", 367, 4_089_184_256),
+        ("gsm2019_resnet50", 367, 4_089_184_256),
+        ("prunetrain_resnet50_imagenet", 367, 4_089_184_256),
+    ],
+)
+def test_other_studies_of_imagenet_can_be_planned(name, images, macs):
+    _, planned = shipped(name)
+    assert planned.macs_per_image == 3 * macs
+    hours, _ = planned.gpu_hours()
+    assert hours == pytest.approx(planned.images / images / 3600 * macs / 4_089_184_256)
+
+
+def test_a_large_gpu_says_nothing_of_a_small_network():
+    study, planned = shipped("renda2020_resnet20")
+    assert planned.gpu_hours() is None
+    assert "GPU hours" not in describe(planned, study)
+    assert "GPU hours, at 10,000 images/s" in describe(planned, study, 10_000)

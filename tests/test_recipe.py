@@ -9,6 +9,7 @@ import torch
 from pruning.data.batching import Batching
 from pruning.errors import PruningError
 from pruning.study.study import find_study
+from pruning.systems.system import Work
 from pruning.training.recipe import Recipe, Timeline
 from pruning.training.schedules import CosineDecay, StepDecay
 from tests.conftest import REPOSITORY, SCHEMAS
@@ -168,3 +169,140 @@ def test_a_schedule_says_its_shape_and_takes_no_others_keys():
     ):
         with pytest.raises(PruningError, match=message):
             Recipe.from_dict(told | {"schedule": {"learning_rate": 0.1} | wrong})
+
+
+IMAGENET = 1_281_167
+
+
+def imagenet(**changes):
+    """The recipe of Renda et al. (2020) for ImageNet, section 3 of the reference."""
+    values = {
+        "epochs": 90,
+        "epoch_steps": 1251,
+        "batches": {"size": 1024},
+        "schedule": {"learning_rate": 0.4, "milestones": [30, 60, 80], "warmup": 5},
+    }
+    return Recipe.from_dict(values | changes).timeline(IMAGENET)
+
+
+def test_imagenets_steps_are_those_of_the_authors_code():
+    """The epochs of T and k are 1,251 steps, those of the rates 1,281,167 / 1,024."""
+    timeline = imagenet()
+    assert timeline.total_steps == 112_590
+    times = range(9, 91, 9)
+    assert [timeline.rewind_step(t) for t in times] == [1251 * (90 - t) for t in times]
+    assert timeline.recipe.schedule.boundaries(timeline.steps_per_pass) == [37_535, 75_069, 100_092]
+    rate = timeline.schedule()
+    drops = [s for s in range(6_257, 112_590) if rate(s) != rate(s - 1)]
+    assert drops == [37_535, 75_069, 100_092]
+    assert [rate(s) for s in (6_256, 37_535, 75_069, 100_092)] == pytest.approx(
+        [0.4, 0.04, 0.004, 0.0004], rel=1e-12
+    )
+    assert timeline.last_learning_rate() == pytest.approx(0.0004, rel=1e-12)
+
+
+def test_imagenets_rate_climbs_in_epochs_of_the_data():
+    rate = imagenet().schedule()
+    assert rate(0) == 0
+    for step in (1, 1251, 6_255):
+        assert rate(step) == pytest.approx(0.4 * step / (IMAGENET / 1024) / 5, rel=1e-12)
+    assert rate(6_255) < 0.4 == rate(6_256)  # the first step after 5 epochs of the data
+
+
+def test_what_an_epoch_is_changes_neither_rates_nor_costs():
+    """Only T, retrain times and the ends of epochs are counted otherwise."""
+    one, other = imagenet(), imagenet(epoch_steps=None)
+    assert other.total_steps == 112_602
+    assert other.rewind_step(9) == int(112_602 - 9 * Fraction(IMAGENET, 1024))
+    assert [one.schedule()(s) for s in range(0, 112_590, 97)] == [
+        other.schedule()(s) for s in range(0, 112_590, 97)
+    ]
+    assert [one.epoch_end(e) for e in (1, 2, 90)] == [1251, 2502, 112_590]
+    assert other.epoch_end(90) == 112_602
+    assert Work.of(one, 112_590, IMAGENET).images == 112_590 * 1024
+
+
+def test_a_cosine_ends_with_the_training_however_epochs_are_counted():
+    schedule = {"shape": "cosine", "learning_rate": 0.1, "per": "step"}
+    rate = imagenet(epochs=10, epoch_steps=863, schedule=schedule).schedule()
+    assert rate(8_630) == pytest.approx(0, abs=1e-12)
+    assert rate(4_315) == pytest.approx(0.05)
+
+
+def test_an_explicit_length_goes_before_counted_epochs():
+    timeline = imagenet(steps=100_500)
+    assert timeline.total_steps == 100_500
+    assert timeline.rewind_step(9) == 100_500 - 9 * 1251
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"epoch_steps": 0}, "epoch_steps must be at least 1"),
+        ({"epoch_steps": 600}, r"schedule.milestones: epoch 60 of the data .* ends at step 54000"),
+        ({"epochs": 80, "epoch_steps": 1251}, "epoch 80 of the data is over at step 100091"),
+        ({"epochs": 4}, "schedule.warmup: epoch 5 of the data"),
+    ],
+)
+def test_a_schedule_that_the_counted_epochs_do_not_reach_is_refused(changes, message):
+    with pytest.raises(PruningError, match=message):
+        imagenet(**changes).schedule()
+
+
+@pytest.mark.parametrize("name", ["resnet34", "resnet50"])
+def test_renda2020s_studies_of_imagenet_have_these_steps(name):
+    study = find_study(
+        f"renda2020_{name}", REPOSITORY / "config/studies", SCHEMAS / "study.schema.yaml"
+    )
+    recipe = Recipe.from_dict(study.task["recipe"])
+    timeline = recipe.timeline(IMAGENET)
+    assert timeline.total_steps == 112_590
+    assert timeline.recipe.schedule.boundaries(timeline.steps_per_pass) == [37_535, 75_069, 100_092]
+    rate = timeline.schedule()
+    assert rate(6_255) < rate(6_256) == 0.4
+    assert {timeline.rewind_step(t) for t in study.kept_times} == {
+        1251 * (90 - t) for t in range(9, 91, 9)
+    }
+    assert (recipe.precision, recipe.batch_norm_group) == ("bfloat16", 128)
+    assert recipe.optimizer.options["momentum"] == 0.9
+    assert recipe.optimizer.options["nesterov"] is True
+    assert (recipe.optimizer.weight_decay, recipe.optimizer.decay_exclude) == (1e-4, ("norm",))
+    network = study.task["network"]
+    assert network["name"] == name
+    assert network["options"]["shortcut"] == "all_stages"
+    assert network["initialization"] == "fan_in_truncated_normal_zero_last_scale"
+
+
+@pytest.mark.parametrize(
+    ("name", "steps", "rates"),
+    [
+        ("at_init_resnet50", 90 * 1252, {30 * 1252: 0.04, 60 * 1252: 0.004, 80 * 1252: 0.0004}),
+        (
+            "prunetrain_resnet50_imagenet",
+            90 * 5005,
+            {40 * 5005: 0.01, 60 * 5005: 0.001, 80 * 5005: 0.0001},
+        ),
+        ("gsm2019_resnet50", 90 * 5004, {30 * 5004: 0.01, 60 * 5004: 0.001, 80 * 5004: 0.0001}),
+    ],
+)
+def test_other_studies_of_imagenet_drop_where_their_epochs_begin(name, steps, rates):
+    study = find_study(name, REPOSITORY / "config/studies", SCHEMAS / "study.schema.yaml")
+    timeline = Recipe.from_dict(study.task["recipe"]).timeline(IMAGENET)
+    assert timeline.total_steps == steps
+    rate = timeline.schedule()
+    for step, value in rates.items():
+        assert rate(step) == pytest.approx(value, rel=1e-9)
+        assert rate(step - 1) == pytest.approx(10 * value, rel=1e-9)
+    assert timeline.recipe.precision == "float32"
+
+
+def test_gsm_goes_on_from_the_trained_imagenet_network_for_40_10_and_10_epochs():
+    studies = REPOSITORY / "config/studies"
+    study = find_study("gsm2019_resnet50", studies, SCHEMAS / "study.schema.yaml")
+    recipe = Recipe.from_dict(study.part("gsm").training_recipe("unmodified", 1))
+    timeline = recipe.timeline(IMAGENET)
+    rate, epoch = timeline.schedule(), 20_018
+    assert timeline.total_steps == 60 * epoch
+    at = [0, 40 * epoch - 1, 40 * epoch, 50 * epoch, 60 * epoch - 1]
+    assert [rate(s) for s in at] == pytest.approx([1e-3, 1e-3, 1e-4, 1e-5, 1e-5])
+    assert (recipe.batches.size, recipe.batch_norm_group) == (64, 64)

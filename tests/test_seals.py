@@ -570,7 +570,7 @@ def test_gathering_takes_no_text_for_a_table(tmp_path):
 
 def test_data_that_no_training_could_use_is_refused_when_it_is_read(tmp_path, monkeypatch):
     path = tmp_path / "d.safetensors"
-    good, check = images(), store.check
+    good, check = images(), store.ImageData.check
     for change in (
         {"train_labels": np.array([0, 1, 0, 77])},
         {"test_labels": np.array([-1, 0])},
@@ -579,9 +579,9 @@ def test_data_that_no_training_could_use_is_refused_when_it_is_read(tmp_path, mo
         {"train_images": good.train_images * 0},
         {"classes": ()},
     ):
-        monkeypatch.setattr(store, "check", lambda data: data)
+        monkeypatch.setattr(store.ImageData, "check", lambda data: None)
         store.save(replace(good, **change), path)
-        monkeypatch.setattr(store, "check", check)
+        monkeypatch.setattr(store.ImageData, "check", check)
         refuses(read_images, path)
 
 

@@ -35,6 +35,9 @@ def _parser() -> argparse.ArgumentParser:
     check.set_defaults(run=_check)
     planned = commands.add_parser("plan", help="say what a study will cost before it runs")
     planned.add_argument("study")
+    planned.add_argument(
+        "--images-per-second", type=float, help="what one GPU trains of the study's network"
+    )
     planned.set_defaults(run=_plan)
     prepare = commands.add_parser("prepare", help="decode a data set into one file")
     prepare.add_argument("dataset")
@@ -98,7 +101,8 @@ def _plan(options: argparse.Namespace) -> None:
 
     workflow = _workflow(options)
     study = workflow.study(options.study)
-    print(describe(plan(study, workflow.dataset_options(study.dataset)), study))
+    found = plan(study, workflow.dataset_options(study.dataset))
+    print(describe(found, study, options.images_per_second))
 
 
 def _prepared(workflow: Workflow, dataset: str) -> Path:

@@ -64,6 +64,8 @@ DATASET_KINDS = {
     "cifar100": "pruning.data.torchvision_sets:cifar100",
     "tiny_imagenet": "pruning.data.tiny_imagenet:tiny_imagenet",
     "image_folder": "pruning.data.image_folder:image_folder",
+    "image_files": "pruning.data.image_files:image_files",
+    "imagenet": "pruning.data.imagenet:imagenet",
 }
 
 SCORES = {
@@ -83,6 +85,9 @@ PRUNERS = {
 
 INITIALIZATIONS = {
     "fan_in_truncated_normal": "pruning.models.initialization:fan_in_truncated_normal",
+    "fan_in_truncated_normal_zero_last_scale": (
+        "pruning.models.initialization:fan_in_truncated_normal_zero_last_scale"
+    ),
     "kaiming_normal": "pruning.models.initialization:kaiming_normal",
     "kaiming_normal_fan_out": "pruning.models.initialization:kaiming_normal_fan_out",
     "kaiming_normal_uniform_scale": "pruning.models.initialization:kaiming_normal_uniform_scale",

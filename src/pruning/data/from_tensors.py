@@ -175,7 +175,7 @@ def _classes(
 
 
 def _check_range(data: ImageData) -> None:
-    """Say which label is wrong; :func:`pruning.data.store.check` has the rest."""
+    """Say which label is wrong; :class:`pruning.data.store.ImageData` has the rest."""
     count = len(data.classes)
     if count < 2:
         raise PruningError(

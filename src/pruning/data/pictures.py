@@ -1,14 +1,16 @@
 """Image files to arrays, for the data sets that are trees of them."""
 
+import contextlib
 import io
 import re
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from pruning.data.cut import WHITE
 from pruning.data.resize import check_size, resize
 from pruning.errors import PruningError
 
@@ -21,7 +23,6 @@ MODES = {
     **dict.fromkeys(("LA", "La", "PA", "RGBA", "RGBa"), ALPHA),
 }
 DEEP_FORMATS = ("PNG", "PPM", "TIFF")  # which say how many of 16 bits they use
-WHITE = 255
 # TIFF's tags.
 BITS, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339
 ORIENTATION = 0x0112
@@ -74,6 +75,24 @@ class Decoder:
         Raises:
             PruningError: no readable image, or one that 8 bits do not hold; names it.
         """
+        with self._opened(where, content) as picture:
+            array = np.asarray(self._pixels(where, picture))
+            array = array if array.ndim == 3 else array[..., None]
+            return array if self.size is None else resize(array, self.size)
+
+    def picture(self, where: str, content: bytes) -> Any:
+        """The same as Pillow has it, of mode RGB or L and in its own size."""
+        with self._opened(where, content) as picture:
+            return self._pixels(where, picture)
+
+    def look(self, where: str, content: bytes) -> None:
+        """Refuse what is no image, or one of a kind that cannot be decoded, by its header alone."""
+        with self._opened(where, content) as picture:
+            self._check_frames(where, picture)
+            self._kind(where, picture)
+
+    @contextlib.contextmanager
+    def _opened(self, where: str, content: bytes) -> Iterator[Any]:
         from PIL import Image
 
         try:
@@ -81,9 +100,7 @@ class Decoder:
                 # Else nothing says which file it is that is too large.
                 warnings.simplefilter("error", Image.DecompressionBombWarning)
                 with Image.open(io.BytesIO(content)) as picture:
-                    array = self._pixels(where, picture)
-            array = array if array.ndim == 3 else array[..., None]
-            return array if self.size is None else resize(array, self.size)
+                    yield picture
         except PruningError:
             raise
         except Exception as error:  # whatever Pillow fails with, this file is why
@@ -91,16 +108,18 @@ class Decoder:
                 where, f"is not a readable image ({_reason(error)}). Mend or remove it"
             ) from None
 
-    def _pixels(self, where: str, picture: Any) -> np.ndarray:
+    def _pixels(self, where: str, picture: Any) -> Any:
+        from PIL import Image
+
         self._check_frames(where, picture)
         rawmode = _rawmode(picture)  # which is gone once the pixels are there
         picture.load()
         _turn(picture)
         kind = self._kind(where, picture)
         if kind == DEEP:
-            return self._deep(where, picture)
+            return Image.fromarray(self._deep(where, picture))
         if kind == PLAIN and not picture.has_transparency_data:
-            return np.asarray(picture.convert("L" if self.grey else "RGB"))
+            return picture.convert("L" if self.grey else "RGB")
         return self._over_background(where, picture, rawmode)
 
     def _check_frames(self, where: str, picture: Any) -> None:
@@ -154,7 +173,7 @@ class Decoder:
         grey = grey.astype(np.uint8)
         return grey if self.grey else np.stack([grey] * 3, axis=-1)
 
-    def _over_background(self, where: str, picture: Any, rawmode: str) -> np.ndarray:
+    def _over_background(self, where: str, picture: Any, rawmode: str) -> Any:
         from PIL import Image
 
         transparent = picture.info.get("transparency")
@@ -174,7 +193,7 @@ class Decoder:
         visible = Image.alpha_composite(behind, coloured)
         self._check_visible(where, np.asarray(visible), np.asarray(coloured))
         self.notes[f"images with transparency, laid over grey level {self.background}"] += 1
-        return np.asarray(visible.convert("L" if self.grey else "RGB"))
+        return visible.convert("L" if self.grey else "RGB")
 
     def _check_visible(self, where: str, visible: np.ndarray, drawn: np.ndarray) -> None:
         """Refuse what is drawn in alpha and in the background's own colour, or hidden by alpha."""

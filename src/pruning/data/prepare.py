@@ -1,4 +1,4 @@
-"""From the files people have to arrays. Runs once per data set, in a stage of its own.
+"""From the files people have to arrays, or to a list of them. Runs once per data set, by a stage.
 
 Each reader is in a module of its own, so that a change to one leaves the other data sets alone.
 """
@@ -11,13 +11,13 @@ from typing import Any
 
 from pruning.data import store
 from pruning.data.sources import Source, find_source, write_note
-from pruning.data.store import ImageData
+from pruning.data.store import Prepared
 from pruning.errors import PruningError
 
 log = logging.getLogger("pruning")
 
 
-def prepare(name: str, kind: str, root: Path, options: dict[str, Any]) -> ImageData:
+def prepare(name: str, kind: str, root: Path, options: dict[str, Any]) -> Prepared:
     """Decode one data set.
 
     Args:
@@ -67,14 +67,15 @@ def prepare_file(
         if counts:
             told = ", ".join(f"{count} {what}" for what, count in sorted(counts.items()))
             log.warning("Data set %r: %s: %s.", name, done, told)
-    store.save(replace(data, source_sha256=source.sha256 if source else None), output)
+    content = data.source_sha256 or (source.sha256 if source else None)
+    store.save(replace(data, source_sha256=content), output)
     if source is not None:
-        write_note(output, source, changes)
+        write_note(output, source, changes, content)
 
 
 def _read(
     name: str, kind: str, root: Path, options: Mapping[str, Any]
-) -> tuple[ImageData, Source | None]:
+) -> tuple[Prepared, Source | None]:
     """A data set, and the files that it was read from."""
     source = find_source(name, kind, root, options)
     for _ in range(2):  # a reader may download what is missing

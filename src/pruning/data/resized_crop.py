@@ -27,15 +27,33 @@ def draw_boxes(
     pending = torch.arange(count)
     for _ in range(TRIES):
         draws = torch.rand(len(pending), 4, dtype=torch.float64, generator=source)
-        area = _between(*crop.scale, draws[:, 0]) * (height * width)
-        ratio = _between(*map(math.log, crop.ratio), draws[:, 1]).exp()
-        sides = torch.stack([(area / ratio).sqrt(), (area * ratio).sqrt()], 1).round().long()
-        room = torch.tensor([height, width]) - sides
-        fits = ((sides > 0) & (room >= 0)).all(1)
-        corners = (draws[:, 2:] * (room + 1)).long()
-        boxes[pending[fits]] = torch.cat([corners, sides], 1)[fits]
+        tried, fits = _try_boxes(height, width, crop, draws)
+        boxes[pending[fits]] = tried[fits]
         pending = pending[~fits]
     return boxes
+
+
+def box_of(height: int, width: int, crop: ResizedCrop, draws: Tensor) -> Tensor:
+    """The crop of one image, as :func:`draw_boxes` has them: (4,).
+
+    Args:
+        height, width: of the image.
+        crop: limits.
+        draws: float64 (TRIES, 4), uniform in [0, 1).
+    """
+    tried, fits = _try_boxes(height, width, crop, draws)
+    return tried[int(fits.int().argmax())] if fits.any() else _central_box(height, width, crop)
+
+
+def _try_boxes(height: int, width: int, crop: ResizedCrop, draws: Tensor) -> tuple[Tensor, Tensor]:
+    """A box (n, 4) for each row of four draws (n, 4), and whether it fits (n,)."""
+    area = _between(*crop.scale, draws[:, 0]) * (height * width)
+    ratio = _between(*map(math.log, crop.ratio), draws[:, 1]).exp()
+    sides = torch.stack([(area / ratio).sqrt(), (area * ratio).sqrt()], 1).round().long()
+    room = torch.tensor([height, width]) - sides
+    fits = ((sides > 0) & (room >= 0)).all(1)
+    corners = (draws[:, 2:] * (room + 1)).long()
+    return torch.cat([corners, sides], 1), fits
 
 
 def resized_crops(images: Tensor, boxes: Tensor) -> Tensor:

@@ -87,4 +87,4 @@ class ScoringBatches(Sequence):
             raise IndexError(index)
         stop = (index + 1) * self.size if index + 1 < len(self) else None
         piece = self.indices[index * self.size : stop]
-        return self.normalize(self.split.images[piece]), self.split.labels[piece]
+        return self.normalize(self.split.take(piece)), self.split.labels[piece]

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from pruning.data import trees
+from pruning.data.notes import note_file
 from pruning.errors import PruningError
 from pruning.files import digest, read_json, sha256, write_json
 
@@ -53,13 +54,20 @@ class Source:
         Raises:
             PruningError: a file cannot be looked at.
         """
+        # Programs that copy times along do not set when a file was changed last (ctime).
+        return digest([_text(str(self.location)), {_text(n): s for n, s in self._found.items()}])
+
+    @cached_property
+    def listing(self) -> str:
+        """A hash of their names and sizes, wherever they are. Raises like :attr:`stamp`."""
+        return digest({_text(name): size for name, (size, *_) in self._found.items()})
+
+    @cached_property
+    def _found(self) -> dict[str, tuple[int, int, int]]:
         try:
-            found = {name: os.stat(path) for name, path in self.files.items()}
+            return {name: _state(path) for name, path in self.files.items()}
         except OSError as error:
             raise _unreadable(error) from None
-        # Programs that copy times along do not set when a file was changed last (ctime).
-        state = {n: [s.st_size, s.st_mtime_ns, s.st_ctime_ns] for n, s in found.items()}
-        return digest([_text(str(self.location)), {_text(n): s for n, s in state.items()}])
 
     @cached_property
     def sha256(self) -> str:
@@ -68,13 +76,23 @@ class Source:
         Raises:
             PruningError: a file cannot be read.
         """
-        total = hashlib.sha256()
         try:
-            for name in sorted(self.files):
-                total.update(f"{_text(name)}\0{sha256(self.files[name])}\n".encode())
+            return of_files({name: sha256(path) for name, path in self.files.items()})
         except OSError as error:
             raise _unreadable(error) from None
-        return total.hexdigest()
+
+
+def _state(path: str) -> tuple[int, int, int]:
+    found = os.stat(path)
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def of_files(hashes: Mapping[str, str]) -> str:
+    """:attr:`Source.sha256` from the SHA-256 of each file, by its name."""
+    total = hashlib.sha256()
+    for name in sorted(hashes):
+        total.update(f"{_text(name)}\0{hashes[name]}\n".encode())
+    return total.hexdigest()
 
 
 def _text(name: str) -> str:
@@ -116,16 +134,22 @@ def find_source(name: str, kind: str, root: Path, options: Mapping[str, Any]) ->
 Files = tuple[Path, dict[str, str]]
 
 
-def _image_folder(name: str, root: Path, options: Mapping[str, Any]) -> Files:
+def _image_tree(
+    folders: tuple[str, str], name: str, root: Path, options: Mapping[str, Any]
+) -> Files:
     path = _path(root, options)
     if path is None or not path.is_dir():
         return _by_path(name, root, options)
     tree = trees.FolderTree(name, path)
-    if not trees.has_splits(name, tree):
+    if not trees.has_splits(name, tree, folders):
         return path, {}
-    images = trees.find_images(name, tree).images
+    images = trees.find_images(name, tree, folders).images
     found = [item for split in images.values() for item, _ in split]
     return path, {"/".join(item.names): item.place for item in found}
+
+
+def _imagenet(name: str, root: Path, options: Mapping[str, Any]) -> Files:
+    return _image_tree(trees.IMAGENET, name, root, {"path": "imagenet", **options})
 
 
 def _tiny_imagenet(name: str, root: Path, options: Mapping[str, Any]) -> Files:
@@ -168,28 +192,27 @@ SOURCES: dict[str, Callable[[str, Path, Mapping[str, Any]], Files]] = {
     "cifar10": partial(_listed, "cifar-10-batches-py", CIFAR10),
     "cifar100": partial(_listed, "cifar-100-python", CIFAR100),
     "tiny_imagenet": _tiny_imagenet,
-    "image_folder": _image_folder,
+    "image_folder": partial(_image_tree, trees.SPLITS),
+    "image_files": partial(_image_tree, trees.SPLITS),
+    "imagenet": _imagenet,
 }
 
 
-def note_file(prepared: Path | str) -> Path:
-    """The file beside a prepared data set that says where it is from."""
-    return Path(prepared).with_suffix(".source.json")
-
-
-def write_note(prepared: Path | str, source: Source, changes: int) -> None:
+def write_note(prepared: Path | str, source: Source, changes: int, sha256: str) -> None:
     """Note what a data set has just been prepared from.
 
     Args:
         prepared: the data set's file.
         source: what it was read from.
         changes: as of :func:`count_changes`.
+        sha256: of the source.
     """
     note = {
         "location": str(source.location),
         "files": len(source.files),
         "stamp": source.stamp,
-        "sha256": source.sha256,
+        "sha256": sha256,
+        "listing": source.listing,
         "changes": changes,
     }
     write_json(note_file(prepared), note)
@@ -210,10 +233,12 @@ def has_changed(prepared: Path | str, source: Source | None) -> bool:
         return False
     if (note.get("stamp"), note.get("sha256")) == (source.stamp, made_from):
         return False
+    if note.get("sha256") == made_from and note.get("listing", source.listing) != source.listing:
+        return True  # and gigabytes need not be read to see it
     if source.sha256 != made_from:
         return True
     with contextlib.suppress(OSError, PruningError):  # saves reading them again; no more than that
-        write_note(prepared, source, note.get("changes", 0))
+        write_note(prepared, source, note.get("changes", 0), made_from)
     return False
 
 

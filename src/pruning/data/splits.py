@@ -1,16 +1,32 @@
-"""The training, validation and test images of a task, whole on the device."""
+"""The training, validation and test images of a task: whole on the device, or in files."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from pruning.data.store import OPTIONAL, SPLITS, check_read, read_header, read_shapes
+from pruning.data import picture_index
+from pruning.data.augmentation import Augmented, AugmentedTensors
+from pruning.data.file_split import FileSplit
+from pruning.data.notes import source_location
+from pruning.data.order import Order
+from pruning.data.picture_files import PictureFiles
+from pruning.data.store import (
+    INDEX,
+    OPTIONAL,
+    SPLITS,
+    ImageData,
+    check_read,
+    checked,
+    read_header,
+    read_shapes,
+)
 from pruning.data.validation import Validation
 from pruning.errors import PruningError
 from pruning.files import reading
@@ -38,9 +54,29 @@ class Split:
         """Where the images are."""
         return self.images.device
 
+    def part(self, indices: Tensor) -> "Split":
+        """Some of it."""
+        return Split(self.images[indices], self.labels[indices])
+
+    def to(self, device: torch.device) -> "Split":
+        """The same on a device."""
+        return Split(self.images.to(device), self.labels.to(device))
+
+    def take(self, indices: Tensor) -> Tensor:
+        """Images uint8 (B, H, W, C), as they are."""
+        return self.images[indices]
+
+    def in_turn(self, batches: Iterable[Tensor]) -> Iterator[Tensor]:
+        """:meth:`take` for batch after batch."""
+        return map(self.take, batches)
+
+    def augmented(self, order: Order) -> Augmented:
+        """The images of training batches, in an order, cropped and flipped as it says."""
+        return AugmentedTensors(self.images, order)
+
 
 class StoredSplit:
-    """A :class:`Split` that is read when its images or labels are first looked at.
+    """A :class:`Split` or :class:`FileSplit` that is read when it is first looked at.
 
     Masks are often cut from weights alone, and need not wait for gigabytes of images.
 
@@ -56,7 +92,7 @@ class StoredSplit:
         count: int,
         shape: tuple[int, int, int],
         device: torch.device,
-        read: Callable[[], Split],
+        read: Callable[[], Split | FileSplit],
     ) -> None:
         self.count, self.shape, self.device, self.read = count, shape, device, read
 
@@ -65,13 +101,25 @@ class StoredSplit:
 
     @cached_property
     def images(self) -> Tensor:
-        """As of :class:`Split`."""
+        """As of :class:`Split`, where images are tensors."""
         return self.read().images
 
     @cached_property
     def labels(self) -> Tensor:
         """As of :class:`Split`."""
         return self.read().labels
+
+    def take(self, indices: Tensor) -> Tensor:
+        """As of :class:`Split`."""
+        return self.read().take(indices)
+
+    def in_turn(self, batches: Iterable[Tensor]) -> Iterator[Tensor]:
+        """As of :class:`Split`."""
+        return self.read().in_turn(batches)
+
+    def augmented(self, order: Order) -> Augmented:
+        """As of :class:`Split`."""
+        return self.read().augmented(order)
 
 
 @dataclass(frozen=True)
@@ -80,7 +128,8 @@ class Splits:
 
     Attributes:
         train, validation, test: the three parts; validation may be empty.
-        mean, std: of each channel over all prepared training images, in [0, 255].
+        mean, std: of each channel over all prepared training images, in [0, 255]; empty where
+            these are files.
         record: names the data set and the split, for the summaries.
     """
 
@@ -133,17 +182,17 @@ def load(
     counts |= {"validation": len(held_out), validation.source: len(rest)}
 
     @cache
-    def read() -> dict[str, Split]:
+    def read() -> dict[str, Split | FileSplit]:
         if read_header(path) != header:  # else images of one go with the counts of the other
             raise PruningError(
                 f"The prepared data set {path} was made anew since it was loaded. Load it again."
             )
         parts = _read(path, header)
         whole = parts[validation.source]
-        parts["validation"] = Split(whole.images[held_out], whole.labels[held_out])
+        parts["validation"] = whole.part(held_out)
         if len(held_out):
-            parts[validation.source] = Split(whole.images[rest], whole.labels[rest])
-        return {name: Split(s.images.to(device), s.labels.to(device)) for name, s in parts.items()}
+            parts[validation.source] = whole.part(rest)
+        return {name: split.to(device) for name, split in parts.items()}
 
     splits = {
         name: StoredSplit(counts[name], shape, device, lambda name=name: read()[name])
@@ -161,24 +210,49 @@ def load(
     return Splits(
         name=header["name"],
         classes=tuple(header["classes"]),
-        mean=tuple(header["mean"]),
-        std=tuple(header["std"]),
+        mean=tuple(header.get("mean", ())),
+        std=tuple(header.get("std", ())),
         record=record,
         **splits,
     )
 
 
-def _read(path: Path | str, header: dict) -> dict[str, Split]:
+def _read(path: Path | str, header: dict) -> dict[str, Split | FileSplit]:
     """All training and test images.
 
     Raises:
         PruningError: they are not as they were written.
     """
-    names = [f"{split}_{part}" for split in SPLITS for part in ("images", "labels")]
     try:
-        with reading(path), safe_open(path, framework="pt") as file:
-            found = {name: file.get_tensor(name) for name in names}
+        with reading(path), safe_open(path, framework="numpy") as file:
+            found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError:
         raise changed(path) from None
-    check_read(header, {name: tensor.numpy() for name, tensor in found.items()}, path)
-    return {s: Split(found[f"{s}_images"], found[f"{s}_labels"]) for s in SPLITS}
+    check_read(header, found, path)
+    return (_files if header["format"] == INDEX else _tensors)(path, header, found)
+
+
+def _tensors(path: Path | str, header: dict, found: dict[str, np.ndarray]) -> dict[str, Split]:
+    names = [f"{split}_{part}" for split in SPLITS for part in ("images", "labels")]
+    arrays = {name: found[name] for name in names}
+    told = {"classes": tuple(header["classes"]), "source": header["source"]}
+    checked(ImageData(header["name"], **arrays, **told), path)
+    parts = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    return {s: Split(parts[f"{s}_images"], parts[f"{s}_labels"]) for s in SPLITS}
+
+
+def _files(path: Path | str, header: dict, found: dict[str, np.ndarray]) -> dict[str, FileSplit]:
+    try:
+        index = picture_index.from_arrays(header, found)
+    except (KeyError, TypeError):
+        raise changed(path) from None
+    checked(index, path)
+    root = source_location(path)
+    return {
+        split: FileSplit(
+            PictureFiles(index.name, root, listing, index.cut, Path(path)),
+            torch.arange(len(listing)),
+            torch.from_numpy(listing.labels),
+        )
+        for split, listing in (("train", index.train), ("test", index.test))
+    }

@@ -1,5 +1,7 @@
 """A prepared data set on disk: uint8 images and labels in one safetensors file.
 
+Or, where there are too many images, a list of their files: :mod:`pruning.data.picture_index`.
+
 Training jobs read this file and nothing else, so they never import torchvision, PIL or
 scikit-learn. Images are stored channels-last (N, H, W, C): a permuted view of them is already in
 the memory format that convolutions are fastest in.
@@ -9,6 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -19,9 +22,31 @@ from pruning.errors import PruningError
 from pruning.files import atomic_path, reading
 
 FORMAT = "pruning-dataset-1"
+INDEX = "pruning-picture-index-1"  # of a list of files instead of their images
 PART = 2**24
 SPLITS = ("train", "test")
 OPTIONAL = ("source_sha256", "skipped", "converted")
+
+
+class Prepared(Protocol):
+    """What is written as a prepared data set.
+
+    Attributes:
+        source_sha256, skipped, converted: as of :class:`ImageData`.
+    """
+
+    source_sha256: str | None
+    skipped: Mapping[str, int]
+    converted: Mapping[str, int]
+
+    def check(self) -> None:
+        """Refuse what no training could use. Raises PruningError."""
+
+    def header(self) -> dict[str, Any]:
+        """Plain values that are written: ``format``, ``name``, ``classes``, ``source``, ..."""
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Arrays that are written, by name; ``train_labels`` and ``test_labels`` among them."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +91,51 @@ class ImageData:
         variances = [n @ (values - m) ** 2 / n.sum() for n, m in zip(counts, means, strict=True)]
         return means, [float(v**0.5) for v in variances]
 
+    def check(self) -> None:
+        """Refuse arrays that no training could use.
+
+        Raises:
+            PruningError: a wrong type or shape, an empty split, a label out of range, or training
+                images in which every pixel is the same.
+        """
+        for split in SPLITS:
+            images, labels = getattr(self, f"{split}_images"), getattr(self, f"{split}_labels")
+            if images.dtype != np.uint8 or images.ndim != 4 or labels.shape != images.shape[:1]:
+                raise PruningError(
+                    f"Data set {self.name!r}: the {split} images must be uint8 (N, H, W, C) with "
+                    f"one label each; got {images.dtype} {images.shape} and labels {labels.shape}."
+                )
+            check_labels(self.name, split, labels, len(self.classes))
+        if self.train_images.min() == self.train_images.max():
+            raise PruningError(
+                f"Data set {self.name!r}: every pixel of every training image is "
+                f"{self.train_images.min()}, so there is nothing to learn from. Look at the source "
+                "images, and at how they were converted to 8 bits."
+            )
+
+    def header(self) -> dict[str, Any]:
+        """What is written of it besides the arrays."""
+        mean, std = self.channel_statistics()
+        told = {"name": self.name, "classes": self.classes, "source": self.source}
+        return {"format": FORMAT, **told, "mean": mean, "std": std}
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What is written of it, by name."""
+        return {
+            "train_images": self.train_images,
+            "train_labels": self.train_labels.astype(np.int64),
+            "test_images": self.test_images,
+            "test_labels": self.test_labels.astype(np.int64),
+        }
+
+
+def check_labels(name: str, split: str, labels: np.ndarray, classes: int) -> None:
+    """Refuse a split without images, or a label of no class."""
+    if len(labels) == 0:
+        raise PruningError(f"Data set {name!r}: the {split} split has no images.")
+    if labels.min() < 0 or labels.max() >= classes:
+        raise PruningError(f"Data set {name!r}: a {split} label is not a class.")
+
 
 def _grey_levels(pixels: np.ndarray) -> np.ndarray:
     """How many pixels have each of the 256 grey levels."""
@@ -74,48 +144,18 @@ def _grey_levels(pixels: np.ndarray) -> np.ndarray:
     return sum(np.bincount(part, minlength=256) for part in parts)
 
 
-def check(data: ImageData) -> ImageData:
-    """Refuse arrays that no training could use.
+def save(data: Prepared, path: Path | str) -> None:
+    """Write a data set atomically.
 
     Raises:
-        PruningError: a wrong type or shape, an empty split, a label out of range, or training
-            images in which every pixel is the same.
+        PruningError: one that no training could use; see also :func:`pruning.files.atomic_path`.
     """
-    for split in SPLITS:
-        images, labels = getattr(data, f"{split}_images"), getattr(data, f"{split}_labels")
-        if images.dtype != np.uint8 or images.ndim != 4 or labels.shape != images.shape[:1]:
-            raise PruningError(
-                f"Data set {data.name!r}: the {split} images must be uint8 (N, H, W, C) with one "
-                f"label each; got {images.dtype} {images.shape} and labels {labels.shape}."
-            )
-        if len(labels) == 0:
-            raise PruningError(f"Data set {data.name!r}: the {split} split has no images.")
-        if labels.min() < 0 or labels.max() >= len(data.classes):
-            raise PruningError(f"Data set {data.name!r}: a {split} label is not a class.")
-    if data.train_images.min() == data.train_images.max():
-        raise PruningError(
-            f"Data set {data.name!r}: every pixel of every training image is "
-            f"{data.train_images.min()}, so there is nothing to learn from. Look at the source "
-            "images, and at how they were converted to 8 bits."
-        )
-    return data
-
-
-def save(data: ImageData, path: Path | str) -> None:
-    """Write a data set atomically."""
-    check(data)
-    header = {"format": FORMAT, "name": data.name, "classes": data.classes, "source": data.source}
-    header["mean"], header["std"] = data.channel_statistics()
+    data.check()
+    header = data.header()
     for key in OPTIONAL:  # what a data set does not have is not in its bytes
         if value := getattr(data, key):
             header[key] = value
-    tensors = {
-        "train_images": data.train_images,
-        "train_labels": data.train_labels.astype(np.int64),
-        "test_images": data.test_images,
-        "test_labels": data.test_labels.astype(np.int64),
-    }
-    tensors = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    tensors = {name: np.ascontiguousarray(array) for name, array in data.arrays().items()}
     header = seals.sealed(header | {"tensors": _checksum(tensors)}, path)
     with atomic_path(path) as temporary:
         # One metadata key: safetensors does not keep the order of several, and bytes must repeat.
@@ -149,11 +189,7 @@ def _open(path: Path | str) -> tuple[dict, dict[str, tuple[int, ...]]]:
         with reading(path), safe_open(path, framework="numpy") as file:
             told = (file.metadata() or {}).get("dataset", "{}")
             has = set(file.keys())
-            shapes = {
-                split: tuple(file.get_slice(f"{split}_images").get_shape())
-                for split in SPLITS
-                if {f"{split}_images", f"{split}_labels"} <= has
-            }
+            sizes = {name: tuple(file.get_slice(name).get_shape()) for name in has}
         header = seals.opened(json.loads(told), path)
     except SafetensorError as error:
         raise PruningError(
@@ -168,24 +204,47 @@ def _open(path: Path | str) -> tuple[dict, dict[str, tuple[int, ...]]]:
         raise PruningError(
             f"The prepared data set {path} does not exist. Snakemake makes it (rule prepare_data)."
         ) from error
-    if not isinstance(header, dict) or header.get("format") != FORMAT:
+    if not isinstance(header, dict) or header.get("format") not in (FORMAT, INDEX):
         raise PruningError(
             f"{path} is not a prepared data set of this project (format {FORMAT}). Delete it, or "
             "name another file."
         )
+    _check_names(header, path)
+    shapes = (_listed if header["format"] == INDEX else _decoded)(header, sizes)
     if len(shapes) < len(SPLITS) or any(len(s) != 4 or 0 in s for s in shapes.values()):
         raise _wrong(path, "there are no training or test images, or they are not (N, H, W, C)")
-    _check_header(header, path, channels=shapes["train"][3])
+    if header["format"] == FORMAT:
+        _check_statistics(header, path, channels=shapes["train"][3])
     return header, shapes
 
 
-def _check_header(header: dict, path: Path | str, channels: int) -> None:
+Shapes = dict[str, tuple[int, ...]]
+
+
+def _decoded(_header: dict, sizes: Shapes) -> Shapes:
+    """(N, H, W, C) of each split that is there, of decoded images."""
+    here = [s for s in SPLITS if {f"{s}_images", f"{s}_labels"} <= sizes.keys()]
+    return {split: sizes[f"{split}_images"] for split in here}
+
+
+def _listed(header: dict, sizes: Shapes) -> Shapes:
+    """The same of a list of files."""
+    image = header.get("image")
+    if not isinstance(image, list) or not all(isinstance(side, int) for side in image):
+        return {}
+    return {s: (*sizes[f"{s}_labels"], *image) for s in SPLITS if f"{s}_labels" in sizes}
+
+
+def _check_names(header: dict, path: Path | str) -> None:
     for key in ("name", "source"):
         if not isinstance(header.get(key), str):
             raise _wrong(path, f"`{key}` is no text")
     classes = header.get("classes")
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
         raise _wrong(path, "`classes` is no list of names")
+
+
+def _check_statistics(header: dict, path: Path | str, channels: int) -> None:
     for key in ("mean", "std"):
         values = header.get(key)
         if (
@@ -197,7 +256,7 @@ def _check_header(header: dict, path: Path | str, channels: int) -> None:
 
 
 def check_read(header: Mapping, arrays: Mapping[str, np.ndarray], path: Path | str) -> None:
-    """Refuse arrays that are not as they were written, or that no training could use.
+    """Refuse arrays that are not as they were written.
 
     Args:
         header: of :func:`read_header`.
@@ -205,18 +264,19 @@ def check_read(header: Mapping, arrays: Mapping[str, np.ndarray], path: Path | s
         path: the file.
 
     Raises:
-        PruningError: naming the file; see also :func:`check`.
+        PruningError: naming the file.
     """
     if "tensors" not in header:
         if seals.place(path) is not None:
             raise seals.unsealed(path)
     elif header["tensors"] != _checksum(arrays):
         raise seals.changed(path)
-    data = ImageData(
-        header["name"], **arrays, classes=tuple(header["classes"]), source=header["source"]
-    )
+
+
+def checked(data: Prepared, path: Path | str) -> None:
+    """As its ``check``, with the file that it was read from in the message."""
     try:
-        check(data)
+        data.check()
     except PruningError as error:
         raise PruningError(f"{path}: {error}") from None
 

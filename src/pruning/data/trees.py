@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, Protocol
 from pruning.errors import PruningError
 
 SPLITS = ("train", "test")
+IMAGENET = ("train", "val")  # its test images have no labels, so the validation images test
 EXTENSIONS = {".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".webp", ".gif", ".tif", ".tiff"}
 
 # What file managers, archivers and file servers leave beside the files of their users.
@@ -147,10 +148,11 @@ class Walk:
     Args:
         name: of the data set, for messages.
         tree: what is walked.
+        splits: what the folders of training and of test images are called.
     """
 
-    def __init__(self, name: str, tree: Tree) -> None:
-        self.name, self.tree = name, tree
+    def __init__(self, name: str, tree: Tree, splits: tuple[str, str] = SPLITS) -> None:
+        self.name, self.tree, self.splits = name, tree, splits
         self.skipped = Counter(tree.skipped)
 
     def visible(self, folder: Entry, names: tuple[str, ...], strict: bool = True) -> list[Entry]:
@@ -170,7 +172,7 @@ class Walk:
             if entry.name.startswith(".") or entry.name.casefold() in LITTER:
                 self.skipped["hidden"] += 1
                 continue
-            if entry.kind in (GONE, CIRCLE) and (strict or entry.name in SPLITS):
+            if entry.kind in (GONE, CIRCLE) and (strict or entry.name in self.splits):
                 raise self.refusal(
                     (*names, entry.name), f"{REFUSED[entry.kind]}. Mend or remove it"
                 )
@@ -259,7 +261,7 @@ class ImageTree:
     skipped: Mapping[str, int]
 
 
-def find_images(name: str, tree: Tree) -> ImageTree:
+def find_images(name: str, tree: Tree, folders: tuple[str, str] = SPLITS) -> ImageTree:
     """Walk a tree of two splits, below any number of leading folders.
 
     A class is a folder directly below a split, with all images below it. Names that begin with a
@@ -268,25 +270,26 @@ def find_images(name: str, tree: Tree) -> ImageTree:
     Args:
         name: of the data set, for messages.
         tree: a folder or an archive.
+        folders: what the splits, training and test, are called there.
 
     Raises:
         PruningError: no two splits or several pairs of them, a class without images or in one
             split alone, one class, a link to nothing or in a circle, a folder called like an image.
     """
-    walk = Walk(name, tree)
+    walk = Walk(name, tree, folders)
     names, splits = _splits(walk)
-    found = {split: _classes(walk, splits[split], (*names, split)) for split in SPLITS}
+    found = {folder: _classes(walk, splits[folder], (*names, folder)) for folder in folders}
     classes = _same_classes(walk, names, found)
     images = {
-        split: tuple((item, i) for i, label in enumerate(classes) for item in found[split][label])
-        for split in SPLITS
+        split: tuple((item, i) for i, label in enumerate(classes) for item in found[folder][label])
+        for split, folder in zip(SPLITS, folders, strict=True)
     }
     return ImageTree(tree, classes, images, dict(sorted(walk.skipped.items())))
 
 
-def has_splits(name: str, tree: Tree) -> bool:
+def has_splits(name: str, tree: Tree, folders: tuple[str, str] = SPLITS) -> bool:
     """Whether there is anything called like a split. Raises like :func:`find_images`."""
-    return any(splits for level in _levels(Walk(name, tree)) for _, splits in level)
+    return any(splits for level in _levels(Walk(name, tree, folders)) for _, splits in level)
 
 
 def sort_key(names: Iterable[str]) -> tuple[str, str]:
@@ -305,7 +308,7 @@ def _levels(walk: Walk) -> Iterator[Level]:
         held, below = [], []
         for names, folder in level:
             folders = [e for e in walk.visible(folder, names, False) if e.kind == FOLDER]
-            held.append((names, {e.name: e for e in folders if e.name in SPLITS}))
+            held.append((names, {e.name: e for e in folders if e.name in walk.splits}))
             for entry in folders:
                 if entry.identity not in seen:
                     seen.add(entry.identity)
@@ -322,7 +325,7 @@ def _splits(walk: Walk) -> tuple[tuple[str, ...], dict[str, Entry]]:
     before = Counter(walk.skipped)
     for level in _levels(walk):
         held = [(names, splits) for names, splits in level if splits]
-        whole = [(names, splits) for names, splits in held if len(splits) == len(SPLITS)]
+        whole = [(names, splits) for names, splits in held if len(splits) == len(walk.splits)]
         if len(whole) == 1:
             walk.skipped = before
             _count_beside(walk, whole[0][0])
@@ -330,22 +333,22 @@ def _splits(walk: Walk) -> tuple[tuple[str, ...], dict[str, Entry]]:
         if whole:
             places = " and ".join(walk.tree.shown(names) for names, _ in whole[:2])
             raise PruningError(
-                f"Data set {walk.name!r}: {walk.tree.path} holds more than one tree: train/ and "
-                f"test/ are in {places}. Name one of them, or make an archive of one."
+                f"Data set {walk.name!r}: {walk.tree.path} holds more than one tree: "
+                f"{_both(walk)} are in {places}. Name one of them, or make an archive of one."
             )
         if held:
             names, splits = held[0]
             (there,) = splits
-            (missing,) = set(SPLITS) - set(splits)
+            (missing,) = set(walk.splits) - set(splits)
             raise walk.refusal(
                 names,
-                f"must hold the same class folders with images under train/ and test/; it has "
+                f"must hold the same class folders with images under {_both(walk)}; it has "
                 f"{there}/ but no {missing}/",
             )
     top = [entry.name for entry in walk.visible(walk.tree.top, (), False)]
     raise walk.refusal(
         (),
-        "must hold the same class folders with images under train/ and test/, spelled like this; "
+        f"must hold the same class folders with images under {_both(walk)}, spelled like this; "
         f"found {_some(top) or 'nothing'}",
     )
 
@@ -354,11 +357,11 @@ def _count_beside(walk: Walk, names: tuple[str, ...]) -> None:
     """Count what lies beside the splits and beside the folders that lead to them."""
     folder = walk.tree.top
     for depth in range(len(names) + 1):
-        taken = SPLITS if depth == len(names) else names[depth : depth + 1]
+        taken = walk.splits if depth == len(names) else names[depth : depth + 1]
         entries = walk.visible(folder, names[:depth], False)
         beside = [entry.name for entry in entries if entry.name not in taken]
         if beside:
-            walk.skipped["beside train/ and test/"] += len(beside)
+            walk.skipped[f"beside {_both(walk)}"] += len(beside)
         folder = next((entry for entry in entries if entry.name in taken), folder)
 
 
@@ -382,16 +385,16 @@ def _classes(walk: Walk, split: Entry, names: tuple[str, ...]) -> dict[str, list
 def _same_classes(
     walk: Walk, names: tuple[str, ...], found: Mapping[str, Mapping[str, Any]]
 ) -> tuple[str, ...]:
-    train, test = (set(found[split]) for split in SPLITS)
+    train, test = (set(found[folder]) for folder in walk.splits)
     if not train or train != test:
         lacks = [
-            f"{split}/ lacks {_some(missing)}"
-            for split, missing in (("train", test - train), ("test", train - test))
+            f"{folder}/ lacks {_some(missing)}"
+            for folder, missing in zip(walk.splits, (test - train, train - test), strict=True)
             if missing
         ]
         raise walk.refusal(
             names,
-            "must hold the same class folders with images under train/ and test/; "
+            f"must hold the same class folders with images under {_both(walk)}; "
             f"{' and '.join(lacks) or 'both hold none'}",
         )
     if len(train) == 1:
@@ -401,6 +404,10 @@ def _same_classes(
             "into a folder for each class",
         )
     return tuple(sorted(train))
+
+
+def _both(walk: Walk) -> str:
+    return " and ".join(f"{folder}/" for folder in walk.splits)
 
 
 def _some(names: Iterable[str], most: int = 10) -> str:

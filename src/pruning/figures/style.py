@@ -74,7 +74,12 @@ NETWORKS = {
     "densenet40": "DenseNet-40",
     "gnmt": "GNMT",
 }
-DATASETS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "tiny_imagenet": "Tiny ImageNet"}
+DATASETS = {
+    "cifar10": "CIFAR-10",
+    "cifar100": "CIFAR-100",
+    "imagenet": "ImageNet",
+    "tiny_imagenet": "Tiny ImageNet",
+}
 _SPARE_MARKERS = "PX*<>hdp"
 _ORDERED_MARKERS = "os^Dv"
 

@@ -133,7 +133,7 @@ def follow(module: nn.Module, example: tuple[Tensor, ...]) -> Channels:
     training = module.training
     try:
         module.eval()
-        graph = fx.GraphModule(module, _Tracer().trace(module))
+        graph = fx.GraphModule(module, Tracer().trace(module))
         with torch.no_grad():
             ShapeProp(graph).propagate(*example)
     except Exception as error:  # whatever a network's own code raises when it is traced
@@ -146,7 +146,7 @@ def follow(module: nn.Module, example: tuple[Tensor, ...]) -> Channels:
     return _Follower(graph).channels()
 
 
-class _Tracer(fx.Tracer):
+class Tracer(fx.Tracer):
     """Does not look into layers whose channels are known."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
@@ -198,7 +198,8 @@ _POOLS = {
 }  # fmt: skip
 _ADDS = {operator.add, torch.add, "add"}
 _ADDS_IN_PLACE = {operator.iadd, "add_"}
-_TOGETHER = _ADDS | _ADDS_IN_PLACE | {
+ADDITIONS = _ADDS | _ADDS_IN_PLACE
+_TOGETHER = ADDITIONS | {
     operator.sub, operator.mul, operator.truediv, torch.mul, torch.sub, "mul", "sub", "mul_",
     "sub_",
 }  # fmt: skip

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from pruning.models import layers
 from pruning.models.layers import Kernel
+from pruning.models.residual import last_norms
 from pruning.seeds import generator
 
 # Standard deviation of a unit normal truncated at two standard deviations.
@@ -35,6 +36,20 @@ def fan_in_truncated_normal(module: nn.Module, seed: int) -> None:
         nn.init.trunc_normal_(weight, std=std, a=-2 * std, b=2 * std, generator=source)
 
     _initialize(module, seed, draw)
+
+
+def fan_in_truncated_normal_zero_last_scale(module: nn.Module, seed: int) -> None:
+    """Renda et al. 2020 on ImageNet (reference, section 4): as :func:`fan_in_truncated_normal`, and
+    gamma 0 in the normalization that ends the body of each residual block, so that every block
+    begins as its shortcut (Goyal et al. 2017, section 5.1).
+
+    Raises:
+        PruningError: see :func:`pruning.models.residual.last_norms`.
+    """
+    fan_in_truncated_normal(module, seed)
+    with torch.no_grad():
+        for _, layer in last_norms(module):
+            layer.weight.zero_()
 
 
 def kaiming_normal(module: nn.Module, seed: int) -> None:

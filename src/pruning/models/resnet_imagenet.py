@@ -13,6 +13,7 @@ from pruning.models.resnet import Block, projection
 from pruning.option_types import Positive
 
 STEMS = ("imagenet", "small")
+SHORTCUTS = ("all_stages", "projection")
 WIDTHS = (64, 128, 256, 512)
 
 
@@ -62,10 +63,15 @@ class ImageNetResNet(nn.Module):
         stem: str,
         norm: dict[str, float],
         classifier_bias: bool = True,
+        shortcut: str = "projection",
     ) -> None:
         super().__init__()
         if stem not in STEMS:
             raise PruningError(f"The stem of a ResNet-{depth} is one of {STEMS}, not {stem!r}.")
+        if shortcut not in SHORTCUTS:
+            raise PruningError(
+                f"The shortcut of a ResNet-{depth} is one of {SHORTCUTS}, not {shortcut!r}."
+            )
         kernel, stride = (7, 2) if stem == "imagenet" else (3, 1)
         self.conv = nn.Conv2d(shape[0], WIDTHS[0], kernel, stride, padding=kernel // 2, bias=False)
         self.norm = nn.BatchNorm2d(WIDTHS[0], **norm)
@@ -74,7 +80,8 @@ class ImageNetResNet(nn.Module):
         stages, inputs = [], WIDTHS[0]
         for index, (count, width) in enumerate(zip(blocks, WIDTHS, strict=True)):
             stride, outputs = 1 if index == 0 else 2, expansion * width
-            first = block(inputs, width, stride, stride != 1 or inputs != outputs, norm)
+            project = shortcut == "all_stages" or stride != 1 or inputs != outputs
+            first = block(inputs, width, stride, project, norm)
             rest = [block(outputs, width, 1, False, norm) for _ in range(count - 1)]
             stages.append(nn.Sequential(first, *rest))
             inputs = outputs
@@ -95,9 +102,10 @@ def _variant(depth: int):  # noqa: ANN202 - a factory with the signature below
         bn_eps: Positive = 1e-5,
         norm_affine: bool = True,
         classifier_bias: bool = True,
+        shortcut: Literal["projection", "all_stages"] = "projection",
     ) -> nn.Module:
         norm = {"momentum": bn_momentum, "eps": bn_eps, "affine": norm_affine}
-        return ImageNetResNet(shape, classes, depth, stem, norm, classifier_bias)
+        return ImageNetResNet(shape, classes, depth, stem, norm, classifier_bias, shortcut)
 
     make.__name__ = make.__qualname__ = f"resnet{depth}"
     make.__doc__ = f"""ImageNet ResNet-{depth}, for images of any size.
@@ -109,9 +117,12 @@ def _variant(depth: int):  # noqa: ANN202 - a factory with the signature below
         bn_momentum, bn_eps: of batch norm, in torch's convention.
         norm_affine: whether batch norm learns scales and shifts.
         classifier_bias: whether the linear layer has biases.
+        shortcut: ``projection``: 1x1 convolution where the shape changes, as torchvision's have;
+            ``all_stages``: in every stage's first block, stage 1 of basic blocks included (Renda et
+            al.). Stage 1 of bottlenecks changes the shape.
 
     Raises:
-        PruningError: an unknown stem.
+        PruningError: an unknown stem or shortcut.
     """
     return make
 

@@ -22,6 +22,7 @@ from pruning.running.warm import INTERRUPTED, hand_over
 
 # Idle OpenMP threads sleep instead of spinning: on a shared machine spinning costs up to 30x.
 THREAD_POLICY = {"OMP_WAIT_POLICY": "PASSIVE"}
+LOADER_WORKERS = "PRUNING_LOADER_WORKERS"  # read by pruning.data.loader, which needs torch
 
 
 @contextlib.contextmanager
@@ -118,9 +119,21 @@ def compute(snakemake: Any, place: str, /, *, wanted: str | None = None, **argum
         arguments: of the stage function, after its context.
     """
     hand_over()
+    recipe = snakemake.params.stage["task"]["recipe"]
+    os.environ[LOADER_WORKERS] = str(readers(snakemake.threads, recipe))
     with job(snakemake.log[0]), device(wanted or snakemake.config["device"]) as name:
         context = load("pruning.stages.context:StageContext")
         load(place)(context(device=name, **snakemake.params.stage), **arguments)
+
+
+def readers(threads: int, recipe: Mapping[str, Any]) -> int:
+    """How many processes read pictures for a training.
+
+    Args:
+        threads: that the job was given, which may be fewer than it asked for.
+        recipe: plain values of the study's recipe, whose threads come first.
+    """
+    return max(0, threads - recipe["threads"])
 
 
 @contextlib.contextmanager

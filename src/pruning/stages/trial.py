@@ -18,6 +18,7 @@ from pruning.extensions import explained
 from pruning.files import digest
 from pruning.masks import mask as masking
 from pruning.masks.report import report
+from pruning.models.batch_norm import only_in_groups
 from pruning.models.cost import network_macs
 from pruning.stages.context import StageContext
 from pruning.stages.saved import taken
@@ -28,7 +29,7 @@ from pruning.systems.system import System
 from pruning.training import generators
 from pruning.training.arithmetic import arithmetic, forward_pass
 from pruning.training.loop import TRIES, Run, train
-from pruning.training.network import network_of
+from pruning.training.network import training_network
 from pruning.training.task import Task
 from pruning.training.trainable import refuse_untrained, untrained
 
@@ -181,24 +182,26 @@ def _one_line(error: BaseException) -> str:
 
 def few(task: Task) -> Task:
     """The same task with batches of two images, or of one where it has no more."""
-    batches = task.recipe.batches
-    small = replace(batches, size=min(FEW, batches.size))
-    return replace(task, recipe=replace(task.recipe, batches=small))
+    recipe = task.recipe
+    small = replace(recipe.batches, size=min(FEW, recipe.batches.size))
+    group = recipe.batch_norm_group and min(recipe.batch_norm_group, small.size)
+    return replace(task, recipe=replace(recipe, batches=small, batch_norm_group=group))
 
 
 def try_batches(task: Task, seed: int) -> None:
     """Pass batches through the network and back, until all prunable weights had a gradient.
 
     Raises:
-        PruningError: some have none after as many as a training gives them.
+        PruningError: some have none after as many as a training gives them; a batch norm that the
+            recipe's groups do not reach.
     """
     recipe, device = task.recipe, task.device
-    module = network_of(task, task.initial_state(seed, "dense")).to(device).train()
+    module = training_network(task, task.initial_state(seed, "dense"))
     named, batches = dict(module.named_parameters()), task.batches(seed, STREAM)
     left = {name: named[name] for name in task.prunable()}
     with arithmetic(recipe.threads, recipe.precision), generators.seeded(seed, STREAM, device):
         for index in range(TRIES):
-            with forward_pass(recipe.precision, device):
+            with forward_pass(recipe.precision, device), only_in_groups(module):
                 loss = task.loss(module, batches.batch(index))
             loss.backward()
             left = untrained(left)

@@ -14,6 +14,7 @@ from typing import Any
 
 from pruning import extensions, registry
 from pruning.data import sources
+from pruning.data.known import READ_WHILE_TRAINING
 from pruning.errors import PruningError, unknown
 from pruning.files import sha256
 from pruning.running import trials
@@ -300,8 +301,11 @@ class Workflow:
 
     @for_rules
     def threads(self, wildcards: Any) -> int:
-        """CPU threads of a training job."""
-        return self.study(wildcards.study).threads
+        """CPU threads of a training job, those that read its pictures included."""
+        study = self.study(wildcards.study)
+        kind = self.config["datasets"][study.dataset]["kind"]
+        readers = study.resources.get("loader_workers", READ_WHILE_TRAINING.get(kind, 0))
+        return study.threads + readers
 
     def mem_mb(self, wildcards: Any, attempt: int) -> int:
         """Memory of a training job; half as much again with every retry."""

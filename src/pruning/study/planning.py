@@ -1,5 +1,6 @@
 """What a study will cost before it runs: jobs, steps, arithmetic and, where measured, time."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,44 @@ class Throughput:
 
 
 @dataclass(frozen=True)
+class Rate:
+    """How fast one GPU is taken to train, where nothing was measured here.
+
+    Attributes:
+        macs_per_second: multiply-accumulates, forward and backward.
+        told: where that is from, as a sentence goes on.
+    """
+
+    macs_per_second: float
+    told: str
+
+
+# ResNet-50 at 224x224 (Lym et al.'s count of multiply-accumulates), and its training on one A100
+# as NVIDIA's table of its PyTorch example has it, in images per second: reference, section 3.5. Of
+# strict float32, which these cards have no fast units for, the table is about a V100.
+RESNET50_MACS = 4_089_184_256
+_A100 = "on one NVIDIA A100, as NVIDIA's table says"
+LEAST_MACS = 10**9  # of an image: a smaller network keeps no GPU as busy
+IMAGES_PER_SECOND = {
+    "float32": (367, "on one NVIDIA V100, as NVIDIA's table says"),
+    "tf32": (938, _A100),
+    "bfloat16": (2470, f"{_A100} of mixed precision"),
+}
+
+
+def assumed_rate(precision: str) -> Rate:
+    """What published throughput of ResNet-50 makes of a recipe's precision."""
+    from pruning.models.cost import training_macs
+
+    images, where = IMAGES_PER_SECOND[precision]
+    return Rate(
+        training_macs(RESNET50_MACS, images),
+        f"assuming {images:,} images/s of ResNet-50 at 224x224 in {precision} {where}, other "
+        "networks by their multiply-accumulates; nothing of it was measured here",
+    )
+
+
+@dataclass(frozen=True)
 class Plan:
     """What drawing everything of a study takes, from nothing.
 
@@ -50,17 +89,46 @@ class Plan:
     work: Mapping[str, Work]
     macs_per_image: int
     measured: Throughput | None
+    precision: str = "float32"
+
+    @property
+    def images(self) -> float:
+        """Images that all trainings see, repetitions counted."""
+        return float(sum(work.images for work in self.work.values()))
+
+    def gpu_hours(self, images_per_second: float | None = None) -> tuple[float, str] | None:
+        """GPU hours of all trainings, and what they assume, as a sentence goes on; None without a
+        rate for a network so much smaller that published ones say nothing of it.
+
+        Args:
+            images_per_second: what one GPU trains of this study's network; without it, by
+                :func:`assumed_rate`. Several GPUs take as many GPU hours, or more.
+
+        Raises:
+            PruningError: a rate that is not positive.
+        """
+        from pruning.models.cost import training_macs
+
+        if images_per_second is None:
+            if self.macs_per_image < training_macs(LEAST_MACS, 1.0):
+                return None
+            rate = assumed_rate(self.precision)
+            return self.images * self.macs_per_image / rate.macs_per_second / 3600, rate.told
+        if not 0 < images_per_second < math.inf:
+            raise PruningError(f"--images-per-second must be positive, it is {images_per_second}.")
+        told = f"at {images_per_second:,.6g} images/s and GPU, as you say"
+        return self.images / images_per_second / 3600, told
 
     @property
     def training_flops(self) -> int:
         """Floating-point operations of all trainings, two for a multiply-accumulate."""
-        return round(2 * self.macs_per_image * sum(work.images for work in self.work.values()))
+        return round(2 * self.macs_per_image * self.images)
 
     def hours(self, study: str) -> float | None:
         """Hours of training on one worker; None where nothing was ever measured."""
         if self.measured is None:
             return None
-        images = sum(work.images for work in self.work.values())
+        images = self.images
         if self.measured.study == study and "dense" in self.work:
             per_image = self.work["dense"].images / self.work["dense"].steps
             return images / per_image * self.measured.seconds_per_step / 3600
@@ -90,7 +158,13 @@ def plan(study: Study, dataset: Mapping[str, Any]) -> Plan:
         work["dense"] = Work.trainings(study.task["recipe"], len(study.seeds), images)
     for system in systems():
         work |= system.work(study, images)
-    return Plan(jobs(study), work, training_macs(sum(macs.values()), 1.0), last_measured(study))
+    return Plan(
+        jobs(study),
+        work,
+        training_macs(sum(macs.values()), 1.0),
+        last_measured(study),
+        study.task["recipe"]["precision"],
+    )
 
 
 def jobs(study: Study) -> dict[str, int]:
@@ -141,8 +215,14 @@ def last_measured(study: Study, results: Path | str = places.RESULTS) -> Through
     return None
 
 
-def describe(plan: Plan, study: Study) -> str:
-    """A plan for people."""
+def describe(plan: Plan, study: Study, images_per_second: float | None = None) -> str:
+    """A plan for people.
+
+    Args:
+        plan: of a study.
+        study: the study.
+        images_per_second: see :meth:`Plan.gpu_hours`.
+    """
     width = max(map(len, plan.jobs))
     lines = [f"{study.name}: {study.title}, {len(study.seeds)} replicates", ""]
     for name, count in plan.jobs.items():
@@ -163,6 +243,11 @@ def describe(plan: Plan, study: Study) -> str:
             f"Time: {hours:.3g} hours of training on one worker, at the speed of the last dense "
             f"training of {source} here{note}."
         )
+    if (estimate := plan.gpu_hours(images_per_second)) is not None:
+        hours = f"{estimate[0]:,.0f}" if estimate[0] >= 100 else f"{estimate[0]:.3g}"
+        lines.append(f"Estimate: {hours} GPU hours, {estimate[1]}.")
+        if images_per_second is None:
+            lines.append("Say what your GPU trains of this network by --images-per-second.")
     return "\n".join(lines)
 
 

@@ -48,8 +48,14 @@ def complete_recipe(recipe: Mapping[str, Any], where: str = "recipe") -> dict[st
 
 
 def _check_ends(recipe: Recipe, where: str) -> None:
-    """That what a schedule says happens before the training ends."""
+    """That what a schedule says happens before the training ends.
+
+    Where its epochs are not those of the training, that takes the number of images: see
+    :meth:`pruning.training.recipe.Timeline.schedule`.
+    """
     schedule, epochs = recipe.schedule, recipe.epochs
+    if recipe.epoch_steps is not None:
+        return
     if schedule.warmup > epochs:
         raise PruningError(
             f"{where}.warmup is {schedule.warmup:g} epochs, but the recipe has {epochs:g}: the "

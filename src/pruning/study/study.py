@@ -37,7 +37,8 @@ class Study:
         parts: what systems read from their sections, by the section's name; sections that the file
             does not have are left out.
         figure: how its panel is drawn.
-        resources: ``mem_mb`` and ``runtime`` (minutes) of one training job.
+        resources: ``mem_mb`` and ``runtime`` (minutes) of one training job, and
+            ``loader_workers`` where the study says how many processes read its pictures.
     """
 
     name: str

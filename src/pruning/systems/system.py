@@ -131,7 +131,7 @@ class Work:
     @classmethod
     def of(cls, timeline: "Timeline", steps: int, images: int) -> "Work":
         """Steps of a recipe, on a data set with so many training images."""
-        return cls(steps, steps * images / timeline.steps_per_epoch)
+        return cls(steps, steps * images / timeline.steps_per_pass)
 
     @classmethod
     def trainings(cls, recipe: Mapping[str, Any], count: int, images: int) -> "Work":

@@ -25,6 +25,7 @@ from pruning.training.state import State, capture
 from pruning.training.task import Task
 
 BATCH = 1000  # images at a time in evaluation
+MOST_VALUES = 256 * 224 * 224 * 3  # of pixels at a time there: 256 images of ImageNet
 IMAGES_PER_CLASS = 10  # to score on: Frankle et al. (2021), section 3
 
 
@@ -217,13 +218,19 @@ def accuracy_and_loss(module: nn.Module, split: Split, normalize: Normalizer) ->
 
     Exact over all images of the split, whatever its size; NaN where it has none.
     """
-    correct, loss = 0, 0.0
-    for start in range(0, len(split), BATCH):
-        labels = split.labels[start : start + BATCH]
-        made = logits(module, normalize(split.images[start : start + BATCH]))
-        loss += nn.functional.cross_entropy(made, labels, reduction="sum").item()
-        correct += int((made.argmax(1) == labels).sum())
-    count = len(split)
+    count, correct, loss = len(split), 0, 0.0
     if not count:
         return {"accuracy": float("nan"), "loss": float("nan")}
+    batches = torch.arange(count, device=split.device).split(batch_size(split))
+    for rows, images in zip(batches, split.in_turn(batches), strict=True):
+        labels = split.labels[rows]
+        made = logits(module, normalize(images))
+        loss += nn.functional.cross_entropy(made, labels, reduction="sum").item()
+        correct += int((made.argmax(1) == labels).sum())
     return {"accuracy": correct / count, "loss": loss / count}
+
+
+def batch_size(split: Split) -> int:
+    """How many images at a time in evaluation; fewer of large ones, for their activations."""
+    height, width, channels = split.shape
+    return max(1, min(BATCH, MOST_VALUES // (height * width * channels)))

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from pruning.errors import TrainingDiverged
 from pruning.models import shape
+from pruning.models.batch_norm import in_groups
 from pruning.models.layers import channels_last
 from pruning.training import generators, optimizers, reporting
 from pruning.training.arithmetic import arithmetic, forward_pass
@@ -139,6 +140,7 @@ class _Trainer:
         module = shape.apply(task.build(), state.shape)
         if self.callback is not None:
             module = self.callback.adapt(module)
+        module = in_groups(module, task.recipe.batch_norm_group)
         self.module = channels_last(module.to(task.device)).train()
         load_into(self.module, state)
         refuse_lone_examples(task, self.module)

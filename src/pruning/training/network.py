@@ -3,6 +3,7 @@
 from torch import nn
 
 from pruning.models import shape
+from pruning.models.batch_norm import in_groups
 from pruning.training.state import State, load_into
 from pruning.training.task import Task
 
@@ -16,3 +17,10 @@ def network_of(task: Task, state: State) -> nn.Module:
     module = shape.apply(task.build(), state.shape)
     load_into(module, state)
     return module
+
+
+def training_network(task: Task, state: State) -> nn.Module:
+    """The same where the task trains it, in training mode: batch norm works by the recipe's
+    groups."""
+    module = in_groups(network_of(task, state), task.recipe.batch_norm_group)
+    return module.to(task.device).train()

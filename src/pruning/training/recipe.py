@@ -50,6 +50,11 @@ class Recipe:
         threads: CPU threads. Bits depend on it, so it is part of the recipe.
         precision: ``float32``; ``tf32``: layers multiply numbers of 10 bits on a GPU;
             ``bfloat16``: layers compute in it, and weights, updates and losses in float32.
+        batch_norm_group: examples that batch norm normalizes together while it trains, counted from
+            the start of a batch; None: all that a process has of it.
+        epoch_steps: steps that count as an epoch of T, of retrain times and of metrics, where these
+            are not the steps in which the data are seen once. Milestones and warm-up are in epochs
+            of the data whatever it says, and so is what a training costs.
     """
 
     epochs: float
@@ -59,12 +64,22 @@ class Recipe:
     steps: int | None = None
     threads: int = 1
     precision: str = "float32"
+    batch_norm_group: int | None = None
+    epoch_steps: int | None = None
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
             raise unknown("precision", self.precision, PRECISIONS)
         if not 0 < self.epochs < math.inf:
             raise PruningError(f"A recipe's epochs must be positive, they are {self.epochs}.")
+        group, most = self.batch_norm_group, self.batches.size
+        if group is not None and not 1 <= group <= most:
+            raise PruningError(
+                f"batch_norm_group is {group}, but a batch has {most} examples (batches.size). Say "
+                "a number from 1 to that, or nothing for whole batches."
+            )
+        if self.epoch_steps is not None and self.epoch_steps < 1:
+            raise PruningError(f"epoch_steps must be at least 1, it is {self.epoch_steps}.")
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Recipe":
@@ -83,6 +98,14 @@ class Recipe:
         """Plain values that say everything; :meth:`from_dict` takes them back."""
         return plain(self)
 
+    def smallest_normalized(self, images: int) -> int:
+        """How many images batch norm sees together at the least, of a training set of so many."""
+        group, batches = self.batch_norm_group, self.batches
+        sizes = {batches.smallest(images)}
+        if group is not None and batches.epoch_boundary == "keep" and images > batches.size:
+            sizes.add(batches.size)
+        return min(size if group is None else size % group or group for size in sizes)
+
     def timeline(self, images: int) -> "Timeline":
         """Epochs and steps for a training set of this many images."""
         return Timeline(self, self.batches.steps_per_epoch(images))
@@ -94,15 +117,21 @@ class Timeline:
 
     Attributes:
         recipe: the recipe.
-        steps_per_epoch: exact, a fraction where batches straddle epochs.
+        steps_per_pass: in which the data are seen once; exact, a fraction where batches straddle
+            epochs.
     """
 
     recipe: Recipe
-    steps_per_epoch: Fraction
+    steps_per_pass: Fraction
 
     def __post_init__(self) -> None:
-        if not self.steps_per_epoch > 0:
+        if not self.steps_per_pass > 0:
             raise PruningError("An epoch has no step: there is nothing to train on.")
+
+    @property
+    def steps_per_epoch(self) -> Fraction:
+        """Of the epochs in which T, retrain times and metrics are counted."""
+        return Fraction(self.recipe.epoch_steps or self.steps_per_pass)
 
     @property
     def total_steps(self) -> int:
@@ -148,8 +177,17 @@ class Timeline:
         return self.total_steps - step
 
     def schedule(self) -> Schedule:
-        """The learning rate by step."""
-        return self.recipe.schedule.schedule(self.steps_per_epoch, self.recipe.epochs)
+        """The learning rate by step.
+
+        Raises:
+            PruningError: the training, whose epochs are counted otherwise than the schedule's, ends
+                before the schedule has done what it says.
+        """
+        passes = self.recipe.epochs
+        if self.recipe.epoch_steps is not None:
+            self._refuse_unreached()
+            passes = float(self._epochs(passes) / self.steps_per_pass)
+        return self.recipe.schedule.schedule(self.steps_per_pass, passes)
 
     def last_learning_rate(self) -> float:
         """The rate of the original training's last step."""
@@ -158,6 +196,18 @@ class Timeline:
     def epoch_end(self, epoch: int) -> int:
         """How many steps a run has made when its epoch number ``epoch`` (from 1) is over."""
         return int(epoch * self.steps_per_epoch)
+
+    def _refuse_unreached(self) -> None:
+        schedule, last = self.recipe.schedule, self.total_steps
+        milestones = getattr(schedule, "milestones", ())
+        for key, epoch in (("warmup", schedule.warmup), *(("milestones", m) for m in milestones)):
+            step = Fraction(str(epoch)) * self.steps_per_pass
+            if step > last or (key == "milestones" and step == last):
+                raise PruningError(
+                    f"schedule.{key}: epoch {epoch:g} of the data is over at step {float(step):g}, "
+                    f"but with epoch_steps: {self.recipe.epoch_steps} the training ends at step "
+                    f"{last}. Take it out, or train for longer."
+                )
 
     def _epochs(self, epochs: float) -> Fraction:
         return Fraction(str(epochs)) * self.steps_per_epoch

@@ -2,12 +2,14 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from fractions import Fraction
 from functools import cached_property
 from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from pruning.models.batch_norm import check_groups
 from pruning.models.build import prunable_names
 from pruning.models.uses import refuse_unused, trace
 from pruning.seeds import derive
@@ -121,9 +123,9 @@ class Task(Protocol):
         """The recipe laid out over this training set."""
         return self.recipe.timeline(self.examples("train"))
 
-    def examples_seen(self, steps: int) -> float:
+    def examples_seen(self, steps: int | Fraction) -> float:
         """How many training examples so many steps see."""
-        return float(steps / self.timeline.steps_per_epoch * self.examples("train"))
+        return float(steps / self.timeline.steps_per_pass * self.examples("train"))
 
     def initial_state(self, seed: int, *purpose: str | int) -> State:
         """A fresh state; ``purpose`` tells draws of one seed apart (dense, reinitialized, ...)."""
@@ -138,7 +140,7 @@ class Task(Protocol):
         Raises:
             PruningError: see :func:`pruning.models.build.prunable_names`; the network cannot run on
                 an example; prunable weights that it does not use, or uses in a way that is not
-                understood.
+                understood; groups to normalize by, and no batch norm that does.
         """
         return list(self._prunable)
 
@@ -146,6 +148,7 @@ class Task(Protocol):
     def _prunable(self) -> list[str]:
         module = self.build()
         names = prunable_names(module, self.exempt, self.also_prunable)
+        check_groups(module, self.recipe.batch_norm_group)
         traced = trace(module, self.example())
         refuse_unused(names, traced)
         self.check_network(traced.output)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pruning.errors import PruningError
+from pruning.training.recipe import Recipe
 from pruning.training.task import Task
 
 
@@ -39,8 +40,8 @@ def refuse_lone_examples(task: Task, module: nn.Module) -> None:
     Raises:
         PruningError: some batch has one example, and a batch norm would see one value per channel.
     """
-    batching, examples = task.recipe.batches, task.examples("train")
-    if batching.smallest(examples) > 1:
+    recipe, examples = task.recipe, task.examples("train")
+    if recipe.smallest_normalized(examples) > 1:
         return
     probe = copy.deepcopy(module).train()
     where = next(module.parameters()).device
@@ -48,14 +49,26 @@ def refuse_lone_examples(task: Task, module: nn.Module) -> None:
     with (
         torch.random.fork_rng(devices=devices),
         torch.no_grad(),
-        explained(
-            f"{task.name}: of {examples} examples in batches of {batching.size} one is alone. Take "
-            "another size of batches, or epoch_boundary: straddle or drop."
-            if batching.size > 1
-            else f"{task.name}: batches of one example. Take a larger size of batches."
-        ),
+        explained(f"{task.name}: {_where_alone(recipe, examples)}"),
     ):
         probe(*(part.to(where) for part in task.example()))
+
+
+def _where_alone(recipe: Recipe, examples: int) -> str:
+    size, group = recipe.batches.size, recipe.batch_norm_group
+    if size == 1:
+        return "batches of one example. Take a larger size of batches."
+    if group == 1:
+        return "batch_norm_group: 1 leaves each example alone. Take a larger group."
+    if group is not None:
+        return (
+            f"of {examples} examples in batches of {size}, normalized in groups of {group}, one is "
+            "alone. Take another size of batches or groups, or epoch_boundary: straddle or drop."
+        )
+    return (
+        f"of {examples} examples in batches of {size} one is alone. Take another size of batches, "
+        "or epoch_boundary: straddle or drop."
+    )
 
 
 @contextlib.contextmanager

@@ -126,6 +126,24 @@ METHODS = {
 }
 
 
+def test_a_larger_batch_and_epochs_of_so_many_steps_exclude_each_other(task):
+    how = replace(HOW, method="prunetrain_dynamic_batch", **METHODS["prunetrain_dynamic_batch"])
+    counted = replace(task, recipe=replace(task.recipe, epoch_steps=22))
+    with pytest.raises(PruningError, match=r"epoch_steps: 22.*Take epoch_steps out"):
+        train_prunetrain(counted, task.initial_state(0), how, steps=0)
+
+
+def test_lambda_follows_from_the_loss_of_groups(task):
+    """The first batch is normalized as the training normalizes it."""
+    start = []
+    for group in (None, 32, 8):
+        grouped = replace(task, recipe=replace(task.recipe, batch_norm_group=group))
+        start.append(train_prunetrain(grouped, task.initial_state(0), HOW, steps=0).start)
+    assert start[0] == start[1]
+    assert start[2].loss != start[0].loss
+    assert start[2].value == start[0].value
+
+
 @pytest.mark.parametrize(
     ("method", "epoch"),
     [("prunetrain", 3), ("prunetrain", 5), *((m, epoch) for m in METHODS for epoch in (4, 9))],

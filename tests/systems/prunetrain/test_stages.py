@@ -13,8 +13,9 @@ from pruning.stages.dense import dense
 from pruning.systems.prunetrain import records
 from pruning.systems.prunetrain.method import Settings, train_prunetrain
 from pruning.systems.prunetrain.stages.finetune import finetune
-from pruning.systems.prunetrain.stages.shrink import shrink
+from pruning.systems.prunetrain.stages.shrink import _spent, shrink
 from pruning.training.checkpoint import load_state
+from pruning.training.loop import Trained
 
 SETTINGS = {
     "ratio": 0.5, "interval": 4, "threshold": 0.01, "epsilon": 1e-4,
@@ -158,3 +159,14 @@ def test_a_network_without_convolutions_has_no_filters(digits_file, tmp_path):
     assert (tmp_path / "x/filters.csv").read_text() == "layer,position,input,output,size\n"
     assert told(tmp_path / "x")["parameters"] <= 24 * 65 + 250
     assert torch.isfinite(load_state(tmp_path / "x/state.safetensors").weights["fc1.weight"]).all()
+
+
+def test_costs_are_of_the_images_that_were_seen_however_epochs_are_counted(make_task):
+    """Two epochs of 10 steps and a half are 25 batches of 64."""
+    task = make_task(epochs=3, milestones=(), epoch_steps=10)
+    ends = [{"epoch": e, "inference_macs": macs} for e, macs in ((1.0, 7), (2.0, 5), (2.5, 3))]
+    trained = Trained(task.initial_state(0), ends, {}, steps=25, seconds=1.0)
+    spent = _spent(task, trained, None)
+    images = {7: 640, 5: 640, 3: 320}
+    assert spent["training_steps"] == 25
+    assert spent["training_macs"] == sum(training_macs(m, n) for m, n in images.items())

@@ -63,7 +63,7 @@ def _work(study, images):
 
     timeline = Recipe.from_dict(study.task["recipe"]).timeline(images)
     steps = _jobs(study)["toy"] * timeline.steps_from()
-    return {"toy": Work(steps, steps * images / timeline.steps_per_epoch)}
+    return {"toy": Work.of(timeline, steps, images)}
 
 
 class ToyAsks:

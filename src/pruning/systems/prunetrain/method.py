@@ -26,7 +26,7 @@ from pruning.training.arithmetic import arithmetic, forward_pass
 from pruning.training.callback import Callback, EpochEnd, Row
 from pruning.training.evaluate import evaluate_split
 from pruning.training.loop import Run, Trained, train
-from pruning.training.network import network_of
+from pruning.training.network import network_of, training_network
 from pruning.training.resume import ResumeFile
 from pruning.training.state import State, capture
 from pruning.training.task import Task
@@ -115,7 +115,7 @@ def measure(task: Task, state: State, settings: Settings, run: Run) -> Start:
         settings: the ratio.
         run: whose first batch.
     """
-    module = network_of(task, state).to(task.device).train()
+    module = training_network(task, state)
     recipe = task.recipe
     with (
         arithmetic(recipe.threads, recipe.precision),
@@ -381,6 +381,11 @@ def train_prunetrain(
     Raises:
         PruningError: the network's channels cannot be followed, or none of them may go.
     """
+    if settings.row.grows and task.recipe.epoch_steps is not None:
+        raise PruningError(
+            f"The recipe counts epochs by steps (epoch_steps: {task.recipe.epoch_steps}), but a "
+            f"larger batch of {settings.method} makes fewer of an epoch. Take epoch_steps out."
+        )
     steps = task.timeline.steps_from() if steps is None else steps
     run = Run(steps, task.timeline.schedule(), seed, stream)
     built = _channels_to_cut(task)

@@ -189,8 +189,14 @@ FIGURES: dict[str, Figure] = {
 
 
 def _last_drop(study: Study) -> dict[str, Any]:
-    """The longest retrain time, in epochs, over which the learning rate never changes."""
+    """The longest retrain time, in epochs, over which the learning rate never changes.
+
+    Not said where epochs are counted otherwise than the schedule's: how many images there are
+    decides it then.
+    """
     recipe = study.task["recipe"]
+    if recipe.get("epoch_steps") is not None:
+        return {"last_drop": {}}
     milestones = recipe["schedule"].get("milestones", ())
     last = recipe["epochs"] - max(milestones) if milestones else recipe["epochs"]
     return {"last_drop": {study.name: last}}

@@ -111,8 +111,9 @@ def shape_facts(task: Task, before: nn.Module, after: nn.Module) -> dict[str, An
 def _spent(task: Task, trained: Trained, dense: Path | str | None) -> dict[str, int]:
     """Steps and MACs of this training, each epoch by the network it trained, and before it."""
     macs, last = 0, 0.0
+    per_epoch = task.examples_seen(task.timeline.steps_per_epoch)
     for row in trained.metrics:
-        examples = (row["epoch"] - last) * task.examples("train")
+        examples = (row["epoch"] - last) * per_epoch
         macs += training_macs(row["inference_macs"], examples)
         last = row["epoch"]
     parent = None if dense is None else Path(dense).with_name("summary.json")
