@@ -180,10 +180,10 @@ def _one_line(error: BaseException) -> str:
 
 
 def few(task: Task) -> Task:
-    """The same task with batches of two images, or of one where it has no more."""
+    """The same task with batches of two images, or of one where it has no more, for one process."""
     batches = task.recipe.batches
     small = replace(batches, size=min(FEW, batches.size))
-    return replace(task, recipe=replace(task.recipe, batches=small))
+    return replace(task, recipe=replace(task.recipe, batches=small, processes=1))
 
 
 def try_batches(task: Task, seed: int) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from pruning.data.batching import Batching
 from pruning.errors import PruningError, unknown
 from pruning.files import plain
+from pruning.share import Share
 from pruning.training.schedules import CosineDecay, Schedule, StepDecay, schedule_from_dict
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
@@ -50,6 +51,7 @@ class Recipe:
         threads: CPU threads. Bits depend on it, so it is part of the recipe.
         precision: ``float32``; ``tf32``: layers multiply numbers of 10 bits on a GPU;
             ``bfloat16``: layers compute in it, and weights, updates and losses in float32.
+        processes: how many train together, each on its share of every batch. Bits depend on it.
     """
 
     epochs: float
@@ -59,12 +61,18 @@ class Recipe:
     steps: int | None = None
     threads: int = 1
     precision: str = "float32"
+    processes: int = 1
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
             raise unknown("precision", self.precision, PRECISIONS)
         if not 0 < self.epochs < math.inf:
             raise PruningError(f"A recipe's epochs must be positive, they are {self.epochs}.")
+        if not 1 <= self.processes <= self.batches.size:
+            raise PruningError(
+                f"processes: {self.processes} cannot share batches of {self.batches.size} "
+                "(batches.size): it is from 1 to that."
+            )
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Recipe":
@@ -82,6 +90,10 @@ class Recipe:
     def to_dict(self) -> dict[str, Any]:
         """Plain values that say everything; :meth:`from_dict` takes them back."""
         return plain(self)
+
+    def share(self, rank: int) -> Share:
+        """What one of the processes computes of every batch."""
+        return Share(rank, self.processes)
 
     def timeline(self, images: int) -> "Timeline":
         """Epochs and steps for a training set of this many images."""

@@ -30,17 +30,18 @@ def refuse_untrained(names: Iterable[str]) -> NoReturn:
 
 
 def refuse_lone_examples(task: Task, module: nn.Module) -> None:
-    """Refuse batches of one example where a batch norm needs more.
+    """Refuse batches, or shares of them, of one example where a batch norm needs more.
 
     Args:
-        task: whose recipe says how many examples the smallest batch has.
+        task: whose recipe says how many examples batches have, and among how many processes.
         module: the network, where it trains; left as it was.
 
     Raises:
-        PruningError: some batch has one example, and a batch norm would see one value per channel.
+        PruningError: some batch or share has one example, and a batch norm would see one value per
+            channel.
     """
-    batching, examples = task.recipe.batches, task.examples("train")
-    if batching.smallest(examples) > 1:
+    alone = _alone(task)
+    if alone is None:
         return
     probe = copy.deepcopy(module).train()
     where = next(module.parameters()).device
@@ -48,14 +49,31 @@ def refuse_lone_examples(task: Task, module: nn.Module) -> None:
     with (
         torch.random.fork_rng(devices=devices),
         torch.no_grad(),
-        explained(
-            f"{task.name}: of {examples} examples in batches of {batching.size} one is alone. Take "
-            "another size of batches, or epoch_boundary: straddle or drop."
-            if batching.size > 1
-            else f"{task.name}: batches of one example. Take a larger size of batches."
-        ),
+        explained(f"{task.name}: {alone}"),
     ):
         probe(*(part.to(where) for part in task.example()))
+
+
+def _alone(task: Task) -> str | None:
+    """What leaves an example alone, and what helps; None where none ever is."""
+    recipe, examples = task.recipe, task.examples("train")
+    batching, count = recipe.batches, recipe.processes
+    smallest = batching.smallest(examples)
+    other = "Take another size of batches, or epoch_boundary: straddle or drop."
+    if batching.size == 1:
+        return "batches of one example. Take a larger size of batches."
+    if smallest == 1:
+        return f"of {examples} examples in batches of {batching.size} one is alone. {other}"
+    whole = max(smallest, min(batching.size, examples))  # a short batch may be the only one
+    for size in dict.fromkeys([smallest, whole]):
+        rows = [recipe.share(rank).rows(size) for rank in range(count)]
+        if any(stop - first == 1 for first, stop in rows):
+            other = other if size != batching.size else "Take larger batches, or fewer processes."
+            return (
+                f"{count} processes share a batch of {size} examples (batches.size, processes), "
+                f"and one of them has a single one. {other}"
+            )
+    return None
 
 
 @contextlib.contextmanager
@@ -75,5 +93,5 @@ def explained(what: str) -> Iterator[None]:
             raise
         raise PruningError(
             f"A batch norm of this network needs more than one value per channel to train, and "
-            f"sees one where a batch is a single example ({error}). {what}"
+            f"sees one where there is a single example ({error}). {what}"
         ) from None
