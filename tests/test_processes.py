@@ -1,6 +1,5 @@
 """Several processes that train one network."""
 
-import ast
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +10,6 @@ from torch import nn
 from pruning.data.batching import Batching
 from pruning.data.splits import load
 from pruning.errors import PruningError
-from pruning.library import evaluate
 from pruning.masks.weights import prune
 from pruning.share import Share
 from pruning.systems.gem_miner.method import search
@@ -26,7 +24,7 @@ from pruning.training.recipe import OptimizerConfig
 from pruning.training.resume import ResumeFile
 from pruning.training.state import capture, load_into
 from tests import together
-from tests.conftest import REPOSITORY, small_task
+from tests.conftest import small_task
 from tests.test_callback import Killed, Killing, Lasso
 
 GSM = OptimizerConfig("gsm", 5e-4, (), {"momentum": 0.9, "density": 0.1})
@@ -335,9 +333,7 @@ def test_what_systems_do_while_they_train_is_the_same_on_all(two, name):
 # The same bytes.
 
 
-def test_equal_numbers_of_processes_give_equal_bytes_whenever_they_are_killed(
-    digits_file, three
-):
+def test_equal_numbers_of_processes_give_equal_bytes_whenever_they_are_killed(digits_file, three):
     whole = three["killed"][0][0]
     for found in three["killed"]:
         assert len(found) == 3

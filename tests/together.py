@@ -23,7 +23,9 @@ def run(count, function, *arguments, told=None):
     for rank in range(count):
         mine, theirs = CONTEXT.Pipe(duplex=False)
         process = CONTEXT.Process(
-            target=_one, args=(theirs, rank, count, port, function, arguments, told or {}), daemon=True
+            target=_one,
+            args=(theirs, rank, count, port, function, arguments, told or {}),
+            daemon=True,
         )
         process.start()
         theirs.close()
