@@ -6,8 +6,9 @@ import runpy
 import subprocess
 import sys
 from contextlib import nullcontext
-from pathlib import Path
 from types import SimpleNamespace
+
+import pytest
 
 from pruning import files
 from pruning.registry import load
@@ -107,12 +108,19 @@ def test_a_process_that_fails_ends_all_and_what_was_saved_is_gone_on_from(digits
 
 
 SAID = """
+Failures:
+[1]:
+  time      : 2026-11-28_02:12:40
+  host      : here
+  rank      : 1 (local_rank: 1)
+  exitcode  : -9 (pid: 4711)
+  error_file: <N/A>
 Root Cause (first observed failure):
 [0]:
   time      : 2026-11-28_02:12:39
   host      : here
-  rank      : 1 (local_rank: 1)
-  exitcode  : -9 (pid: 4711)
+  rank      : 0 (local_rank: 0)
+  exitcode  : -15 (pid: 4710)
   error_file: <N/A>
 """
 
@@ -140,10 +148,6 @@ def test_the_recipe_of_a_stage_has_as_many_processes_as_its_job(tmp_path, monkey
     recipe = {"processes": 2, "threads": 1}
     given = SimpleNamespace(stage={"task": {"recipe": recipe}})
     snakemake = SimpleNamespace(log=["a.log"], config={"device": "cpu"}, params=given, threads=2)
-    monkeypatch.setattr(os, "_exit", sys.exit)
-    try:
+    with pytest.raises(SystemExit, match="1"):
         jobs.compute(snakemake, "x:y", recipe={"processes": 1})
-    except SystemExit as stop:
-        assert stop.code == 1
     assert "`processes: 1`, and its job was started for 2" in capsys.readouterr().err
-    assert "1" in Path("a.log").read_text()

@@ -1,5 +1,6 @@
 """Several processes that train one network."""
 
+import ast
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from pruning.data.splits import load
 from pruning.errors import PruningError
 from pruning.masks.weights import prune
 from pruning.share import Share
+from pruning.study.study import load_study
 from pruning.systems.gem_miner.method import search
 from pruning.systems.gem_miner.rules import Search
 from pruning.systems.prunetrain.batches import Growth
@@ -24,7 +26,7 @@ from pruning.training.recipe import OptimizerConfig
 from pruning.training.resume import ResumeFile
 from pruning.training.state import capture, load_into
 from tests import together
-from tests.conftest import small_task
+from tests.conftest import REPOSITORY, SCHEMAS, small_task
 from tests.test_callback import Killed, Killing, Lasso
 
 GSM = OptimizerConfig("gsm", 5e-4, (), {"momentum": 0.9, "density": 0.1})
@@ -200,6 +202,7 @@ CALLS = {
     "skipping": (first_gradients, {"kind": Skipping}),
     "plain": (first_gradients, {"kind": None}),
     "lasso": (first_gradients, {"kind": None, "callback": Lasso}),
+    "straying": (refused, {"callback": Straying, "epochs": 1, "milestones": ()}),
     "searched": (searched, {}),
     "shrunk": (shrunk, {}),
     "short": (trained, {"epochs": 1, "milestones": (), "batches": Batching(50, "keep")}),
@@ -229,7 +232,9 @@ def together_of(count, names):
     return results
 
 
-two = together_of(2, ["sgd", "gsm", "masked", "skipping", "plain", "lasso", "searched", "shrunk"])
+two = together_of(
+    2, ["sgd", "gsm", "masked", "skipping", "plain", "lasso", "straying", "searched", "shrunk"]
+)
 three = together_of(3, ["double", "short", "killed"])
 
 
@@ -342,3 +347,77 @@ def test_equal_numbers_of_processes_give_equal_bytes_whenever_they_are_killed(di
             assert metrics == whole[1]
     other = trained(digits_file, 1, **CALLS["killed"][1])[0]
     assert not same(other, whole[0])
+
+
+# What is refused.
+
+
+def test_processes_that_differ_stop_at_the_end_of_the_epoch(two):
+    first, second = two["straying"]
+    assert first == second
+    assert "are no longer the same: 1 differs from 0" in first
+
+
+@pytest.mark.parametrize(("wanted", "there"), [(2, 1), (1, 2), (3, 2)])
+def test_other_numbers_of_processes_than_were_started_are_refused(
+    make_task, monkeypatch, wanted, there
+):
+    if there > 1:
+        monkeypatch.setenv("RANK", "0")
+        monkeypatch.setenv("WORLD_SIZE", str(there))
+    task = make_task(processes=wanted)
+    with pytest.raises(PruningError, match=f"`processes: {wanted}`, and there (is|are) {there} "):
+        train(task, task.initial_state(0), run_of(task, 1))
+    train(task, task.initial_state(0), run_of(task, 0))  # who only looks whether it could begin
+
+
+def test_shares_of_one_example_are_refused_where_a_batch_norm_needs_more(make_task):
+    for size, boundary, count in ((3, "straddle", 2), (50, "keep", 2)):  # 1352 = 27 * 50 + 2
+        task = make_task("small_cnn", batches=Batching(size, boundary), processes=count)
+        with pytest.raises(PruningError, match=f"{count} processes share a batch of [23] examples"):
+            train(task, task.initial_state(0), run_of(task, 0))
+    task = make_task(batches=Batching(3), processes=2)  # none has a batch norm
+    train(task, task.initial_state(0), run_of(task, 0))
+    with pytest.raises(PruningError, match="processes: 4 cannot share batches of 3"):
+        make_task(batches=Batching(3), processes=4)
+
+
+def test_batches_that_cannot_be_shared_out_are_refused(make_task, monkeypatch):
+    task = make_task(processes=2)
+    stream = task.batches(0, ("x",))
+    monkeypatch.setattr(
+        type(task), "batches", lambda *_: type("Old", (), {"batch": stream.batch})()
+    )
+    with pytest.raises(
+        PruningError, match=r"batches of this kind of task \(Old\) cannot be shared"
+    ):
+        train(task, task.initial_state(0), run_of(task, 0))
+
+
+def test_all_trainings_of_a_study_have_the_same_processes(tmp_path):
+    path = tmp_path / "a.yaml"
+    folder = REPOSITORY / "config" / "studies"
+    for name in ("digits", "digits_gsm"):
+        (tmp_path / f"{name}.yaml").write_text((folder / f"{name}.yaml").read_text())
+    path.write_text("extends: digits_gsm\nrecipe: {processes: 2}\n")
+    study = load_study(path, SCHEMAS / "study.schema.yaml")
+    assert study.processes == study.part("gsm").recipe["processes"] == 2
+    path.write_text("extends: digits_gsm\ngsm: {recipe: {processes: 2}}\n")
+    with pytest.raises(
+        PruningError, match="gsm.recipe.processes is 2, and the study's recipe has 1"
+    ):
+        load_study(path, SCHEMAS / "study.schema.yaml")
+
+
+def test_one_module_alone_knows_how_processes_speak():
+    found = set()
+    for path in (REPOSITORY / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                names = [f"{node.module}.{a.name}" for a in node.names]
+            if isinstance(node, ast.Attribute) and node.attr == "distributed":
+                names = ["torch.distributed"]
+            if any(name.startswith("torch.distributed") for name in names):
+                found.add(path.name)
+    assert found == {"processes.py"}

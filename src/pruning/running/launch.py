@@ -137,12 +137,13 @@ def _why(folder: Path, said: Path, count: int, code: int) -> str:
             return first["message"]
         return f"{_process(first['rank'], count)}: {first['message']}"
     text = said.read_text(encoding="utf-8", errors="replace")
-    killed = re.search(r"rank\s*:\s*(\d+).*?\n\s*exitcode\s*:\s*-(\d+)", text)
+    killed = re.findall(r"rank\s*:\s*(\d+).*?\n\s*exitcode\s*:\s*-(\d+)", text)
     if killed:
-        number = int(killed[2])
+        # torchrun ends the others by SIGTERM, and may call one of those the first to fail.
+        rank, number = max(((int(r), int(n)) for r, n in killed), key=lambda k: k[1] != 15)
         name = signal.Signals(number).name if number in signal.valid_signals() else str(number)
         memory = " Was there memory enough (`mem_mb` is of all of them)?" if number == 9 else ""
-        return f"{_process(killed[1], count)} was killed ({name}).{memory} {AGAIN}"
+        return f"{_process(rank, count)} was killed ({name}).{memory} {AGAIN}"
     if failures:
         return f"{_process(failures[0]['rank'], count)}: {failures[0]['message']} {AGAIN}"
     last = "\n".join(text.strip().splitlines()[-20:])
