@@ -1,6 +1,7 @@
 """Shared pieces: the digits on disk, and a task small enough to train in a test."""
 
 import os
+from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -90,33 +91,35 @@ def digits(digits_file):
 @pytest.fixture
 def make_task(digits):
     """A function that makes small tasks on the digits."""
+    return partial(small_task, digits)
 
-    def make(
-        network="mlp",
-        options=None,
-        epochs=4,
-        milestones=(2, 3),
-        optimizer=None,
-        learning_rate=0.1,
-        batches=None,
-        **recipe,
-    ):
-        if options is None:
-            options = {"widths": [24]} if network == "mlp" else {}
-        return Classification(
-            data=digits,
-            network=NetworkConfig(network, "kaiming_normal", options),
-            recipe=Recipe(
-                epochs=epochs,
-                batches=batches or Batching(64),
-                schedule=StepDecay(learning_rate, milestones),
-                optimizer=optimizer or OptimizerConfig("sgd", 5e-4, (), {"momentum": 0.9}),
-                **recipe,
-            ),
-            name="test task",
-        )
 
-    return make
+def small_task(
+    data,
+    network="mlp",
+    options=None,
+    epochs=4,
+    milestones=(2, 3),
+    optimizer=None,
+    learning_rate=0.1,
+    batches=None,
+    **recipe,
+):
+    if options is None:
+        options = {"widths": [24]} if network == "mlp" else {}
+    named = isinstance(network, str)
+    return Classification(
+        data=data,
+        network=NetworkConfig(network, "kaiming_normal", options) if named else network,
+        recipe=Recipe(
+            epochs=epochs,
+            batches=batches or Batching(64),
+            schedule=StepDecay(learning_rate, milestones),
+            optimizer=optimizer or OptimizerConfig("sgd", 5e-4, (), {"momentum": 0.9}),
+            **recipe,
+        ),
+        name="test task",
+    )
 
 
 def assert_same_state(first, second):

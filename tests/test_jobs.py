@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,8 +23,8 @@ from pruning.locks import try_lock
 from pruning.registry import load
 from pruning.running import jobs, owner
 from pruning.running import warm as warm_module
-from pruning.running.gpu_slots import gpu_slot
-from pruning.running.jobs import device, job
+from pruning.running.gpu_slots import hold_gpus
+from pruning.running.jobs import devices, job
 from pruning.study import places as layout
 
 SCRIPTS = sorted(Path(__file__).parents[1].glob("workflow/scripts/*.py"))
@@ -158,19 +159,19 @@ def test_an_owner_is_one_process_on_one_machine(monkeypatch):
 
 def test_slots_spread_over_gpus_first_and_are_given_back(tmp_path):
     taken = []
-    with gpu_slot(2, 2, folder=tmp_path) as a, gpu_slot(2, 2, folder=tmp_path) as b:
-        with gpu_slot(2, 2, folder=tmp_path) as c, gpu_slot(2, 2, folder=tmp_path) as d:
+    with hold_gpus(2, 2, folder=tmp_path) as a, hold_gpus(2, 2, folder=tmp_path) as b:
+        with hold_gpus(2, 2, folder=tmp_path) as c, hold_gpus(2, 2, folder=tmp_path) as d:
             taken = [a, b, c, d]
-        with gpu_slot(2, 2, folder=tmp_path) as again:
-            assert again == 0
-    assert taken == [0, 1, 0, 1]
-    with pytest.raises(PruningError), gpu_slot(0, folder=tmp_path):
+        with hold_gpus(2, 2, folder=tmp_path) as again:
+            assert again == (0,)
+    assert taken == [(0,), (1,), (0,), (1,)]
+    with pytest.raises(PruningError), hold_gpus(0, folder=tmp_path):
         pass
 
 
 def test_slots_are_of_physical_gpus(tmp_path):
-    with gpu_slot(1, 1, "3", tmp_path) as first, gpu_slot(1, 1, "5", tmp_path) as second:
-        assert (first, second) == (0, 0)
+    with hold_gpus(1, 1, "3", tmp_path) as first, hold_gpus(1, 1, "5", tmp_path) as second:
+        assert first == second == (0,)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["gpu3-slot0.lock", "gpu5-slot0.lock"]
 
 
@@ -178,8 +179,8 @@ def test_a_job_waits_for_a_slot_and_gets_it_when_the_holder_is_killed(tmp_path):
     hold = f"""
         import time
         from pathlib import Path
-        from pruning.running.gpu_slots import gpu_slot
-        with gpu_slot(1, 1, folder=Path({str(tmp_path)!r})):
+        from pruning.running.gpu_slots import hold_gpus
+        with hold_gpus(1, 1, folder=Path({str(tmp_path)!r})):
             print("held", flush=True)
             time.sleep(60)
     """
@@ -207,15 +208,15 @@ def test_devices(monkeypatch, tmp_path):
     from pruning.running import gpu_slots
 
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    with device("auto") as name:
+    with devices("auto") as (name,):
         assert name == "cpu"
-    with pytest.raises(PruningError, match="torch sees no GPU"), device("cuda"):
+    with pytest.raises(PruningError, match="torch sees no GPU"), devices("cuda"):
         pass
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(gpu_slots, "default_folder", lambda: tmp_path)
-    with device("auto") as first, device("cuda") as second:
+    with devices("auto") as (first,), devices("cuda") as (second,):
         assert (first, second) == ("cuda:0", "cuda:1")
-    with device("auto", {"PRUNING_JOBS_PER_GPU": "2"}) as name:
+    with devices("auto", environment={"PRUNING_JOBS_PER_GPU": "2"}) as (name,):
         assert name == "cuda:0"
 
 
@@ -228,13 +229,56 @@ def test_jobs_of_slurm_on_one_node_do_not_wait_for_each_others_gpus(monkeypatch,
     monkeypatch.setattr(gpu_slots, "default_folder", lambda: tmp_path)
     # Hidden from each other, so each counts from 0; of the node they are 2 and 3.
     first, second = ({"CUDA_VISIBLE_DEVICES": "0", "SLURM_STEP_GPUS": n} for n in "23")
-    with device("cuda", first) as a, device("cuda", second) as b:
+    with devices("cuda", 1, first) as (a,), devices("cuda", 1, second) as (b,):
         assert (a, b) == ("cuda:0", "cuda:0")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["gpu2-slot0.lock", "gpu3-slot0.lock"]
     # Without a step the job's; a list of another length is not of what this process sees.
     job = {"CUDA_VISIBLE_DEVICES": "0", "SLURM_STEP_GPUS": "5,6", "SLURM_JOB_GPUS": "4"}
-    with device("cuda", job):
+    with devices("cuda", 1, job):
         assert (tmp_path / "gpu4-slot0.lock").exists()
+
+
+def test_several_slots_are_of_different_gpus_and_held_all_or_none(tmp_path):
+    """Two jobs of two GPUs on three slots: with one each, both would wait forever."""
+    order, both = [], threading.Barrier(2)
+
+    def work(name):
+        both.wait()
+        with hold_gpus(3, 1, folder=tmp_path, poll=0.02, wanted=2) as mine:
+            order.append((name, mine))
+            time.sleep(0.1)
+            order.append((name, mine))
+
+    jobs = [threading.Thread(target=work, args=(name,), daemon=True) for name in "ab"]
+    for thread in jobs:
+        thread.start()
+    for thread in jobs:
+        thread.join(20)
+    assert len(order) == 4
+    assert order[::2] == order[1::2]  # one after the other
+    assert all(len({*mine}) == 2 for _, mine in order)
+    with (
+        hold_gpus(2, 2, folder=tmp_path / "x", wanted=2) as a,
+        hold_gpus(2, 2, folder=tmp_path / "x", wanted=2) as b,
+    ):
+        assert a == b == (0, 1)  # and not two slots of one
+    with pytest.raises(PruningError), hold_gpus(2, 4, folder=tmp_path, wanted=3):
+        pass
+
+
+def test_as_many_gpus_as_processes(monkeypatch, tmp_path):
+    import torch
+
+    from pruning.running import gpu_slots
+
+    monkeypatch.setattr(gpu_slots, "default_folder", lambda: tmp_path)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    with devices("cuda", 2) as names:
+        assert names == ("cuda:0", "cuda:1")
+    with pytest.raises(PruningError, match="processes: 4 .* sees 3"), devices("auto", 4):
+        pass
+    with devices("cpu", 4) as names:
+        assert names == ("cpu",) * 4
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from pruning import files, locks
 from pruning.errors import PruningError
 from pruning.locks import FileLock, try_lock
 from pruning.running import gpu_slots
-from pruning.running.gpu_slots import gpu_slot
+from pruning.running.gpu_slots import hold_gpus
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def test_the_folder_of_gpu_slots_must_be_ours(tmp_path, monkeypatch):
     folder = tmp_path / "slots"
 
     def refused(match):
-        with pytest.raises(PruningError, match=match) as told, gpu_slot(1, folder=folder):
+        with pytest.raises(PruningError, match=match) as told, hold_gpus(1, folder=folder):
             pass
         assert "TMPDIR" in str(told.value)
 
@@ -130,7 +130,7 @@ def test_the_folder_of_gpu_slots_must_be_ours(tmp_path, monkeypatch):
     folder.unlink()
     folder.mkdir()
     folder.chmod(0o777)
-    with gpu_slot(1, folder=folder):
+    with hold_gpus(1, folder=folder):
         assert folder.stat().st_mode & 0o777 == 0o700
     (lock,) = folder.iterdir()
     assert lock.stat().st_mode & 0o777 == 0o600

@@ -7,8 +7,10 @@ import json
 import os
 import re
 import socket
+import tempfile
 import time
 from collections.abc import Iterator
+from contextvars import ContextVar
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -27,6 +29,7 @@ __all__ = [
     "read_json",
     "reading",
     "sha256",
+    "withheld",
     "write_csv",
     "write_json",
     "write_text",
@@ -87,6 +90,19 @@ def _number(error: Exception) -> int | None:
     return int(quoted[1]) if quoted and not isinstance(error, PruningError) else None
 
 
+_WITHHELD: ContextVar[bool] = ContextVar("withheld", default=False)
+
+
+@contextlib.contextmanager
+def withheld() -> Iterator[None]:
+    """Within, nothing that is written through this module is kept: another process writes it."""
+    token = _WITHHELD.set(True)
+    try:
+        yield
+    finally:
+        _WITHHELD.reset(token)
+
+
 @contextlib.contextmanager
 def atomic_path(path: Path | str) -> Iterator[Path]:
     """Give a temporary path beside ``path``; rename it there when the block ends well.
@@ -99,6 +115,10 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     """
     path = Path(path)
     name = _short(path.name)
+    if _WITHHELD.get():
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder, name)
+        return
     temporary = path.with_name(f".{name}.{_machine()}-{os.getpid()}.part")
     try:
         with writing(path):
@@ -122,7 +142,8 @@ def _short(name: str) -> str:
 def make_folder(path: Path | str) -> Path:
     """Make a folder, and those above it, where they are not there yet. Raises as ``writing``."""
     with writing(path):
-        Path(path).mkdir(parents=True, exist_ok=True)
+        if not _WITHHELD.get():
+            Path(path).mkdir(parents=True, exist_ok=True)
     return Path(path)
 
 

@@ -29,5 +29,9 @@ class Share:
         last = first + least + (self.rank < more)
         return min(first * self.group, count), min(last * self.group, count)
 
+    def leaves_some_nothing(self, count: int) -> bool:
+        """Whether a batch of ``count`` examples has fewer groups than there are processes."""
+        return -(-count // self.group) < self.processes
+
 
 WHOLE = Share()

@@ -11,6 +11,7 @@ from tests.cluster import slurm as cluster
 from tests.cluster.conftest import PROFILES, wait_until
 from tests.conftest import REPOSITORY
 from tests.test_packaging import blocks
+from tests.workflow.conftest import SNAKEMAKE
 
 FIGURE = "plots/tiny/rewind_vs_finetune.pdf"
 DENSE = "results/tiny/seed0/dense/state.safetensors"
@@ -132,6 +133,36 @@ def test_jobs_on_one_node_get_a_gpu_each_and_end_with_snakemake(project):
     os.killpg(run.pid, signal.SIGINT)
     assert run.wait(timeout=120) != 0
     wait_until(lambda: not project.command("squeue", "--me", "--noheader"), 60)
+
+
+def test_a_training_of_two_processes_asks_for_two_gpus_on_one_node(project, tmp_path):
+    """The GPUs are pretended, so both train on the CPU."""
+    project.study("epochs: 3", "epochs: 3\n  processes: 2")
+    local = project.copy(tmp_path / "local")
+    seen = project.root / "sbatch.log"
+    real = project.slurm / "bin" / "sbatch"
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    script = f'#!/bin/sh\necho "$@" >> {seen}\nexec {real} "$@"\n'
+    (folder / "sbatch").write_text(script)
+    (folder / "sbatch").chmod(0o755)
+    environment = project.environment()
+    environment["PATH"] = f"{folder}:{environment['PATH']}"
+    run = subprocess.run(
+        [*SNAKEMAKE, DENSE, *PROFILES, "--set-resources", "dense:gpu=2"], cwd=project.root,
+        env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stdout + run.stderr
+    job = submissions(run.stdout + run.stderr)[-1]
+    asked = seen.read_text().splitlines()[-1]
+    assert "--gpus=2" in asked
+    assert "--nodes=1" in asked
+    assert "--cpus-per-task=2" in asked
+    assert "--ntasks-per-gpu" not in asked
+    assert "NumNodes=1" in project.command("scontrol", "show", "job", job)
+    assert "NumCPUs=2 " in project.command("scontrol", "show", "job", job)
+    local.snakemake(DENSE)
+    assert project.files() == local.files()
 
 
 def test_every_command_of_the_document_runs(project):

@@ -26,8 +26,17 @@ products = Products(plan)
 
 # `resources: **TRAINING` of a job that trains, `**QUICK` of one that only evaluates. Rules do not
 # inherit them from each other, as Snakemake then has them run the same script.
-TRAINING = {"gpu": plan.gpu, "mem_mb": plan.mem_mb, "runtime": plan.runtime}
-QUICK = {**TRAINING, "runtime": plan.quick_runtime}
+TRAINING = {
+    "gpu": plan.gpu,
+    "nodes": plan.nodes,
+    "mem_mb": plan.mem_mb,
+    "runtime": plan.runtime,
+}
+QUICK = {
+    "gpu": plan.gpu_alone,
+    "mem_mb": plan.mem_mb,
+    "runtime": plan.quick_runtime,
+}
 
 
 def training(folder):

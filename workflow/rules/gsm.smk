@@ -35,7 +35,7 @@ rule zero:
         "logs/{study}/seed{seed}/gsm/{zeroed}/{variant}/level{level}.benchmark.tsv"
     group:
         plan.group("levels")
-    threads: plan.threads
+    threads: plan.threads_alone
     resources:
         **QUICK,
     params:
@@ -78,7 +78,7 @@ rule sensitivity:
         "logs/{study}/seed{seed}/gsm/sensitivity.benchmark.tsv"
     group:
         plan.group("levels")
-    threads: plan.threads
+    threads: plan.threads_alone
     resources:
         **QUICK,
     params:

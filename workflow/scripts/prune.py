@@ -4,6 +4,7 @@ compute(
     snakemake,
     "pruning.stages.prune:prune",
     wanted="cpu",  # its rule asks for no GPU
+    alone=True,
     data=snakemake.input.data,
     state=snakemake.input.get("state"),
     masks=snakemake.input.get("masks"),

@@ -7,11 +7,12 @@ trains; the kernel lets go of it when the process ends, however it ends.
 import contextlib
 import logging
 import os
+import random
 import socket
 import stat
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pruning.errors import PruningError
@@ -30,14 +31,17 @@ def default_folder() -> Path:
 
 
 @contextlib.contextmanager
-def gpu_slot(
+def hold_gpus(
     gpus: int,
     share: int = 1,
     visible: str = "",
     folder: Path | None = None,
     poll: float = 0.5,
-) -> Iterator[int]:
-    """Hold a slot; wait for one if all are taken.
+    wanted: int = 1,
+) -> Iterator[tuple[int, ...]]:
+    """Hold slots of different GPUs, all or none; wait while there are too few.
+
+    A job that held some while it waits for more could wait for one that does the same.
 
     Args:
         gpus: how many GPUs this process sees.
@@ -46,14 +50,16 @@ def gpu_slot(
             not taken for the same GPU.
         folder: where the lock files are.
         poll: seconds between tries.
+        wanted: how many slots, at most one of each GPU.
 
     Yields:
-        The index of the GPU among those this process sees.
+        The indices of the GPUs among those this process sees.
 
     Raises:
-        PruningError: no GPU, a share below 1, or a folder or lock file that is not ours.
+        PruningError: fewer GPUs than are wanted, a share below 1, or a folder or lock file that is
+            not ours.
     """
-    if gpus < 1 or share < 1:
+    if gpus < wanted or share < 1:
         raise PruningError(f"No GPU slots: {gpus} GPUs, {share} jobs each (PRUNING_JOBS_PER_GPU).")
     folder = folder or default_folder()
     _own(folder)
@@ -61,24 +67,39 @@ def gpu_slot(
     slots = [(index, names[index].strip(), n) for n in range(share) for index in range(gpus)]
     waiting = False
     while True:
-        for index, name, number in slots:
-            path = folder / f"gpu{name}-slot{number}.lock"
-            try:
-                handle = try_lock(path)
-            except OSError as error:
-                raise _refusal(path, error) from None
-            if handle is None:
-                continue
-            try:
-                log.info("using GPU %s, slot %d of %d", name, number + 1, share)
-                yield index
-            finally:
-                os.close(handle)
-            return
+        with contextlib.ExitStack() as held:
+            taken = _take(slots, wanted, folder, held)
+            if len(taken) == wanted:
+                for name, number in taken.values():
+                    log.info("using GPU %s, slot %d of %d", name, number + 1, share)
+                yield tuple(sorted(taken))
+                return
         if not waiting:
-            log.info("waiting for one of %d GPU slots", len(slots))
+            log.info("waiting for %d of %d GPU slots", wanted, len(slots))
             waiting = True
-        time.sleep(poll)
+        # Two jobs that try in step would take from each other what either needs.
+        time.sleep(poll * random.uniform(0.5, 1.5))
+
+
+def _take(
+    slots: Sequence[tuple[int, str, int]], wanted: int, folder: Path, held: contextlib.ExitStack
+) -> dict[int, tuple[str, int]]:
+    """Lock free slots, of other GPUs each; (name, slot) by the GPU's index."""
+    taken: dict[int, tuple[str, int]] = {}
+    for index, name, number in slots:
+        if len(taken) == wanted:
+            break
+        if index in taken:
+            continue
+        path = folder / f"gpu{name}-slot{number}.lock"
+        try:
+            handle = try_lock(path)
+        except OSError as error:
+            raise _refusal(path, error) from None
+        if handle is not None:
+            held.callback(os.close, handle)
+            taken[index] = name, number
+    return taken
 
 
 def _own(folder: Path) -> None:

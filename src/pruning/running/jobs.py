@@ -34,6 +34,28 @@ def job(log_file: Path | str | None = None) -> Iterator[None]:
     in a network's ``forward``. Ctrl-C ends it with one line. Anything else is a defect of ours and
     keeps its traceback.
     """
+    with logged(log_file):
+        logger = logging.getLogger("pruning")
+        try:
+            yield
+        except KeyboardInterrupt:
+            logger.error("interrupted")
+            raise SystemExit(INTERRUPTED) from None
+        except BaseException as error:
+            told = explained(error) if isinstance(error, Exception) else None
+            if told:
+                logger.error("%s", told)
+                if log_file:
+                    print(f"\nError: {told}\n", file=sys.stderr)
+                sys.exit(1)
+            if log_file:
+                logger.exception("the job failed")
+            raise
+
+
+@contextlib.contextmanager
+def logged(log_file: Path | str | None) -> Iterator[None]:
+    """Log to a file or, without one, to standard error, with times."""
     for key, value in THREAD_POLICY.items():
         os.environ.setdefault(key, value)
     handler = job_log(log_file)
@@ -43,19 +65,6 @@ def job(log_file: Path | str | None = None) -> Iterator[None]:
     logger.setLevel(logging.INFO)
     try:
         yield
-    except KeyboardInterrupt:
-        logger.error("interrupted")
-        raise SystemExit(INTERRUPTED) from None
-    except BaseException as error:
-        told = explained(error) if isinstance(error, Exception) else None
-        if told:
-            logger.error("%s", told)
-            if log_file:
-                print(f"\nError: {told}\n", file=sys.stderr)
-            sys.exit(1)
-        if log_file:
-            logger.exception("the job failed")
-        raise
     finally:
         logger.removeHandler(handler)
         handler.close()
@@ -109,65 +118,118 @@ def run(
 
 
 @_script
-def compute(snakemake: Any, place: str, /, *, wanted: str | None = None, **arguments: Any) -> None:
+def compute(
+    snakemake: Any,
+    place: str,
+    /,
+    *,
+    wanted: str | None = None,
+    alone: bool = False,
+    **arguments: Any,
+) -> None:
     """As :func:`run`, for a stage that takes a context: warm, and on a device of its own.
+
+    Where the recipe says several ``processes``, the stage is carried out by as many, each on a
+    device of its own; those have no warm process.
 
     Args:
         snakemake: as of :func:`run`; the rule's parameter ``stage`` makes the context.
         place: as of :func:`run`.
-        wanted: as of :func:`device`; None is what the configuration says.
-        arguments: of the stage function, after its context.
+        wanted: as of :func:`devices`; None is what the configuration says.
+        alone: it trains nothing, so one process does, whatever the recipe says.
+        arguments: of the stage function, after its context; a ``recipe`` among them is what it
+            trains by.
     """
-    hand_over()
-    recipe = snakemake.params.stage["task"]["recipe"]
-    os.environ[LOADER_WORKERS] = str(readers(snakemake.threads, recipe))
-    with job(snakemake.log[0]), device(wanted or snakemake.config["device"]) as name:
-        context = load("pruning.stages.context:StageContext")
-        load(place)(context(device=name, **snakemake.params.stage), **arguments)
+    stage, wanted = snakemake.params.stage, wanted or snakemake.config["device"]
+    own = stage["task"]["recipe"]
+    os.environ[LOADER_WORKERS] = str(readers(snakemake.threads, own))
+    count = 1 if alone else _processes(arguments.get("recipe") or own)
+    if count == 1 and (alone or _processes(own) == 1):
+        hand_over()
+        with job(snakemake.log[0]), devices(wanted) as (name,):
+            context = load("pruning.stages.context:StageContext")
+            load(place)(context(device=name, **stage), **arguments)
+        return
+    from pruning.running.launch import launch
+
+    with job(snakemake.log[0]):
+        if count != _processes(own):
+            raise PruningError(
+                f"This stage trains by a recipe with `processes: {count}`, and its job was started "
+                f"for {_processes(own)}, as the study's recipe says. Make them the same."
+            )
+        _say_if_few(snakemake, count * own["threads"], count)
+        with devices(wanted, count) as names:
+            launch(place, names, context=stage, arguments=arguments, log_file=snakemake.log[0])
+
+
+def _processes(recipe: Mapping[str, Any]) -> int:
+    return recipe.get("processes", 1)
+
+
+def _say_if_few(snakemake: Any, threads: int, count: int) -> None:
+    """Snakemake gives a job no more cores than it was told of itself."""
+    given = getattr(snakemake, "threads", threads)
+    if given < threads:
+        logging.getLogger("pruning").warning(
+            "%d processes need %d cores (processes times threads of the recipe) and share the %d "
+            "that Snakemake has (--cores): the numbers are the same, and it takes longer.",
+            count, threads, given,
+        )  # fmt: skip
 
 
 def readers(threads: int, recipe: Mapping[str, Any]) -> int:
-    """How many processes read pictures for a training.
+    """How many processes read pictures for each one that trains.
 
     Args:
         threads: that the job was given, which may be fewer than it asked for.
-        recipe: plain values of the study's recipe, whose threads come first.
+        recipe: plain values of the study's recipe, whose threads come first; its processes have
+            readers each.
     """
-    return max(0, threads - recipe["threads"])
+    return max(0, threads // _processes(recipe) - recipe["threads"])
 
 
 @contextlib.contextmanager
-def device(wanted: str, environment: Mapping[str, str] = os.environ) -> Iterator[str]:
-    """The device for one training job, for as long as the block lasts.
+def devices(
+    wanted: str, count: int = 1, environment: Mapping[str, str] = os.environ
+) -> Iterator[tuple[str, ...]]:
+    """The devices for one training job, for as long as the block lasts.
 
     Args:
-        wanted: ``cpu``, ``cuda``, or ``auto`` (a GPU where there is one).
+        wanted: ``cpu``, ``cuda``, or ``auto`` (GPUs where there is one).
+        count: how many; GPUs are all different.
         environment: ``PRUNING_JOBS_PER_GPU`` says how many jobs share a GPU (1).
 
     Raises:
-        PruningError: ``cuda`` where there is none.
+        PruningError: ``cuda`` where there is none, or fewer GPUs than are wanted.
     """
     if wanted == "cpu":
-        yield "cpu"
+        yield ("cpu",) * count
         return
     import torch
 
-    count = torch.cuda.device_count()
-    if not count:
+    there = torch.cuda.device_count()
+    if not there:
         if wanted == "cuda":
             raise PruningError(
                 "device: cuda was asked for, but torch sees no GPU. Check the driver and that this "
                 "torch has CUDA, or set `device: auto` or `cpu` in config/config.yaml."
             )
-        yield "cpu"
+        yield ("cpu",) * count
         return
-    from pruning.running.gpu_slots import gpu_slot
+    if there < count:
+        raise PruningError(
+            f"processes: {count} need a GPU each, and torch sees {there} here. Ask for a machine "
+            "with more (a job of Slurm asks by itself, see docs/cluster.md), use fewer processes, "
+            "or set `device: cpu` in config/config.yaml."
+        )
+    from pruning.running.gpu_slots import hold_gpus
 
     share = environment.get("PRUNING_JOBS_PER_GPU", "1")
     if not share.isdigit():
         raise PruningError(f"PRUNING_JOBS_PER_GPU must be a whole number, it is {share!r}.")
-    with gpu_slot(count, int(share), _visible(count, environment)) as index:
-        yield f"cuda:{index}"
+    with hold_gpus(there, int(share), _visible(there, environment), wanted=count) as indices:
+        yield tuple(f"cuda:{index}" for index in indices)
 
 
 def _visible(count: int, environment: Mapping[str, str]) -> str:

@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 OWNER = "PRUNING_OWNER"  # environment: the Snakemake that a script belongs to
@@ -20,8 +21,13 @@ log = logging.getLogger("pruning")
 
 def announce() -> None:
     """Be the one that scripts started from here end with."""
+    os.environ[OWNER] = told()
+
+
+def told() -> str:
+    """What the environment of those says that are to end with this process."""
     pid = os.getpid()
-    os.environ[OWNER] = " ".join([str(pid), _born(pid) or "-", *_here()])
+    return " ".join([str(pid), _born(pid) or "-", *_here()])
 
 
 def is_gone() -> bool:
@@ -43,16 +49,6 @@ def is_gone() -> bool:
     return False
 
 
-def end_with_it(poll: float = 0.5) -> None:
-    """From now on, end this process when its owner is gone.
-
-    Args:
-        poll: seconds between looks.
-    """
-    if OWNER in os.environ:
-        threading.Thread(target=_watch, args=(poll,), daemon=True).start()
-
-
 def end() -> None:
     """End this process at once, with one line that says why."""
     if log.handlers:
@@ -62,7 +58,18 @@ def end() -> None:
     os._exit(1)
 
 
-def _watch(poll: float) -> None:
+def end_with_it(poll: float = 0.5, end: Callable[[], None] = end) -> None:
+    """From now on, end this process when its owner is gone.
+
+    Args:
+        poll: seconds between looks.
+        end: how.
+    """
+    if OWNER in os.environ:
+        threading.Thread(target=_watch, args=(poll, end), daemon=True).start()
+
+
+def _watch(poll: float, end: Callable[[], None]) -> None:
     while not is_gone():
         time.sleep(poll)
     end()

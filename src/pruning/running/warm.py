@@ -160,7 +160,7 @@ def serve(address: str, parent: int) -> None:
     listener.listen(256)
     jobs: dict[int, socket.socket] = {}
     try:
-        _die_with_parent(signal.SIGTERM)  # also while it imports
+        die_with_parent(signal.SIGTERM)  # also while it imports
         _import_everything()
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))  # tidies up below
         while os.getppid() == parent:
@@ -227,7 +227,7 @@ def _accept(listener: socket.socket, jobs: dict[int, socket.socket]) -> None:
         if pid == 0:
             for inherited in (listener, connection, *jobs.values()):
                 inherited.close()  # else a script would never see that we are gone
-            _die_with_parent(signal.SIGKILL)
+            die_with_parent(signal.SIGKILL)
             _run(request, fds)
         jobs[pid] = connection
     for fd in fds:
@@ -242,7 +242,7 @@ def _caller(connection: socket.socket) -> int | None:
     return struct.unpack("3i", told)[1]
 
 
-def _die_with_parent(number: int) -> None:
+def die_with_parent(number: int) -> None:
     """Have the kernel send this process a signal when the one that started it dies (Linux)."""
     if sys.platform == "linux":
         set_parent_death_signal = 1  # PR_SET_PDEATHSIG

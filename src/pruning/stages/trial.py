@@ -181,11 +181,11 @@ def _one_line(error: BaseException) -> str:
 
 
 def few(task: Task) -> Task:
-    """The same task with batches of two images, or of one where it has no more."""
+    """The same task with batches of two images, or of one where it has no more, for one process."""
     recipe = task.recipe
     small = replace(recipe.batches, size=min(FEW, recipe.batches.size))
     group = recipe.batch_norm_group and min(recipe.batch_norm_group, small.size)
-    return replace(task, recipe=replace(recipe, batches=small, batch_norm_group=group))
+    return replace(task, recipe=replace(recipe, batches=small, batch_norm_group=group, processes=1))
 
 
 def try_batches(task: Task, seed: int) -> None:

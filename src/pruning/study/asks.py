@@ -294,18 +294,33 @@ class Workflow:
 
     # -- resources --------------------------------------------------------------------------
 
+    @for_rules
+    def gpu(self, wildcards: Any) -> int:
+        """GPUs of a training job as the scheduler counts them, one for each process."""
+        return self.gpu_alone * self.study(wildcards.study).processes
+
     @cached_property
-    def gpu(self) -> int:
-        """GPUs per training job as the scheduler counts them."""
+    def gpu_alone(self) -> int:
+        """GPUs of a job that trains nothing."""
         return int(self.config["device"] == "cuda")
 
     @for_rules
+    def nodes(self, wildcards: Any) -> int | None:
+        """Nodes of a training job: one, where a cluster could spread its GPUs over several."""
+        return 1 if self.study(wildcards.study).processes > 1 else None
+
+    @for_rules
     def threads(self, wildcards: Any) -> int:
-        """CPU threads of a training job, those that read its pictures included."""
+        """CPU threads of a training job: of all processes, with those that read their pictures."""
         study = self.study(wildcards.study)
         kind = self.config["datasets"][study.dataset]["kind"]
         readers = study.resources.get("loader_workers", READ_WHILE_TRAINING.get(kind, 0))
-        return study.threads + readers
+        return study.processes * (study.threads + readers)
+
+    @for_rules
+    def threads_alone(self, wildcards: Any) -> int:
+        """CPU threads of a job that trains nothing."""
+        return self.study(wildcards.study).threads
 
     def mem_mb(self, wildcards: Any, attempt: int) -> int:
         """Memory of a training job; half as much again with every retry."""
@@ -350,13 +365,18 @@ class Workflow:
         """As :meth:`prune_group`, for the training that a level of a chain prunes or waits for."""
         if short := self._short_group(wildcards, "levels"):
             return short
+        if self.study(wildcards.study).processes > 1:
+            return None
         if self.chain(wildcards.study, chain).one_training:
             level = f"{wildcards.study}/seed{wildcards.seed}/{chain}/level{wildcards.level}"
             return level.replace("/", "_")
         return None
 
     def _short_group(self, wildcards: Any, name: str) -> str | None:
-        short = self.study(wildcards.study).resources["runtime"] <= SHORT
+        study = self.study(wildcards.study)
+        # A submission has what its largest job has, and trainings of several processes are no
+        # small ones.
+        short = study.resources["runtime"] <= SHORT and study.processes == 1
         return f"short_{name}" if short else None
 
     # -- collecting ---------------------------------------------------------------

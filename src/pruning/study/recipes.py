@@ -16,17 +16,30 @@ ELSEWHERE = {
 }
 
 
-def complete_recipe(recipe: Mapping[str, Any], where: str = "recipe") -> dict[str, Any]:
+def complete_recipe(
+    recipe: Mapping[str, Any], where: str = "recipe", of: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """A recipe with what it leaves out, as :class:`pruning.training.recipe.Recipe` has it.
 
     Args:
         recipe: plain values, checked against the schema before.
         where: its key in the study file, for messages.
+        of: the study's own recipe, completed, where this is one of a section. All trainings of a
+            study have as many ``processes``, as that is what its jobs reserve: what says nothing
+            has the study's.
 
     Raises:
         PruningError: an unknown optimizer or option, or one that is a key of the recipe; an
-            impossible schedule or way to batch.
+            impossible schedule or way to batch; other processes than the study's.
     """
+    if of is not None:
+        count = of["processes"]
+        if recipe.get("processes", count) != count:
+            raise PruningError(
+                f"{where}.processes is {recipe['processes']}, and the study's recipe has {count}: "
+                "all trainings of a study have the same. Take it out here, or change the other."
+            )
+        recipe = {**recipe, "processes": count}
     for option, key in ELSEWHERE.items():
         if option in recipe.get("optimizer", {}).get("options", {}):
             raise PruningError(

@@ -56,8 +56,13 @@ class Study:
 
     @property
     def threads(self) -> int:
-        """CPU threads of a training job."""
+        """CPU threads of a training, of each of its processes."""
         return self.task["recipe"]["threads"]
+
+    @property
+    def processes(self) -> int:
+        """How many processes each training has."""
+        return self.task["recipe"]["processes"]
 
     @property
     def given(self) -> bool:

@@ -38,6 +38,9 @@ class Callback:
     One object accompanies one training. All that it remembers from step to step belongs into
     :meth:`state_dict`, or a training that was killed would end in other numbers. Random draws come
     from generators of its own. Steps are global, as the schedule counts them.
+
+    Where several processes train together each has such an object, and all have to do the same, to
+    the bit. Gradients, and the weights and scores that follow from them, are the same for all.
     """
 
     def adapt(self, module: nn.Module) -> nn.Module:
@@ -65,7 +68,8 @@ class Callback:
 
         Args:
             module: the network, after the forward pass of the step.
-            loss: of the task, a scalar.
+            loss: of the task, a scalar; where several processes share the batch, that of all of it,
+                which cannot be differentiated.
             step: number of the step that is about to be made.
 
         Returns:

@@ -19,6 +19,7 @@ from pruning.models.build import build, refuse_changing
 from pruning.models.config import NetworkConfig
 from pruning.models.own import Factory, build_own, check_own, copied, refuse_other_logits
 from pruning.seeds import generator
+from pruning.training import processes
 from pruning.training.metric import ACCURACY, Metric
 from pruning.training.recipe import Recipe
 from pruning.training.state import State, capture
@@ -216,17 +217,20 @@ def logits(module: nn.Module, images: Tensor) -> Tensor:
 def accuracy_and_loss(module: nn.Module, split: Split, normalize: Normalizer) -> dict[str, float]:
     """Accuracy (fraction) and mean cross-entropy (nats).
 
-    Exact over all images of the split, whatever its size; NaN where it has none.
+    Exact over all images of the split, whatever its size; NaN where it has none. Processes that
+    train together take turns, batch by batch.
     """
     count, correct, loss = len(split), 0, 0.0
     if not count:
         return {"accuracy": float("nan"), "loss": float("nan")}
     batches = torch.arange(count, device=split.device).split(batch_size(split))
+    batches = batches[processes.rank() :: processes.world()]
     for rows, images in zip(batches, split.in_turn(batches), strict=True):
         labels = split.labels[rows]
         made = logits(module, normalize(images))
         loss += nn.functional.cross_entropy(made, labels, reduction="sum").item()
         correct += int((made.argmax(1) == labels).sum())
+    correct, loss = processes.total(correct, loss)
     return {"accuracy": correct / count, "loss": loss / count}
 
 

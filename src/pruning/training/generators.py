@@ -17,6 +17,14 @@ def seeded(seed: int, stream: Sequence[str | int], device: torch.device) -> Iter
         yield
 
 
+def begin_epoch(seed: int, stream: Sequence[str | int], rank: int, step: int) -> None:
+    """Seed them for one of several processes and the epoch that begins at a step.
+
+    By the step too, or every epoch would draw the same.
+    """
+    torch.manual_seed(derive(seed, *stream, "forward pass", rank, step))
+
+
 def states(device: torch.device) -> dict[str, Tensor]:
     """The generators now, uint8, by the kind of device."""
     found = {"cpu": torch.get_rng_state()}

@@ -6,12 +6,17 @@ What a method does while a network trains comes through one seam,
 A masked weight stays zero because its *gradient* is masked: from weight 0, slot 0 and gradient 0
 every optimizer with coupled weight decay makes weight 0 and slot 0, whatever momentum and decay
 are. One foreach multiplication per step is all that masks cost.
+
+Several processes (``recipe.processes``) each run all of this, and what is not the same for all of
+them is in two places: :mod:`pruning.training.backward`, after which gradients are, and the
+generators of forward passes.
 """
 
 import logging
 import math
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
@@ -22,13 +27,14 @@ from pruning.errors import TrainingDiverged
 from pruning.models import shape
 from pruning.models.batch_norm import in_groups
 from pruning.models.layers import channels_last
-from pruning.training import generators, optimizers, reporting
-from pruning.training.arithmetic import arithmetic, forward_pass
+from pruning.training import generators, optimizers, processes, reporting
+from pruning.training.arithmetic import arithmetic
+from pruning.training.backward import backward_of
 from pruning.training.callback import Callback, EpochEnd, Row
 from pruning.training.evaluate import evaluate_splits
 from pruning.training.resume import Progress, ResumeFile
 from pruning.training.schedules import Schedule
-from pruning.training.state import State, capture, load_into, load_slots
+from pruning.training.state import State, capture, load_into, load_slots, refuse_divided
 from pruning.training.task import Task
 from pruning.training.trainable import refuse_lone_examples, refuse_untrained, untrained
 
@@ -104,10 +110,14 @@ def train(
 
     Raises:
         TrainingDiverged: the loss is no longer finite; names the step and the learning rate.
+        PruningError: there are other than the recipe's ``processes``; they no longer have the same
+            weights.
     """
     recipe = task.recipe
     with (
         arithmetic(recipe.threads, recipe.precision),
+        # Who only looks whether a training could begin does that alone.
+        processes.together(recipe.processes, task.device) if run.steps else nullcontext(),
         generators.seeded(run.seed, run.stream, task.device),
     ):
         progress = resume.load() if resume else None
@@ -135,7 +145,7 @@ class _Trainer:
         self.task, self.run = self.given
         if self.callback is not None:
             self.task, self.run = self.callback.settings(*self.given)
-        self.batches = self.task.batches(self.run.seed, self.run.stream)
+        batches = self.task.batches(self.run.seed, self.run.stream)
         task, self.shape = self.task, state.shape
         module = shape.apply(task.build(), state.shape)
         if self.callback is not None:
@@ -144,6 +154,7 @@ class _Trainer:
         self.module = channels_last(module.to(task.device)).train()
         load_into(self.module, state)
         refuse_lone_examples(task, self.module)
+        self.backward = backward_of(task, self.module, batches, self.callback)
         prunable = task.prunable()
         self.optimizer = optimizers.make(task.recipe.optimizer, self.module, prunable)
         slots = _to(state.slots, task.device)
@@ -164,6 +175,7 @@ class _Trainer:
 
     def finish(self, snapshots: tuple[int, ...], resume: ResumeFile | None) -> Trained:
         wanted = {s - self.first_step for s in snapshots if s >= self.first_step}
+        self._begin_epoch()
         self._snapshot(wanted)
         losses: list[Tensor] = []
         seconds = 0.0
@@ -176,12 +188,14 @@ class _Trainer:
                 advance(stop)
                 self._snapshot(wanted)
                 if epoch is not None:
+                    refuse_divided(self.task.name, self.module)
                     self.metrics.append(self._row(epoch, torch.cat(losses)))
                     self.epoch_seconds.append(seconds)
                     losses, seconds = [], 0.0
                     log.info(reporting.line(self.task, self.metrics[-1]))
                     if resume and self.done < self.run.steps:
                         resume.offer(self.progress)
+                    self._begin_epoch()
         return Trained(
             self.state(),
             self.metrics,
@@ -190,6 +204,16 @@ class _Trainer:
             self._seconds(),
             self.epoch_seconds,
         )
+
+    def _begin_epoch(self) -> None:
+        """Seed the generators of this process, where there are several.
+
+        A state holds those of process 0 alone. But trainings are resumed where epochs end, and all
+        that an epoch draws follows from what is said here, so resumed ones draw the same.
+        """
+        if self.task.recipe.processes > 1:
+            step = self.first_step + self.done
+            generators.begin_epoch(self.run.seed, self.run.stream, processes.rank(), step)
 
     def progress(self) -> Progress:
         """What a killed training goes on from."""
@@ -236,34 +260,23 @@ class _Trainer:
         callback = self.callback
         groups = self.optimizer.param_groups
         for i in range(count):
-            batch = self.batches.batch(self.run.first_batch + self.done + i)
             step = self.first_step + self.done + i
             rate = self.run.schedule(step)
             for group in groups:
                 group["lr"] = rate * group["relative_rate"]
             self.optimizer.zero_grad(set_to_none=True)
-            with forward_pass(self.task.recipe.precision, self.task.device):
-                loss = self.task.loss(self.module, batch)
-            if callback is None:
-                loss.backward()
-                self._mask_gradients()
-                self._step()
-            else:
-                self._update_with(callback, loss, step)
-            losses[i] = loss.detach()
+            losses[i] = self.backward(self.run.first_batch + self.done + i, step)
+            if callback is not None:
+                callback.before_step(self.module, self.optimizer, step)
+            self._mask_gradients()
+            self._step()
+            if callback is not None:
+                callback.after_step(self.module, self.optimizer, step)
             if self.expected and self.done + i + 1 >= min(TRIES, self.run.steps):
                 refuse_untrained(self.expected)
         self._require_finite(losses)
         self.done = stop
         return losses
-
-    def _update_with(self, callback: Callback, loss: Tensor, step: int) -> None:
-        term = callback.penalty(self.module, loss, step)
-        (loss if term is None else loss + term).backward()
-        callback.before_step(self.module, self.optimizer, step)
-        self._mask_gradients()
-        self._step()
-        callback.after_step(self.module, self.optimizer, step)
 
     def _mask_gradients(self) -> None:
         """Zero where masked; what took no part in this step has no gradient and stays."""

@@ -11,6 +11,7 @@ from typing import Any
 from pruning.data.batching import Batching
 from pruning.errors import PruningError, unknown
 from pruning.files import plain
+from pruning.share import Share
 from pruning.training.schedules import CosineDecay, Schedule, StepDecay, schedule_from_dict
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
@@ -55,6 +56,7 @@ class Recipe:
         epoch_steps: steps that count as an epoch of T, of retrain times and of metrics, where these
             are not the steps in which the data are seen once. Milestones and warm-up are in epochs
             of the data whatever it says, and so is what a training costs.
+        processes: how many train together, each on its share of every batch. Bits depend on it.
     """
 
     epochs: float
@@ -66,6 +68,7 @@ class Recipe:
     precision: str = "float32"
     batch_norm_group: int | None = None
     epoch_steps: int | None = None
+    processes: int = 1
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
@@ -80,6 +83,11 @@ class Recipe:
             )
         if self.epoch_steps is not None and self.epoch_steps < 1:
             raise PruningError(f"epoch_steps must be at least 1, it is {self.epoch_steps}.")
+        if not 1 <= self.processes <= self.batches.size:
+            raise PruningError(
+                f"processes: {self.processes} cannot share batches of {self.batches.size} "
+                "(batches.size): it is from 1 to that."
+            )
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Recipe":
@@ -98,13 +106,24 @@ class Recipe:
         """Plain values that say everything; :meth:`from_dict` takes them back."""
         return plain(self)
 
-    def smallest_normalized(self, images: int) -> int:
-        """How many images batch norm sees together at the least, of a training set of so many."""
-        group, batches = self.batch_norm_group, self.batches
-        sizes = {batches.smallest(images)}
-        if group is not None and batches.epoch_boundary == "keep" and images > batches.size:
-            sizes.add(batches.size)
-        return min(size if group is None else size % group or group for size in sizes)
+    def share(self, rank: int) -> Share:
+        """What one of the processes computes of every batch; no group is divided."""
+        return Share(rank, self.processes, self.batch_norm_group or 1)
+
+    def normalized(self, size: int) -> set[int]:
+        """How many images batch norm sees together, in a batch of so many."""
+        rows = [self.share(rank).rows(size) for rank in range(self.processes)]
+        shares = {stop - start for start, stop in rows if stop > start}
+        group = self.batch_norm_group
+        if group is None:
+            return shares
+        return {part for n in shares for part in (min(n, group), n % group or min(n, group))}
+
+    def batch_sizes(self, images: int) -> list[int]:
+        """How many images batches have, of a training set of so many; the smallest first."""
+        smallest = self.batches.smallest(images)
+        # A short batch may be the only one.
+        return sorted({smallest, max(smallest, min(self.batches.size, images))})
 
     def timeline(self, images: int) -> "Timeline":
         """Epochs and steps for a training set of this many images."""

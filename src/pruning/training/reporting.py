@@ -5,6 +5,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping
 
+from pruning.training import processes
 from pruning.training.task import Task
 
 log = logging.getLogger("pruning")
@@ -12,9 +13,10 @@ log = logging.getLogger("pruning")
 
 @contextlib.contextmanager
 def bar(name: str, steps: int, done: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar on a terminal; with a log file, its line per epoch is enough."""
+    """A progress bar of the first process on a terminal; in a log file, its line per epoch is
+    enough."""
     logs_to_file = any(isinstance(h, logging.FileHandler) for h in log.handlers)
-    if logs_to_file or not sys.stderr.isatty():
+    if processes.rank() or logs_to_file or not sys.stderr.isatty():
         yield lambda stop: None
         return
     from tqdm import tqdm

@@ -20,6 +20,7 @@ from pruning import checks
 from pruning.errors import PruningError
 from pruning.files import write_json
 from pruning.locks import FileLock
+from pruning.training import processes
 from pruning.training.checkpoint import load_state, load_tensors, save_state, save_tensors
 from pruning.training.state import State
 
@@ -67,6 +68,8 @@ class ResumeFile:
     any moment leaves either the old progress or the new one. A lock keeps a second process that
     trains the same away, from :meth:`load` to :meth:`discard`.
 
+    Of processes that train together all read it, and the first alone does everything else.
+
     Args:
         folder: where; undeclared, beside the stage's outputs.
         fingerprint: hash of everything that decides the run's numbers.
@@ -90,7 +93,12 @@ class ResumeFile:
         self._failed = False
 
     def offer(self, progress: Callable[[], Progress]) -> None:
-        """Save ``progress()`` if enough has been trained since the last time."""
+        """Save ``progress()`` if enough has been trained since the last time.
+
+        By the clock of the first process, and nothing that the others do follows from it.
+        """
+        if processes.rank():
+            return
         started = time.monotonic()
         if self._cost > self.budget * (started - self._last_saved):
             return
@@ -146,8 +154,23 @@ class ResumeFile:
         """The progress on disk, or None: nothing there, another fingerprint, or damaged.
 
         Raises:
-            PruningError: another process trains this.
+            PruningError: another training is at this; or, of one of several processes, what the
+                first one could read.
         """
+        found: list[Progress] = []
+
+        def first() -> Mapping[str, Any] | None:
+            index, progress = self._found()
+            found.append(progress)
+            return index
+
+        index = processes.decided(first)
+        if found or index is None:
+            return found[0] if found else None
+        return self._loaded(index)
+
+    def _found(self) -> tuple[Mapping[str, Any] | None, Progress | None]:
+        """The index and the progress that it names, or two times None; see :meth:`load`."""
         if not self._lock.acquire(self.patience):
             output = self.folder.with_suffix("")
             raise PruningError(
@@ -156,18 +179,18 @@ class ResumeFile:
             )
         if not (self.folder / "index.json").exists():
             self._clear()
-            return None
+            return None, None
         try:
             index = checks.read(self.folder / "index.json", _INDEX)
             if index["fingerprint"] != self.fingerprint:
                 log.info("%s is of other settings or inputs and is not used", self.folder)
                 self._clear()
-                return None
-            return self._loaded(index)
+                return None, None
+            return index, self._loaded(index)
         except Exception as error:  # whatever is wrong with it, the training does not need it
             log.warning("%s is damaged (%s); training starts over", self.folder, error)
             self._clear()
-            return None
+            return None, None
 
     def _loaded(self, index: Mapping[str, Any]) -> Progress:
         files, done = index["files"], index["done"]
@@ -191,6 +214,8 @@ class ResumeFile:
 
     def discard(self) -> None:
         """Remove the folder."""
+        if processes.rank():
+            return
         self._clear()
         with contextlib.suppress(OSError):  # who waited for the lock may have made a new one
             (self.folder / LOCK).unlink()

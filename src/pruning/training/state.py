@@ -2,6 +2,7 @@
 
 import copy
 import difflib
+import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from pruning.errors import PruningError
 from pruning.masks import mask as masking
 from pruning.models import shape as shapes
+from pruning.training import processes
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,39 @@ def capture(module: nn.Module, optimizer: torch.optim.Optimizer | None = None) -
         buffers=_cpu(dict(module.named_buffers())),
         slots=_cpu(slots(optimizer, module)) if optimizer is not None else {},
     )
+
+
+def fingerprint(module: nn.Module) -> str:
+    """64 bits of a module's weights and buffers."""
+    found = hashlib.blake2b(digest_size=8)
+    for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
+        content = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+        found.update(f"{name} {_form(tensor)}".encode())
+        found.update(content.numpy())
+    return found.hexdigest()
+
+
+def refuse_divided(name: str, module: nn.Module) -> None:
+    """Refuse to go on where processes that train together no longer have the same network.
+
+    Args:
+        name: of the training, for messages.
+        module: what each has.
+
+    Raises:
+        PruningError: on all of them; the message names those that differ from the first.
+    """
+    if processes.world() == 1:
+        return
+    found = processes.gathered(fingerprint(module))
+    others = [str(rank) for rank, told in enumerate(found) if told != found[0]]
+    if others:
+        raise PruningError(
+            f"{name}: the networks of the {len(found)} processes are no longer the same: "
+            f"{', '.join(others)} {'differ' if len(others) > 1 else 'differs'} from 0. Something "
+            "in this training is not the same for all of them: a random draw, a buffer that "
+            "depends on more than a batch's mean, a faulty machine. Nothing of it is kept."
+        )
 
 
 def slots(optimizer: torch.optim.Optimizer, module: nn.Module) -> dict[str, Tensor]:

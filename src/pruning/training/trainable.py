@@ -31,17 +31,19 @@ def refuse_untrained(names: Iterable[str]) -> NoReturn:
 
 
 def refuse_lone_examples(task: Task, module: nn.Module) -> None:
-    """Refuse batches of one example where a batch norm needs more.
+    """Refuse batches, or shares of them, of one example where a batch norm needs more.
 
     Args:
-        task: whose recipe says how many examples the smallest batch has.
+        task: whose recipe says how many examples batches have, and among how many processes.
         module: the network, where it trains; left as it was.
 
     Raises:
-        PruningError: some batch has one example, and a batch norm would see one value per channel.
+        PruningError: some batch or share has one example, and a batch norm would see one value per
+            channel.
     """
     recipe, examples = task.recipe, task.examples("train")
-    if recipe.smallest_normalized(examples) > 1:
+    short = [size for size in recipe.batch_sizes(examples) if 1 in recipe.normalized(size)]
+    if not short:
         return
     probe = copy.deepcopy(module).train()
     where = next(module.parameters()).device
@@ -49,25 +51,29 @@ def refuse_lone_examples(task: Task, module: nn.Module) -> None:
     with (
         torch.random.fork_rng(devices=devices),
         torch.no_grad(),
-        explained(f"{task.name}: {_where_alone(recipe, examples)}"),
+        explained(f"{task.name}: {_where_alone(recipe, examples, short[0])}"),
     ):
         probe(*(part.to(where) for part in task.example()))
 
 
-def _where_alone(recipe: Recipe, examples: int) -> str:
-    size, group = recipe.batches.size, recipe.batch_norm_group
+def _where_alone(recipe: Recipe, examples: int, batch: int) -> str:
+    """What leaves an example alone in a batch of so many, and what helps."""
+    size, group, count = recipe.batches.size, recipe.batch_norm_group, recipe.processes
     if size == 1:
         return "batches of one example. Take a larger size of batches."
     if group == 1:
         return "batch_norm_group: 1 leaves each example alone. Take a larger group."
+    other = "Take another size of batches, or epoch_boundary: straddle or drop."
     if group is not None:
-        return (
-            f"of {examples} examples in batches of {size}, normalized in groups of {group}, one is "
-            "alone. Take another size of batches or groups, or epoch_boundary: straddle or drop."
-        )
+        other = other.replace("batches,", "batches or groups,")
+        told = f"of {examples} examples in batches of {size}, normalized in groups of {group}"
+        return f"{told}, one is alone. {other}"
+    if batch == 1:
+        return f"of {examples} examples in batches of {size} one is alone. {other}"
+    other = other if batch != size else "Take larger batches, or fewer processes."
     return (
-        f"of {examples} examples in batches of {size} one is alone. Take another size of batches, "
-        "or epoch_boundary: straddle or drop."
+        f"{count} processes share a batch of {batch} examples (batches.size, processes), and one "
+        f"of them has a single one. {other}"
     )
 
 
@@ -88,5 +94,5 @@ def explained(what: str) -> Iterator[None]:
             raise
         raise PruningError(
             f"A batch norm of this network needs more than one value per channel to train, and "
-            f"sees one where a batch is a single example ({error}). {what}"
+            f"sees one where there is a single example ({error}). {what}"
         ) from None

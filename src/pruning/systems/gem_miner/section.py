@@ -162,13 +162,14 @@ def read(
     _check_names(values)
     _check_effects(values)
     searched = [name for name in values["methods"] if name in METHODS]
-    settings = {name: _setting(name, values, len(densities)) for name in searched}
+    own = document["recipe"]
+    settings = {name: _setting(name, values, len(densities), own) for name in searched}
     sweep = _sweep(values, len(densities))
     part = GemMiner(
         cells=tuple(dict.fromkeys(_cells(values, densities, sweep))),
         densities=densities,
         settings=settings,
-        baselines=_baselines(values),
+        baselines=_baselines(values, own),
         sweep=sweep,
         initialization=registry.reference("initialization", values["initialization"]),
         layer_rule=values.get("layer_rule", LAYER_RULE),
@@ -238,10 +239,12 @@ def _cells(
         yield Cell(values["sweep"]["method"], kind, values["sweep"]["level"])
 
 
-def _setting(name: str, values: Mapping[str, Any], levels: int) -> Setting:
+def _setting(
+    name: str, values: Mapping[str, Any], levels: int, study: Mapping[str, Any]
+) -> Setting:
     own = values["settings_by_method"].get(name, {})
     recipes = {
-        key: complete_recipe(own.get(key, values[key]), _key(name, key, values))
+        key: complete_recipe(own.get(key, values[key]), _key(name, key, values), study)
         for key in ("search", "finetune")
     }
     strengths = values["strengths"]
@@ -259,10 +262,10 @@ def _setting(name: str, values: Mapping[str, Any], levels: int) -> Setting:
     )
 
 
-def _baselines(values: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+def _baselines(values: Mapping[str, Any], study: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     own = {name: values["settings_by_method"].get(name, {}) for name in BASELINES}
     return {
-        name: complete_recipe(given["finetune"], _key(name, "finetune", values))
+        name: complete_recipe(given["finetune"], _key(name, "finetune", values), study)
         for name, given in own.items()
         if "finetune" in given
     }

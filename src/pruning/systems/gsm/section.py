@@ -91,7 +91,7 @@ def read(values: Mapping[str, Any], document: Mapping[str, Any], parts: Mapping[
     densities = _densities(values)
     gsm = Gsm(
         densities=densities,
-        recipe=complete_recipe(values["recipe"], "gsm.recipe"),
+        recipe=complete_recipe(values["recipe"], "gsm.recipe", document["recipe"]),
         ablations=values["ablations"],
         ablation_levels=tuple(values.get("ablation_levels", range(1, len(densities) + 1))),
         tickets=tuple(values["tickets"]),

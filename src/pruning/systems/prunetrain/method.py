@@ -21,7 +21,7 @@ from pruning.systems.prunetrain.cost import refuse_uncounted, totals
 from pruning.systems.prunetrain.penalty import groups_of, strength_of
 from pruning.systems.prunetrain.reconfiguration import Reconfiguration, Sizes, reconfigure, sizes_of
 from pruning.systems.prunetrain.rules import METHODS, Method
-from pruning.training import generators, optimizers
+from pruning.training import generators, optimizers, processes
 from pruning.training.arithmetic import arithmetic, forward_pass
 from pruning.training.callback import Callback, EpochEnd, Row
 from pruning.training.evaluate import evaluate_split
@@ -130,6 +130,8 @@ def measure(task: Task, state: State, settings: Settings, run: Run) -> Start:
             )
             value = float(penalty.penalty(groups, settings.epsilon))
     momentum = task.recipe.optimizer.options.get("momentum", 0.0)
+    # On GPUs two computations of a loss may differ in the last bit, and lambda must not.
+    loss, value = processes.decided(lambda: (loss, value))
     return Start(
         loss,
         value,

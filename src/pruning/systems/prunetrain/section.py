@@ -75,13 +75,14 @@ def read(
         raise PruningError(f"prunetrain.ratios must rise from level to level: {list(ratios)}.")
     for name in values["methods"]:
         look_up("method of PruneTrain", name, METHODS)
-    recipe = complete_recipe(values.get("recipe", document["recipe"]), "prunetrain.recipe")
+    own = document["recipe"]
+    recipe = complete_recipe(values.get("recipe", own), "prunetrain.recipe", own)
     part = PruneTrain(
         ratios=ratios,
         levels={name: _levels(name, values, ratios) for name in values["methods"]},
         fine_tuned=_fine_tuned(values),
         recipe=recipe,
-        finetune=_finetune(values),
+        finetune=_finetune(values, own),
         settings={key: values[key] for key in ("interval", "threshold", "epsilon", "growth")},
     )
     for name in values["ratios_by_method"]:
@@ -116,7 +117,7 @@ def _fine_tuned(values: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(n for n in values["methods"] if n in values["fine_tuned"] or METHODS[n].trained)
 
 
-def _finetune(values: Mapping[str, Any]) -> dict[str, Any] | None:
+def _finetune(values: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any] | None:
     wanted = _fine_tuned(values)
     if "finetune" in values:
         if not wanted:
@@ -124,7 +125,7 @@ def _finetune(values: Mapping[str, Any]) -> dict[str, Any] | None:
                 "prunetrain.finetune is a recipe that no training uses. Name methods under "
                 "prunetrain.fine_tuned, or take it out."
             )
-        return complete_recipe(values["finetune"], "prunetrain.finetune")
+        return complete_recipe(values["finetune"], "prunetrain.finetune", own)
     if wanted:
         raise PruningError(
             f"prunetrain.finetune is missing: {', '.join(wanted)} train on after they have shrunk, "
