@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+# A file's tests share what its fixtures make; files are taken in the order of tests/conftest.py.
+BY_FILE := -n auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: help figure check test test-cluster campaign lint bench clean-venv
 
@@ -24,10 +26,10 @@ figure: $(READY)
 
 check: $(READY)
 	$(BIN)/ruff check .
-	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest -n auto -m "not slow" --ignore tests/cluster
+	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest $(BY_FILE) -m "not slow" --ignore tests/cluster
 
 test: $(READY)
-	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest -n auto --ignore tests/cluster
+	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest $(BY_FILE) --ignore tests/cluster
 
 # They wait more than they compute, so there are more of them at a time than cores.
 test-cluster: $(READY)

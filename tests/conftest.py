@@ -59,6 +59,14 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if any(item.path.is_relative_to(place) for place in slow):
             item.add_marker(pytest.mark.slow)
+    # Workers take files in this order, and end together where the short ones are the last.
+    workflow = Path(__file__).parent / "workflow"
+    items.sort(
+        key=lambda item: (
+            not item.path.is_relative_to(workflow),
+            item.get_closest_marker("slow") is None,
+        )
+    )
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -13,6 +13,7 @@ import pytest
 from pruning.study.places import tidy_tables
 from tests.campaigns.reference import KEEP_SCRIPTS
 from tests.conftest import REPOSITORY
+from tests.workflow import forks
 
 TINY = """
 title: Tiny
@@ -38,18 +39,35 @@ class Project:
 
     root: Path
 
-    def snakemake(self, *arguments, check=True, cores=2, trials=False):
-        """Run Snakemake; its whole output. Studies are tried out before if asked for."""
-        run = subprocess.run(
-            [*SNAKEMAKE, *(["--cores", str(cores)] if cores else []), *arguments],
-            cwd=self.root, env=self.environment(trials), capture_output=True, text=True,
-        )  # fmt: skip
+    def snakemake(self, *arguments, check=True, cores=2, trials=False, forked=True):
+        """Run Snakemake; its whole output.
+
+        Args:
+            arguments: of its command line.
+            check: it is to succeed; otherwise, to fail.
+            cores: for its jobs; 0 leaves that out.
+            trials: try studies out before.
+            forked: start processes as forks, in a fraction of the time; see `forks`.
+        """
+        arguments = [*SNAKEMAKE, *(["--cores", str(cores)] if cores else []), *arguments]
+        how = {"cwd": self.root, "env": self.environment(trials)}
+        if forked:
+            run = forks.run("snakemake", arguments, **how)
+        else:
+            run = subprocess.run(arguments, **how, capture_output=True, text=True)
         output = run.stdout + run.stderr
         if check:
             assert run.returncode == 0, output
         else:
             assert run.returncode != 0, output
         return output
+
+    def pruning(self, *arguments):
+        """What the command `pruning` prints."""
+        command = ["-m", "pruning.cli", *arguments]
+        run = forks.run("training", command, cwd=self.root, env=self.environment())
+        assert run.returncode == 0, run.stderr
+        return run.stdout
 
     def start(self, *arguments):
         """Start Snakemake in a process group of its own."""

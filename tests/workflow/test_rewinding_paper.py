@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 
 import pandas as pd
 import pytest
@@ -30,18 +28,9 @@ FIGURES = {
 }  # fmt: skip
 
 
-def pruning(project, *arguments):
-    run = subprocess.run(
-        [sys.executable, "-m", "pruning.cli", *arguments],
-        cwd=project.root, env=project.environment(), capture_output=True, text=True,
-    )  # fmt: skip
-    assert run.returncode == 0, run.stderr
-    return run.stdout
-
-
 def planned(project, study="tiny"):
     """Jobs by rule, as ``pruning plan`` prints them."""
-    found = re.findall(r"^  (\w+) +([\d,]+) jobs", pruning(project, "plan", study), re.MULTILINE)
+    found = re.findall(r"^  (\w+) +([\d,]+) jobs", project.pruning("plan", study), re.MULTILINE)
     jobs = {name: int(count.replace(",", "")) for name, count in found}
     total = jobs.pop("total")
     assert total == sum(jobs.values())

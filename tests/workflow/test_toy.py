@@ -7,7 +7,7 @@ import pytest
 
 from tests.conftest import REPOSITORY
 from tests.workflow.conftest import TINY, make_project
-from tests.workflow.test_rewinding_paper import planned, pruning
+from tests.workflow.test_rewinding_paper import planned
 
 SECTION = "toy: {densities: [0.5, 0.1]}\n"
 FIGURE = "plots/small/toy_accuracy.pdf"
@@ -93,7 +93,7 @@ def test_mistakes_in_its_section_are_named(finished, old, new, message):
 
 
 def test_check_counts_its_jobs_and_other_studies_have_none(finished):
-    assert "jobs: 2 toy" in pruning(finished, "check", "small")
+    assert "jobs: 2 toy" in finished.pruning("check", "small")
     assert "toy" not in planned(finished, "tiny")
 
 

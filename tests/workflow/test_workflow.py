@@ -15,12 +15,20 @@ from humanfriendly import parse_size
 
 from pruning.data.splits import load
 from tests.test_image_trees import WHOLE, make_folder, png
-from tests.workflow.conftest import kill_group
+from tests.workflow.conftest import kill_group, make_project
 
 ALL = {"collect": 1, "dense": 1, "figure": 1, "prune": 4, "report": 4,
        "retrain": 4, "rewind_state": 1}  # fmt: skip
 PETS = "{kind: image_folder, path: pets}"
 LEVEL1 = "results/tiny/seed0/iterative/lr_rewind/t2/level1"
+
+
+@pytest.fixture(scope="module")
+def finished_once(tmp_path_factory):
+    """The tiny study, run as by a user: everything starts as it does on a command line."""
+    project = make_project(tmp_path_factory.mktemp("started") / "project")
+    project.snakemake("plots/tiny/rewind_vs_finetune.pdf", forked=False)
+    return project
 
 
 def test_a_plan_a_run_and_a_second_run(finished_once, project):
@@ -49,11 +57,22 @@ def test_a_plan_a_run_and_a_second_run(finished_once, project):
     assert not list((finished_once.root / "results").rglob("*.resume"))
 
 
-def test_one_core_and_two_cold_and_warm_give_the_same_bytes(finished_once, project):
-    # No warm process: its start is taken out of the Snakefile.
-    project.edit("workflow/Snakefile", "if workflow.local_exec:", "if False:")
+def test_one_core_and_two_give_the_same_bytes(finished_once, project):
     project.snakemake("plots/tiny/rewind_vs_finetune.pdf", cores=1)
     assert project.files() == finished_once.files()
+
+
+def test_jobs_that_start_cold_give_the_same_bytes(finished_once, project):
+    """One of each rule, so that torch is imported once for each and not for each level."""
+    # No warm process: its start is taken out of the Snakefile.
+    project.edit("workflow/Snakefile", "if workflow.local_exec:", "if False:")
+    level = LEVEL1.replace("lr_rewind", "weight_rewind")
+    targets = [f"{level}/summary.json", f"{level}/report.json"]
+    project.snakemake(*targets, forked=False)
+    found, whole = project.files(), finished_once.files()
+    folders = {name.split("/tiny/")[-1].rpartition("/")[0] for name in found}
+    assert folders >= {"seed0/dense", "seed0/rewind_states", level.partition("/tiny/")[2]}
+    assert found == {name: whole[name] for name in found}
 
 
 def test_editing_a_figure_redraws_and_retrains_nothing(finished):
