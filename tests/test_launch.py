@@ -34,8 +34,8 @@ class Net(nn.Module):
             if fault == "raise":
                 raise ValueError("a fault of process 1")
             os.kill(os.getpid(), 9)
-        if fault == "slow":
-            time.sleep(0.05)
+        if fault:
+            time.sleep(0.02)  # so that progress is worth to be saved
         return self.fc(self.norm(images).flatten(1))
 
 def net(shape, classes):

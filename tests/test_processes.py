@@ -1,7 +1,9 @@
 """Several processes that train one network."""
 
 import ast
+import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from pruning.data.splits import load
 from pruning.errors import PruningError
 from pruning.masks.weights import prune
 from pruning.share import Share
+from pruning.study.asks import Workflow
 from pruning.study.study import load_study
 from pruning.systems.gem_miner.method import search
 from pruning.systems.gem_miner.rules import Search
@@ -105,6 +108,11 @@ class Skipping(nn.Module):
     def forward(self, images):
         x = images.flatten(1)
         return self.last(self.rarely(x) if processes.rank() else x)
+
+
+def flat(shape, classes):
+    """A batch norm that sees one value per channel and example."""
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.BatchNorm1d(8), nn.Linear(8, 10))
 
 
 # In the processes.
@@ -211,6 +219,9 @@ CALLS = {
 }  # fmt: skip
 
 
+SYSTEMS = ["searched", "shrunk"]
+
+
 def all_of(path, count, folder, names):
     more = {"killed": {"folder": folder}}
     return {n: CALLS[n][0](path, count, **CALLS[n][1], **more.get(n, {})) for n in names}
@@ -232,9 +243,7 @@ def together_of(count, names):
     return results
 
 
-two = together_of(
-    2, ["sgd", "gsm", "masked", "skipping", "plain", "lasso", "straying", "searched", "shrunk"]
-)
+two = together_of(2, ["sgd", "gsm", "masked", "skipping", "plain", "lasso", "straying", *SYSTEMS])
 three = together_of(3, ["double", "short", "killed"])
 
 
@@ -330,7 +339,7 @@ def test_masked_weights_stay_zero_on_all(make_task, two):
         assert result[f"weights/{name}"][mask.numpy()].all()
 
 
-@pytest.mark.parametrize("name", ["searched", "shrunk"])
+@pytest.mark.parametrize("name", SYSTEMS)
 def test_what_systems_do_while_they_train_is_the_same_on_all(two, name):
     one(two[name])
 
@@ -373,7 +382,7 @@ def test_other_numbers_of_processes_than_were_started_are_refused(
 
 def test_shares_of_one_example_are_refused_where_a_batch_norm_needs_more(make_task):
     for size, boundary, count in ((3, "straddle", 2), (50, "keep", 2)):  # 1352 = 27 * 50 + 2
-        task = make_task("small_cnn", batches=Batching(size, boundary), processes=count)
+        task = make_task(flat, batches=Batching(size, boundary), processes=count)
         with pytest.raises(PruningError, match=f"{count} processes share a batch of [23] examples"):
             train(task, task.initial_state(0), run_of(task, 0))
     task = make_task(batches=Batching(3), processes=2)  # none has a batch norm
@@ -395,18 +404,28 @@ def test_batches_that_cannot_be_shared_out_are_refused(make_task, monkeypatch):
 
 
 def test_all_trainings_of_a_study_have_the_same_processes(tmp_path):
+    shutil.copy(REPOSITORY / "config" / "studies" / "digits.yaml", tmp_path)
     path = tmp_path / "a.yaml"
-    folder = REPOSITORY / "config" / "studies"
-    for name in ("digits", "digits_gsm"):
-        (tmp_path / f"{name}.yaml").write_text((folder / f"{name}.yaml").read_text())
-    path.write_text("extends: digits_gsm\nrecipe: {processes: 2}\n")
+    path.write_text("extends: digits\nrecipe: {processes: 2}\n")
     study = load_study(path, SCHEMAS / "study.schema.yaml")
     assert study.processes == study.part("gsm").recipe["processes"] == 2
-    path.write_text("extends: digits_gsm\ngsm: {recipe: {processes: 2}}\n")
-    with pytest.raises(
-        PruningError, match="gsm.recipe.processes is 2, and the study's recipe has 1"
-    ):
+    path.write_text("extends: digits\ngsm: {recipe: {processes: 2}}\n")
+    with pytest.raises(PruningError, match="gsm.recipe.processes is 2, .* study's recipe has 1"):
         load_study(path, SCHEMAS / "study.schema.yaml")
+
+
+def test_a_job_reserves_what_all_processes_of_a_training_need(tmp_path):
+    shutil.copy(REPOSITORY / "config" / "studies" / "digits.yaml", tmp_path)
+    (tmp_path / "a.yaml").write_text("extends: digits\nrecipe: {processes: 2, threads: 3}\n")
+    known = {"digits": {"kind": "digits"}}
+    config = {"study_folder": str(tmp_path), "studies": [], "datasets": known, "device": "cuda"}
+    plan = Workflow(config, SCHEMAS)
+    for name, gpus, nodes, threads in (("a", 2, 1, 6), ("digits", 1, None, 1)):
+        job = SimpleNamespace(study=name, seed="0", level="1")
+        assert (plan.gpu(job), plan.nodes(job), plan.threads(job)) == (gpus, nodes, threads)
+    job = SimpleNamespace(study="a", seed="0")
+    assert (plan.gpu_alone, plan.threads_alone(job)) == (1, 3)
+    assert plan.group("levels")(job) is None
 
 
 def test_one_module_alone_knows_how_processes_speak():
