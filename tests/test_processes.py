@@ -418,7 +418,7 @@ def test_a_job_reserves_what_all_processes_of_a_training_need(tmp_path):
     shutil.copy(REPOSITORY / "config" / "studies" / "digits.yaml", tmp_path)
     (tmp_path / "a.yaml").write_text("extends: digits\nrecipe: {processes: 2, threads: 3}\n")
     known = {"digits": {"kind": "digits"}}
-    config = {"study_folder": str(tmp_path), "studies": [], "datasets": known, "device": "cuda"}
+    config = {"study_folder": str(tmp_path), "studies": ["a"], "datasets": known, "device": "cuda"}
     plan = Workflow(config, SCHEMAS)
     for name, gpus, nodes, threads in (("a", 2, 1, 6), ("digits", 1, None, 1)):
         job = SimpleNamespace(study=name, seed="0", level="1")
