@@ -147,7 +147,7 @@ def test_jobs_of_a_short_study_go_together(plan):
 
 @pytest.mark.parametrize(("minutes", "short"), [(10, True), (11, False), (60, False)])
 def test_short_is_up_to_ten_minutes(plan, monkeypatch, minutes, short):
-    study = SimpleNamespace(resources={"runtime": minutes})
+    study = SimpleNamespace(resources={"runtime": minutes}, processes=1)
     monkeypatch.setattr(plan, "study", lambda name: study)
     assert (plan.group("dense")(SimpleNamespace(study="any")) is not None) == short
 
