@@ -202,6 +202,7 @@ def shrunk(path, count):
 
 
 MASKED = {"network": "small_cnn", "density": 0.3, "batches": Batching(64)}
+GROUPED = {"network": "small_cnn", "steps": 3, "batches": Batching(80)}  # five groups of 16
 CALLS = {
     "sgd": (trained, {"steps": 10, "network": "small_cnn"}),
     "gsm": (trained, {"steps": 10, "network": "small_cnn", "optimizer": GSM}),
@@ -210,6 +211,8 @@ CALLS = {
     "skipping": (first_gradients, {"kind": Skipping}),
     "plain": (first_gradients, {"kind": None}),
     "lasso": (first_gradients, {"kind": None, "callback": Lasso}),
+    "grouped": (trained, {**GROUPED, "batch_norm_group": 16}),
+    "ungrouped": (trained, GROUPED),
     "straying": (refused, {"callback": Straying, "epochs": 1, "milestones": ()}),
     "searched": (searched, {}),
     "shrunk": (shrunk, {}),
@@ -243,7 +246,21 @@ def together_of(count, names):
     return results
 
 
-two = together_of(2, ["sgd", "gsm", "masked", "skipping", "plain", "lasso", "straying", *SYSTEMS])
+two = together_of(
+    2,
+    [
+        "grouped",
+        "ungrouped",
+        "sgd",
+        "gsm",
+        "masked",
+        "skipping",
+        "plain",
+        "lasso",
+        "straying",
+        *SYSTEMS,
+    ],
+)
 three = together_of(3, ["double", "short", "killed"])
 
 
@@ -309,6 +326,15 @@ def test_three_processes_share_ten_examples_as_one_has_them(digits_file, three):
     assert result.pop("never").tobytes() == expected.pop("never").tobytes()
     assert 0 < far(result, expected) < 1e-14
     assert loss == pytest.approx(of_one, rel=1e-6)
+
+
+def test_groups_of_batch_norm_are_the_same_however_many_processes_share_them(digits_file, two):
+    """Weights and running statistics, where without groups each process normalizes its own."""
+    far_apart = {}
+    for name in ("grouped", "ungrouped"):
+        (result, _), (expected, _) = one(two[name]), alone(digits_file, name)
+        far_apart[name] = far(result, expected)
+    assert far_apart["grouped"] < 1e-6 < 1e-3 < far_apart["ungrouped"]
 
 
 def test_a_short_batch_may_leave_a_process_nothing(digits_file, three):

@@ -9,7 +9,7 @@ from pruning.data.sources import count_changes, has_changed
 from pruning.errors import PruningError
 from pruning.files import write_text
 from pruning.running import trials
-from pruning.running.jobs import device, job
+from pruning.running.jobs import devices, job
 from pruning.study import places
 from pruning.study.asks import Workflow
 from pruning.study.documents import read_document
@@ -138,7 +138,7 @@ def _dense(options: argparse.Namespace) -> None:
     if not 0 <= options.seed < 2**63:
         raise PruningError(f"--seed must be from 0 to 2^63 - 1, it is {options.seed}.")
     data = _prepared(workflow, options.dataset or study.dataset)
-    with device(workflow.config["device"]) as where:
+    with devices(workflow.config["device"]) as (where,):
         context = StageContext(study.name, options.seed, study.task, "", where)
         task = context.load_task(data, f"dense training on {data.stem}")
         trained = train_dense(task, options.seed, steps=options.steps).trained
