@@ -49,6 +49,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/epoch_time.py
 	$(BIN)/python benchmarks/scoring_time.py
 	$(BIN)/python benchmarks/reading_time.py
+	$(BIN)/python benchmarks/loading_time.py
 	$(BIN)/python benchmarks/gsm_step_time.py
 	$(BIN)/python benchmarks/search_step_time.py
 	$(BIN)/python benchmarks/shrunk_step_time.py
