@@ -16,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 
 from pruning.analysis.score import only
 from pruning.errors import PruningError
-from pruning.figures import replicates, style
+from pruning.figures import pages, replicates, style
 from pruning.figures.context import Context, Drawn, literal
 from pruning.figures.replicates import Curve
 from pruning.figures.style import Style
@@ -49,7 +49,7 @@ def accuracy_vs_sparsity(tidy: pd.DataFrame, context: Context) -> Drawn:
     _refuse_nothing(unmodified, context, "unmodified masks")
     methods = _methods(unmodified)
     names = replicates.studies(unmodified, context)
-    figure, axes = style.panels(len(names))
+    sheet, axes = pages.panels(len(names))
     shown = []
     _label_rows(axes, names, unmodified)
     for panel, study in zip(axes, names, strict=True):
@@ -67,8 +67,8 @@ def accuracy_vs_sparsity(tidy: pd.DataFrame, context: Context) -> Drawn:
         _lay_over(panel, published, outside, metric, "method", looks)
         panel.set_title(f"{context.title(study)} ({replicates.counts(here, dense)})")
         shown += [dense, here, published]
-    style.legend(figure, axes, dashes=True)
-    return Drawn(figure, replicates.written(shown))
+    pages.finish(sheet, dashes=True)
+    return Drawn(sheet, replicates.written(shown))
 
 
 def ablations(tidy: pd.DataFrame, context: Context) -> Drawn:
@@ -81,7 +81,7 @@ def ablations(tidy: pd.DataFrame, context: Context) -> Drawn:
     """
     table = _cells(tidy, context, keep=("random",))
     rows = _ablated(table, context)
-    figure, grid = style.grid(len(rows), max(len(methods) for _, methods in rows))
+    sheet, grid = pages.grid(len(rows), max(len(methods) for _, methods in rows))
     shown = []
     for axes, (study, methods) in zip(grid, rows, strict=True):
         here = table[table["study"] == study]
@@ -101,8 +101,8 @@ def ablations(tidy: pd.DataFrame, context: Context) -> Drawn:
             shown += [dense, published, *(curve.shown for curve in curves)]
         _remove(axes[len(methods) :])
         axes[0].set_ylabel(metric.axis)
-    style.legend(figure, _flat(grid))
-    return Drawn(figure, replicates.written(shown, ("network", "dataset")))
+    pages.finish(sheet)
+    return Drawn(sheet, replicates.written(shown, ("network", "dataset")))
 
 
 def improved(tidy: pd.DataFrame, context: Context) -> Drawn:
@@ -123,7 +123,7 @@ def improved(tidy: pd.DataFrame, context: Context) -> Drawn:
             f"{', '.join(context.titles)}: there is neither GraSP beside GraSP by absolute score "
             "nor SynFlow beside shuffled SynFlow."
         )
-    figure, grid = style.grid(len(panels), max(map(len, panels.values())))
+    sheet, grid = pages.grid(len(panels), max(map(len, panels.values())))
     shown = []
     for axes, (study, names) in zip(grid, panels.items(), strict=True):
         here, dense = table[table["study"] == study], _dense(table, study)
@@ -137,8 +137,8 @@ def improved(tidy: pd.DataFrame, context: Context) -> Drawn:
             shown += [dense, *(curve.shown for curve in curves)]
         _remove(axes[len(names) :])
         axes[0].set_ylabel(metric.axis)
-    style.legend(figure, _flat(grid), dashes=True)
-    return Drawn(figure, replicates.written(shown))
+    pages.finish(sheet, dashes=True)
+    return Drawn(sheet, replicates.written(shown))
 
 
 def when(tidy: pd.DataFrame, context: Context) -> Drawn:
@@ -151,7 +151,7 @@ def when(tidy: pd.DataFrame, context: Context) -> Drawn:
     table = at_init.without_faults(_wanted(at_init.cells(tidy), context))
     keys = _several_times(table, context)
     methods = _methods(at_init.pruned(table))
-    figure, axes = style.panels(len(keys))
+    sheet, axes = pages.panels(len(keys))
     shown = []
     _label_rows(axes, [study for study, _ in keys], table)
     for panel, (study, level) in zip(axes, keys, strict=True):
@@ -170,8 +170,8 @@ def when(tidy: pd.DataFrame, context: Context) -> Drawn:
         what = f"{sparsity} % ({replicates.counts(drawn, dense)})"
         panel.set_title(style.title(context.title(study), what))
         shown += [dense, *(curve.shown for curve in [*curves, *levels])]
-    style.legend(figure, axes, dashes=True)
-    return Drawn(figure, replicates.written(shown))
+    pages.finish(sheet, dashes=True)
+    return Drawn(sheet, replicates.written(shown))
 
 
 def effective(tidy: pd.DataFrame, context: Context) -> Drawn:
@@ -185,7 +185,7 @@ def effective(tidy: pd.DataFrame, context: Context) -> Drawn:
     _refuse_nothing(table, context, "an effective density")
     methods = _methods(table)
     names = replicates.studies(table, context)
-    figure, axes = style.panels(len(names))
+    sheet, axes = pages.panels(len(names))
     for panel, study in zip(axes, names, strict=True):
         here = table[table["study"] == study]
         curves = [Curve(look(here, m, methods), rows) for m, rows in _by_method(here, methods)]
@@ -198,8 +198,8 @@ def effective(tidy: pd.DataFrame, context: Context) -> Drawn:
         panel.set_title(f"{context.title(study)} ({replicates.counts(here)})")
     for panel in axes[:: style.COLUMNS]:
         panel.set_ylabel("Effective / kept weights (%)")
-    style.legend(figure, axes, dashes=True)
-    return Drawn(figure, replicates.written([table], ("collapsed",)))
+    pages.finish(sheet, dashes=True)
+    return Drawn(sheet, replicates.written([table], ("collapsed",)))
 
 
 def look(rows: pd.DataFrame, method: str, methods: list[str]) -> Style:

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 
 from pruning.analysis.score import only
 from pruning.errors import PruningError
-from pruning.figures import replicates, style
+from pruning.figures import pages, replicates, style
 from pruning.figures.context import Context, Drawn
 from pruning.figures.replicates import Curve
 from pruning.systems.at_init import tables as at_init
@@ -75,7 +75,7 @@ def reproduction_errors(tidy: pd.DataFrame, context: Context) -> Drawn:
             f"{', '.join(context.titles)}: there is no method that ranks norm scales "
             f"(*{NORM_SCALES}) and no {WITHOUT_MASKS}."
         )
-    figure, grid = style.grid(len(studies), len(panels))
+    sheet, grid = pages.grid(len(studies), len(panels))
     shown = []
     for axes, (study, numbers) in zip(grid, studies.items(), strict=True):
         name = f"{context.title(study)} ({replicates.counts(at_init.pruned(numbers.cells))})\n"
@@ -90,8 +90,8 @@ def reproduction_errors(tidy: pd.DataFrame, context: Context) -> Drawn:
             name = ""  # said once a row: there is no room over every panel
             shown.append(rows.assign(panel=title))
     _name_methods(grid[0], at_init.pruned(pd.concat(shown)))
-    style.legend(figure, [axis for axes in grid for axis in axes])
-    return Drawn(figure, replicates.written(shown, ("panel",)))
+    pages.finish(sheet)
+    return Drawn(sheet, replicates.written(shown, ("panel",)))
 
 
 # -- which rows ---------------------------------------------------------------------------------

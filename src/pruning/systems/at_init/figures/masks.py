@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from pruning.errors import PruningError
-from pruning.figures import replicates, style
+from pruning.figures import pages, replicates, style
 from pruning.figures.context import Context, Drawn
 from pruning.figures.shares import share_axes, share_lines
 from pruning.systems.at_init import tables as at_init
@@ -33,7 +33,7 @@ def layers(table: pd.DataFrame, context: Context) -> Drawn:
         for study in replicates.studies(shares, context)
     ]
     methods = style.order(list(dict.fromkeys(shares["method"])))
-    figure, grid = style.grid(len(by_study), max(map(len, by_study)))
+    sheet, grid = pages.grid(len(by_study), max(map(len, by_study)))
     for axes, panels in zip(grid, by_study, strict=True):
         for panel, rows in zip(axes, panels, strict=False):
             bottom = share_axes(panel, rows)
@@ -43,9 +43,9 @@ def layers(table: pd.DataFrame, context: Context) -> Drawn:
         for spare in axes[len(panels) :]:
             spare.remove()
         axes[0].set_ylabel("Weights kept (%)")
-    style.legend(figure, [panel for axes in grid for panel in axes], dashes=True)
+    pages.finish(sheet, dashes=True)
     drawn = [rows for panels in by_study for rows in panels]
-    return Drawn(figure, _written(drawn, ("position", "layer", "empty")))
+    return Drawn(sheet, _written(drawn, ("position", "layer", "empty")))
 
 
 def neurons(table: pd.DataFrame, context: Context) -> Drawn:
@@ -62,7 +62,7 @@ def neurons(table: pd.DataFrame, context: Context) -> Drawn:
         for study in replicates.studies(shares, context)
     ]
     methods = style.order(list(dict.fromkeys(shares["method"])))
-    figure, axes = style.panels(len(panels))
+    sheet, axes = pages.panels(len(panels))
     for panel, rows in zip(axes, panels, strict=True):
         _channel_lines(panel, rows, methods)
         panel.set_xlim(-1, 102)
@@ -71,8 +71,8 @@ def neurons(table: pd.DataFrame, context: Context) -> Drawn:
         panel.set_title(_title(rows, context))
     for panel in axes[:: style.COLUMNS]:
         panel.set_ylabel("Channels with sparsity ≥ x (%)")
-    style.legend(figure, axes, dashes=True)
-    return Drawn(figure, _written(panels, ("channel_sparsity",)))
+    pages.finish(sheet, dashes=True)
+    return Drawn(sheet, _written(panels, ("channel_sparsity",)))
 
 
 # -- which rows ---------------------------------------------------------------------------------

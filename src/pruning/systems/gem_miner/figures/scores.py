@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
 from pruning.analysis.score import only
-from pruning.figures import replicates, style
+from pruning.figures import pages, replicates, style
 from pruning.figures.context import Context, Drawn, nothing
 from pruning.figures.replicates import Curve
 from pruning.figures.style import Style
@@ -99,7 +99,7 @@ def family(tidy: pd.DataFrame, context: Context) -> Drawn:
     names = replicates.studies(table, context)
     if not names:
         raise nothing(context, "nothing was found by Edge-Popup or Gem-Miner.")
-    figure, axes = style.panels(len(names))
+    sheet, axes = pages.panels(len(names))
     shown = []
     for panel, study in zip(axes, names, strict=True):
         here = table[table["study"] == study]
@@ -112,8 +112,8 @@ def family(tidy: pd.DataFrame, context: Context) -> Drawn:
         panel.set_title(f"{context.title(study)}\n{what}", loc="right")
         panel.set_xlabel(only(here["metric"]).axis)
         shown += [here, published]
-    style.legend(figure, axes)
-    return Drawn(figure, replicates.written(shown, MORE))
+    pages.finish(sheet)
+    return Drawn(sheet, replicates.written(shown, MORE))
 
 
 def budget(tidy: pd.DataFrame, context: Context) -> Drawn:
@@ -129,7 +129,7 @@ def budget(tidy: pd.DataFrame, context: Context) -> Drawn:
     names = replicates.studies(wanted[wanted["method"].isin(METHODS)], context)
     if not names:
         raise nothing(context, "no network was searched.")
-    figure, axes = style.panels(len(names))
+    sheet, axes = pages.panels(len(names))
     shown = []
     for panel, study in zip(axes, names, strict=True):
         here = wanted[wanted["study"] == study]
@@ -151,8 +151,8 @@ def budget(tidy: pd.DataFrame, context: Context) -> Drawn:
         panel.set_ylabel(only(here["metric"]).axis)
         panel.margins(0.12)
         shown += [dense, rows]
-    style.legend(figure, axes)
-    return Drawn(figure, replicates.written(shown, (*MORE, "training_steps")))
+    pages.finish(sheet)
+    return Drawn(sheet, replicates.written(shown, (*MORE, "training_steps")))
 
 
 def _steps_axis(panel: Axes, steps: pd.Series) -> None:
@@ -183,7 +183,7 @@ def _by_density(
     names = replicates.studies(pruned[pruned["method"].isin(OWN)], context)
     if not names:
         raise nothing(context, "no network was searched.")
-    figure, axes = style.panels(len(names))
+    sheet, axes = pages.panels(len(names))
     shown = []
     for panel, study in zip(axes, names, strict=True):
         here, dense = (
@@ -209,8 +209,8 @@ def _by_density(
         axes, [only(pruned.loc[pruned["study"] == s, "metric"]) for s in names]
     ):
         panel.set_ylabel(metric.axis)
-    style.legend(figure, axes, dashes=True)
-    return Drawn(figure, replicates.written(shown, (*MORE, "empty")))
+    pages.finish(sheet, dashes=True)
+    return Drawn(sheet, replicates.written(shown, (*MORE, "empty")))
 
 
 def _part(curve: Curve, *, empty: bool) -> Curve:

@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 
 from pruning.analysis import replicates as summaries
 from pruning.analysis.score import only
-from pruning.figures import replicates, style
+from pruning.figures import pages, replicates, style
 from pruning.figures.context import Context, Drawn, nothing
 from pruning.figures.replicates import Curve
 from pruning.figures.style import Style
@@ -50,7 +50,7 @@ def passive_decay(tidy: pd.DataFrame, context: Context) -> Drawn:
     alpha, eta = context.settings["learning_rate"], context.settings["weight_decay"]
     looks = momentum_styles(context.settings["momenta"])
     table = _trajectories(looks, alpha, eta, context.settings["iterations"])
-    figure, (linear, log) = style.panels(2)
+    sheet, (linear, log) = pages.panels(2)
     for panel in (linear, log):
         for place, (momentum, look) in enumerate(looks.items()):
             rows = table[table["momentum"] == momentum]
@@ -67,8 +67,8 @@ def passive_decay(tidy: pd.DataFrame, context: Context) -> Drawn:
     log.set_title("The same, logarithmic")
     for threshold in SMALL:
         style.reference_line(log, threshold, None)
-    style.legend(figure, [linear, log])
-    return Drawn(figure, table)
+    pages.finish(sheet)
+    return Drawn(sheet, table)
 
 
 def accuracy(tidy: pd.DataFrame, context: Context) -> Drawn:
@@ -86,7 +86,7 @@ def accuracy(tidy: pd.DataFrame, context: Context) -> Drawn:
     names = replicates.studies(pruned, context)
     present = set(zip(pruned["method"], pruned["zeroing"], strict=True))
     series = [one for one in SERIES if one in present]
-    figure, axes = style.panels(len(names))
+    sheet, axes = pages.panels(len(names))
     shown = []
     for panel, study in zip(axes, names, strict=True):
         here = pruned[pruned["study"] == study]
@@ -103,8 +103,8 @@ def accuracy(tidy: pd.DataFrame, context: Context) -> Drawn:
         panel.set_title(f"{context.title(study)} ({replicates.counts(here, dense)})")
         shown += [dense, here, published]
     label_rows(axes, [pruned[pruned["study"] == study] for study in names])
-    style.legend(figure, axes, dashes=True)
-    return Drawn(figure, written(shown, ("network", "dataset", "zeroing")))
+    pages.finish(sheet, dashes=True)
+    return Drawn(sheet, written(shown, ("network", "dataset", "zeroing")))
 
 
 def label_rows(axes: Sequence[Axes], shown: Sequence[pd.DataFrame]) -> None:

@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from pruning.analysis import replicates as summaries
 from pruning.analysis.score import only
 from pruning.analysis.score import shown as as_shown
-from pruning.figures import replicates, style
+from pruning.figures import pages, replicates, style
 from pruning.figures.context import Context, Drawn, nothing
 from pruning.figures.style import Style
 from pruning.systems.gsm.figures.accuracy import (
@@ -62,7 +62,7 @@ def momentum(curves: pd.DataFrame, context: Context) -> Drawn:
     }
     if not chosen:
         raise nothing(context, "no density has GSM trainings with several momenta.")
-    figure, grid = style.grid(len(chosen), 2)
+    sheet, grid = pages.grid(len(chosen), 2)
     looks = momentum_styles(pd.concat(chosen.values())["momentum"])
     shown = []
     for (left, right), mine in zip(grid, chosen.values(), strict=True):
@@ -83,8 +83,8 @@ def momentum(curves: pd.DataFrame, context: Context) -> Drawn:
             panel.set_title(title)
         _epoch_axis([left, right])
         shown += [scores, shares]
-    style.legend(figure, [panel for axes in grid for panel in axes])
-    return Drawn(figure, _written(shown))
+    pages.finish(sheet)
+    return Drawn(sheet, _written(shown))
 
 
 def reselection(curves: pd.DataFrame, context: Context) -> Drawn:
@@ -103,7 +103,7 @@ def reselection(curves: pd.DataFrame, context: Context) -> Drawn:
         raise nothing(
             context, "no density has GSM trainings both with re-selection and without (reselect)."
         )
-    figure, axes = style.panels(len(panels))
+    sheet, axes = pages.panels(len(panels))
     shown = []
     for panel, mine in zip(axes, panels, strict=True):
         table = _summed(mine, ZEROING)
@@ -115,8 +115,8 @@ def reselection(curves: pd.DataFrame, context: Context) -> Drawn:
         shown.append(table)
     _epoch_axis(axes)
     label_rows(axes, panels)
-    style.legend(figure, axes)
-    return Drawn(figure, _written(shown))
+    pages.finish(sheet)
+    return Drawn(sheet, _written(shown))
 
 
 def tickets(curves: pd.DataFrame, context: Context) -> Drawn:
@@ -130,7 +130,7 @@ def tickets(curves: pd.DataFrame, context: Context) -> Drawn:
     panels = by_level(trained, context)
     if not panels:
         raise nothing(context, "no winning tickets were trained.")
-    figure, axes = style.panels(len(panels))
+    sheet, axes = pages.panels(len(panels))
     shown = []
     for panel, mine in zip(axes, panels, strict=True):
         study = mine["study"].iloc[0]
@@ -147,8 +147,8 @@ def tickets(curves: pd.DataFrame, context: Context) -> Drawn:
         shown += [dense.assign(std=float("nan")), table]
     _epoch_axis(axes)
     label_rows(axes, panels)
-    style.legend(figure, axes)
-    return Drawn(figure, _written(shown))
+    pages.finish(sheet)
+    return Drawn(sheet, _written(shown))
 
 
 # -- which rows ---------------------------------------------------------------------------------

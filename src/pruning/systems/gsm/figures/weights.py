@@ -10,7 +10,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from pruning.analysis import replicates as summaries
 from pruning.analysis.score import only, signs
 from pruning.analysis.score import shown as as_shown
-from pruning.figures import replicates, style
+from pruning.figures import pages, replicates, style
 from pruning.figures.context import Context, Drawn, nothing
 from pruning.figures.shares import name_layers, share_axes, share_lines
 from pruning.figures.style import Style
@@ -50,7 +50,7 @@ def layers(table: pd.DataFrame, context: Context) -> Drawn:
         raise nothing(context, "there are no layers both of masks and pruned alone (sensitivity).")
     panels = by_level(shares, context)
     looks = _alone_looks(alone)
-    figure, grid = style.grid(len(panels), 2)
+    sheet, grid = pages.grid(len(panels), 2)
     shown = []
     for (left, right), rows in zip(grid, panels, strict=True):
         mine = alone[alone["study"] == rows["study"].iloc[0]]
@@ -60,8 +60,8 @@ def layers(table: pd.DataFrame, context: Context) -> Drawn:
         left.set_title(at_ratio(rows, context))
         right.set_title(_alone_title(mine, correlation))
         shown += [rows, mine, correlation]
-    style.legend(figure, [panel for axes in grid for panel in axes])
-    return Drawn(figure, written(shown, ("quantity", "layer_density", "position", "layer")))
+    pages.finish(sheet)
+    return Drawn(sheet, written(shown, ("quantity", "layer_density", "position", "layer")))
 
 
 def magnitudes(table: pd.DataFrame, context: Context) -> Drawn:
@@ -76,7 +76,7 @@ def magnitudes(table: pd.DataFrame, context: Context) -> Drawn:
     if counts.empty:
         raise nothing(context, "no sizes of weights were counted.")
     panels = by_level(counts, context)
-    figure, axes = style.panels(len(panels))
+    sheet, axes = pages.panels(len(panels))
     for panel, rows in zip(axes, panels, strict=True):
         start = _size_axes(panel, rows)
         for method, look in LOOKS.items():
@@ -87,9 +87,9 @@ def magnitudes(table: pd.DataFrame, context: Context) -> Drawn:
         panel.set_title(at_ratio(rows, context))
     for panel in axes[:: style.COLUMNS]:
         panel.set_ylabel("Weights")
-    style.legend(figure, axes)
+    pages.finish(sheet)
     more = ("low", "high", "largest_dropped", "smallest_kept", "gap")
-    return Drawn(figure, written(panels, more).drop(columns="std"))  # spreads are not drawn
+    return Drawn(sheet, written(panels, more).drop(columns="std"))  # spreads are not drawn
 
 
 # -- which rows ---------------------------------------------------------------------------------

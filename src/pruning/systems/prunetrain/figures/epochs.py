@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
-from pruning.figures import replicates, style
+from pruning.figures import pages, replicates, style
 from pruning.figures.context import Context, Drawn, nothing
 from pruning.figures.style import Style
 from pruning.systems.prunetrain.communication import communication
@@ -89,8 +89,8 @@ def costs(table: pd.DataFrame, context: Context) -> Drawn:
     from_zero(everything, *shown, least=100)
     epoch_axis(everything)
     entitle(grid, heads, tuple(COSTS.values()))
-    style.legend(figure, everything)
-    return Drawn(figure, written(shown))
+    pages.finish(sheet)
+    return Drawn(sheet, written(shown))
 
 
 def gates(table: pd.DataFrame, context: Context) -> Drawn:
@@ -122,8 +122,8 @@ def gates(table: pd.DataFrame, context: Context) -> Drawn:
         heads.append(head(context, pd.concat(found), f"penalty ratio {ratio:g}"))
         shown += found
     entitle(grid, heads, ("Training MACs", "Time of an epoch"))
-    style.legend(figure, [panel for row in grid for panel in row])
-    return Drawn(figure, written(shown))
+    pages.finish(sheet)
+    return Drawn(sheet, written(shown))
 
 
 def batch(table: pd.DataFrame, context: Context) -> Drawn:
@@ -157,8 +157,8 @@ def batch(table: pd.DataFrame, context: Context) -> Drawn:
         heads.append(head(context, pd.concat(found), f"penalty ratio {here['ratio'].iloc[0]:g}"))
         shown += found
     entitle(grid, heads, tuple(BATCHES.values()))
-    style.legend(figure, [panel for row in grid for panel in row])
-    return Drawn(figure, written(shown))
+    pages.finish(sheet)
+    return Drawn(sheet, written(shown))
 
 
 def progress(table: pd.DataFrame, context: Context) -> Drawn:
@@ -190,8 +190,8 @@ def progress(table: pd.DataFrame, context: Context) -> Drawn:
         heads.append(head(context, pd.concat(found)))
         shown += [*found, bound]
     entitle(grid, heads, [name for name, _ in PROGRESS.values()])
-    style.legend(figure, [panel for row in grid for panel in row])
-    return Drawn(figure, written(shown))
+    pages.finish(sheet)
+    return Drawn(sheet, written(shown))
 
 
 # -- which rows ---------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from matplotlib.colors import ListedColormap, LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from pruning.figures import replicates, style
+from pruning.figures import pages, replicates, style
 from pruning.figures.context import Context, Drawn, literal, nothing
 from pruning.figures.shares import name_layers
 from pruning.figures.style import Style
@@ -78,8 +78,8 @@ def density(table: pd.DataFrame, context: Context) -> Drawn:
         heads.append(head(context, pd.concat(found), spread="bands and bars"))
         shown += [*found, *bars]
     entitle(grid, heads, (*SIDES.values(), "Output channels, by layer"))
-    style.legend(figure, [panel for row in grid for panel in row])
-    return Drawn(figure, written(shown))
+    pages.finish(sheet)
+    return Drawn(sheet, written(shown))
 
 
 def scaling(table: pd.DataFrame, context: Context) -> Drawn:
@@ -112,8 +112,8 @@ def scaling(table: pd.DataFrame, context: Context) -> Drawn:
         heads.append(head(context, drawn, f"penalty ratio {here['ratio'].iloc[0]:g}", "bars"))
         shown += [size, drawn]
     entitle(grid, heads, ("MACs of each layer",))
-    style.legend(figure, [panel for row in grid for panel in row])
-    return Drawn(figure, written(shown))
+    pages.finish(sheet)
+    return Drawn(sheet, written(shown))
 
 
 def revival(table: pd.DataFrame, context: Context) -> Drawn:
@@ -244,7 +244,7 @@ def _heat_maps(
         for panel in panels[::COLUMNS]:
             panel.set_ylabel(AXES[draw.__name__])
         _colorbar(figure, mesh, panels, training["threshold"].iloc[0])
-    return Drawn(figure, written(shown, more))
+    return Drawn(sheet, written(shown, more))
 
 
 def _of_one(context: Context, rows: pd.DataFrame) -> str:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from pruning.analysis import replicates as summaries
-from pruning.figures import replicates, style
+from pruning.figures import pages, replicates, style
 from pruning.figures.context import Context
 from pruning.figures.style import Style
 from pruning.systems.prunetrain.rules import UNMODIFIED
@@ -105,7 +105,7 @@ def method_styles(methods: Iterable[str]) -> dict[str, Style]:
 
 def rows_of(count: int, columns: int, height: float) -> tuple[Figure, list[list[Axes]]]:
     """Rows of panels as wide as a page, a row so many inches high where they all fit it."""
-    figure, grid = style.grid(count, columns)
+    sheet, grid = pages.grid(count, columns)
     figure.set_size_inches(PAGE[0], min(PAGE[1], height * count + 0.5))
     for panel in (panel for row in grid for panel in row):
         panel.tick_params(labelsize=SMALLEST)

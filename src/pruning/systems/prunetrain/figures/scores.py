@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from pruning.analysis import replicates as summaries
 from pruning.analysis.score import only, scored
 from pruning.analysis.score import shown as as_shown
-from pruning.figures import replicates, style
+from pruning.figures import pages, replicates, style
 from pruning.figures.context import Context, Drawn, nothing
 from pruning.figures.style import Style
 from pruning.systems.prunetrain.figures.panels import (
@@ -76,8 +76,8 @@ def accuracy(table: pd.DataFrame, context: Context) -> Drawn:
         heads.append(head(context, means, spread="bars and band"))
         shown += [means, published]
     entitle(grid, heads, tuple(COSTS.values()))
-    style.legend(figure, [panel for row in grid for panel in row], dashes=True)
-    return Drawn(figure, _written(shown))
+    pages.finish(sheet, dashes=True)
+    return Drawn(sheet, _written(shown))
 
 
 def variants(table: pd.DataFrame, context: Context) -> Drawn:
@@ -122,8 +122,8 @@ def variants(table: pd.DataFrame, context: Context) -> Drawn:
             means,
         ]
     entitle(grid, heads, ("Score", *COSTS.values()))
-    style.legend(figure, [panel for row in grid for panel in row])
-    return Drawn(figure, _written(shown, "ratio"))
+    pages.finish(sheet)
+    return Drawn(sheet, _written(shown, "ratio"))
 
 
 # -- which rows ---------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from pruning.analysis import replicates as summaries
 from pruning.analysis.score import only, scored
 from pruning.analysis.score import shown as as_shown
-from pruning.figures import replicates, style
+from pruning.figures import pages, replicates
 from pruning.figures.context import Context, Drawn, nothing
 from pruning.systems.prunetrain.communication import communication
 from pruning.systems.prunetrain.figures.panels import (
@@ -207,7 +207,7 @@ def _draw(cells: list[list[str]], headings: list[str], published: Sequence[bool]
     heights = [
         LINE * max(text.count("\n") + 1 for text in row) + ROOM for row in (headings, *cells)
     ]
-    figure, ((panel,),) = style.grid(1, 1)
+    sheet, ((panel,),) = pages.grid(1, 1)
     figure.set_size_inches(PAGE[0], sum(heights) + ROOM)
     panel.set_axis_off()
     panel.set(xlim=(0, 1), ylim=(sum(heights), 0))
