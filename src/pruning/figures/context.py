@@ -27,7 +27,8 @@ class Context:
 
     Attributes:
         titles: of the studies, by name.
-        options: per study, its file's ``figure`` section: ``ylim``, ``published``, ...
+        options: per study, its file's ``figure`` section (``ylim``, ``published``, ...) and what
+            the figure asks of a study.
         settings: of this figure, from :mod:`pruning.figures.catalog`.
         resources: folder of published numbers.
         tables: what the figure draws from besides its first table, by name.

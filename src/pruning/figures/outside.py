@@ -42,8 +42,9 @@ class _Mark:
 def mark(panel: Axes) -> None:
     """Mark everything drawn by value that the panel's axes leave out, and hide its whiskers.
 
-    A line without markers has one mark for each stretch that is outside.
+    A line without a marker at each point has one mark for each stretch that is outside.
     """
+    panel.get_xlim(), panel.get_ylim()  # ends that nothing set are only found when asked for
     marks = [found for line in _curves(panel) for found in _outside(panel, line)]
     for bars in panel.containers:
         if isinstance(bars, ErrorbarContainer):
@@ -88,7 +89,7 @@ def _curves(panel: Axes) -> list[Line2D]:
 def _outside(panel: Axes, line: Line2D) -> list[_Mark]:
     places = _places(panel, line.get_xydata())
     sides = [_side(*place) for place in places]
-    if line.get_marker() not in ("None", None, "", " "):
+    if line.get_marker() not in ("None", None, "", " ") and line.get_markevery() is None:
         runs = [(i, i + 1) for i, side in enumerate(sides) if side]
     else:
         runs = _runs(sides)

@@ -60,7 +60,7 @@ def grid(rows: int, columns: int, height: float | None = None) -> tuple[Pages, l
 
     Args:
         rows: of panels; a row is never divided.
-        columns: at most four are beside each other on a page.
+        columns: at most three are beside each other on a page.
         height: inches of a row; without, what is usual.
     """
     height = height or (PANEL_HEIGHT if rows > 1 else LONE_HEIGHT)
@@ -84,6 +84,11 @@ def panels(count: int) -> tuple[Pages, list[Axes]]:
     for spare in flat[count:]:
         spare.remove()
     return pages, flat[:count]
+
+
+def beside(count: int) -> int:
+    """How many of so many panels stand beside each other, so that rows are as full as can be."""
+    return -(-count // max(1, -(-count // COLUMNS)))
 
 
 def share_y(axes: Iterable[Axes]) -> None:

@@ -115,7 +115,8 @@ class Products:
                     f"Study {study.name!r} has not what {figure} shows. Its figures: {known}."
                 )
         titles = {study.name: study.title for study in studies}
-        options = {study.name: study.figure for study in studies}
+        told = entry(figure).options
+        options = {study.name: {**study.figure, **told(study)} for study in studies}
         tables = self._tables(figure, [study.name for study in studies])
         cells = _cells(studies, tables)
         return {**self._parameters(figure, titles, options, stem, tables), "cells": cells}
