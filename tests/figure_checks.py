@@ -159,7 +159,8 @@ def check_whiskers(panel, container):
         )
         if side or not np.isfinite(y)
     }
-    ends = {round(float(s[0][0]), 9) for lines in container.lines[2] for s in lines.get_segments()}
+    drawn = [s for lines in container.lines[2] for s in lines.get_segments() if len(s)]
+    ends = {round(float(s[0][0]), 9) for s in drawn}
     if container.has_yerr and len(at) == len(container.lines[0].get_xdata()):
         assert not ends & gone
 
@@ -200,7 +201,8 @@ def outside_points(panels):
 
 def sides(panel, line):
     """Of each point of a line the side on which it is outside, or nothing."""
-    frame, eps = panel.get_window_extent(), 0.51
+    frame = panel.get_window_extent()
+    eps = 1e-3 * min(frame.width, frame.height)
     below, above, left, right = outside.GLYPHS
     told = []
     for point in np.asarray(line.get_xydata(), dtype=float):

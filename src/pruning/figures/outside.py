@@ -220,6 +220,8 @@ def _hide_whiskers(panel: Axes, bars: ErrorbarContainer) -> None:
         segments = lines.get_segments()
         if len(segments) == len(points):
             lines.set_segments([s for s, keep in zip(segments, inside, strict=True) if keep])
+    if not inside.any():
+        bars.has_xerr = bars.has_yerr = False  # none in the legend either
     for cap in caps:
         ends = np.asarray(cap.get_xydata())
         if len(ends) == len(points):

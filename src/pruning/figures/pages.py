@@ -88,7 +88,7 @@ def panels(count: int) -> tuple[Pages, list[Axes]]:
 
 def beside(count: int) -> int:
     """How many of so many panels stand beside each other, so that rows are as full as can be."""
-    return -(-count // max(1, -(-count // COLUMNS)))
+    return max(1, -(-count // max(1, -(-count // COLUMNS))))
 
 
 def share_y(axes: Iterable[Axes]) -> None:

@@ -114,7 +114,7 @@ def _rows_of_panels(numbers: _Numbers) -> list[tuple[_Numbers, list[_Panel]]]:
     """The panels that a study has something for, a few beside each other."""
     panels = [panel for panel in PANELS if len(panel.rows(numbers))]
     beside = pages.beside(len(panels))
-    return [(numbers, panels[i : i + beside]) for i in range(0, len(panels), max(1, beside))]
+    return [(numbers, panels[i : i + beside]) for i in range(0, len(panels), beside)]
 
 
 def _named(numbers: _Numbers, context: Context) -> str:

@@ -69,13 +69,12 @@ def momentum(curves: pd.DataFrame, context: Context) -> Drawn:
     for place, mine in enumerate(chosen.values()):
         scores, shares = _summed(mine, ZEROING), _summed(mine, SMALL)
         above, below = grid[2 * place : 2 * place + 2]
-        title = at_ratio(scores, context)
         metric = only(mine["metric"])
         for panels, table, columns in ((above, scores, ZEROING), (below, shares, SMALL)):
             for panel, quantity in zip(panels, columns, strict=True):
                 for number, (value, look) in enumerate(looks.items()):
                     _line(panel, table[table["momentum"] == value], quantity, look, number)
-                panel.set_title(f"{title}\n{NAMES[quantity]}")
+                panel.set_title(_title(table, quantity, context))
         _limit(above, scores)
         for panel in below:
             to_remove = 100 * (1 - mine["density"].iloc[0])
@@ -112,7 +111,7 @@ def reselection(curves: pd.DataFrame, context: Context) -> Drawn:
         for panel, quantity in zip(axes, ZEROING, strict=True):
             for number, (reselect, look) in enumerate(SELECTION.items()):
                 _line(panel, table[table["reselect"].isin([reselect])], quantity, look, number)
-            panel.set_title(f"{at_ratio(table, context)}\n{NAMES[quantity]}")
+            panel.set_title(_title(table, quantity, context))
         _limit(axes, table)
         _epoch_axis(axes)
         axes[0].set_ylabel(only(mine["metric"]).axis)
@@ -258,6 +257,12 @@ def _limit(
         ylim = replicates.around(late, metric)
     for panel in panels:
         panel.set_ylim(*ylim)
+
+
+def _title(rows: pd.DataFrame, quantity: str, context: Context) -> str:
+    """A study, and which of its quantities at which ratio."""
+    what = f"{style.ratio(1 / rows['density'].iloc[0])}, {NAMES[quantity]}"
+    return f"{context.title(rows['study'].iloc[0])}\n{what} ({replicates.counts(rows)})"
 
 
 def _epoch_axis(axes: Sequence[Axes]) -> None:
