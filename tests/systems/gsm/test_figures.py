@@ -767,7 +767,11 @@ def test_figures_are_listed_for_the_studies_that_have_them():
     assert found == ["passive_decay", "accuracy", "momentum", "magnitudes"]
     found = gsm_figures(study, ablations={"f": {"options": {"reselect": False, "momentum": 0.9}}})
     assert found == ["passive_decay", "accuracy", "reselection", "magnitudes"]
-    assert gsm_figures(study, ablations={"s": {"learning_rate": 0.1}}) == always
+    assert gsm_figures(study, ablations={"s": {"weight_decay": 0.1}}) == always
+    same = {"m": {"options": {"momentum": 0.99}}}  # as the recipe has it
+    assert gsm_figures(study, ablations=same) == always
+    found = {"m": {"options": {"momentum": 0.9}}, "f": {"options": {"reselect": False}}}
+    assert gsm_figures(study, ablations=found, ablation_levels=()) == always
     undecayed = {**study.part("gsm").recipe}
     undecayed["optimizer"] = undecayed["optimizer"] | {"weight_decay": 0.0}
     assert gsm_figures(study, recipe=undecayed) == always[1:]

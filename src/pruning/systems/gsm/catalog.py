@@ -3,7 +3,7 @@
 Imports nothing that draws or counts, as the workflow reads this each time it starts.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pruning.figures.captions import MEANS
@@ -21,13 +21,20 @@ def _has_gsm(study: Study) -> bool:
 
 
 def _varies_momentum(study: Study) -> bool:
-    return any(
-        "momentum" in options and options.get("reselect", True) for options in _gsm_options(study)
-    )
+    """Whether at some level trainings that select anew differ in momentum."""
+    momenta: dict[int, set[float]] = {}
+    for level, options in _trainings(study):
+        if options.get("reselect", True):
+            momenta.setdefault(level, set()).add(options.get("momentum", 0.0))
+    return any(len(found) > 1 for found in momenta.values())
 
 
 def _freezes_selection(study: Study) -> bool:
-    return any(not options.get("reselect", True) for options in _gsm_options(study))
+    """Whether at some level the unmodified training selects anew and another does not."""
+    kept: dict[int, set[bool]] = {}
+    for level, options in _trainings(study):
+        kept.setdefault(level, set()).add(options.get("reselect", True))
+    return any(len(found) > 1 for found in kept.values())
 
 
 def _prunes_single_layers(study: Study) -> bool:
@@ -61,10 +68,12 @@ def _decays(study: Study) -> bool:
     return _has_gsm(study) and bool(_passive(study)["passive"])
 
 
-def _gsm_options(study: Study) -> list[Mapping[str, Any]]:
-    """What each ablation changes of the optimizer's options."""
-    ablations = study.part("gsm").ablations if "gsm" in study.parts else {}
-    return [changes.get("options", {}) for changes in ablations.values()]
+def _trainings(study: Study) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Level and optimizer options of each training by GSM."""
+    if _has_gsm(study):
+        gsm = study.part("gsm")
+        for variant, level in gsm.trainings():
+            yield level, gsm.training_recipe(variant, level)["optimizer"]["options"]
 
 
 _GSM = "pruning.systems.gsm.figures.accuracy:"

@@ -136,7 +136,7 @@ def momentum_styles(momenta: Iterable[float]) -> dict[float, Style]:
     """A style for each momentum; its colour is the same in every figure."""
     momenta = sorted(set(momenta))
     remembered = -np.log10(1 - np.asarray(momenta, dtype=float))  # what changes the decay
-    places = np.interp(remembered, [0, 1, 2, 3], [0, 0.3, 0.85, 1])
+    places = np.interp(remembered, [0, 1, 2, 3], [0, 0.25, 0.95, 1])
     labels = [f"β = {momentum:g}" for momentum in momenta]
     return dict(zip(momenta, style.sequential(labels, list(places)), strict=True))
 
