@@ -30,12 +30,14 @@ from pruning.figures.sizes import (
     PANEL_HEIGHT,
     ROOM,
     SMALLEST,
+    axes_size,
 )
 from pruning.files import atomic_path
 
 LEGEND_ROW, NOTE_LINE = 0.15, 0.125  # inches
 LEGEND_ROWS = 3  # that a page has room for; with more it becomes higher, or its panels lower
 EDGE = 0.04  # inches around legend and note
+TITLE_CHARACTER, TITLE_OVER = 0.06, 0.15  # inches; a title may be wider than its frame
 LETTERS = 18.0  # characters of a note to an inch
 
 
@@ -126,6 +128,7 @@ def finish(
             outside.mark(panel)
             if count > 1:
                 _letter(panel, next(letters))
+            _fold_title(panel)
         _legend(page, axes, " ".join(filter(None, told)), dashes)
 
 
@@ -142,6 +145,17 @@ def _letter(panel: Axes, letter: str) -> None:
             panel.set_title(f"{above}({letter}) {title.lstrip()}", loc=place)
             return
     panel.set_title(f"({letter})", loc="left")
+
+
+def _fold_title(panel: Axes) -> None:
+    """A title that is wider than its panel goes on in the next line."""
+    width = int((axes_size(panel)[0] + TITLE_OVER) / TITLE_CHARACTER)
+    for place in ("left", "center"):
+        # A dollar sign is as wide as one character, though it is escaped.
+        lines = panel.get_title(loc=place).replace(r"\$", "\0").split("\n")
+        if any(len(line) > width for line in lines):
+            folded = "\n".join(textwrap.fill(line, width) for line in lines)
+            panel.set_title(folded.replace("\0", r"\$"), loc=place)
 
 
 def _spread(axes: Iterable[Axes], points: str, spread: str) -> str:
