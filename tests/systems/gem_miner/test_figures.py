@@ -24,7 +24,7 @@ from pruning.systems.gem_miner.rules import BASELINES, METHODS
 from pruning.systems.gem_miner.section import Cell
 from pruning.systems.gem_miner.styles import OTHERS, STYLES
 from tests.conftest import REPOSITORY, SCHEMAS
-from tests.figure_checks import check
+from tests.figure_checks import check, marks_of
 from tests.other_scores import SCORES, check_texts, restated, told
 from tests.systems.gem_miner.made_up import (
     AFTER,
@@ -604,6 +604,7 @@ def test_figures_keep_what_all_figures_do(name, studies, seeds):
     found = drawing(name, tables(seeds, tuple(studies)), OVERLAY)
     assert sum(map(len, found.pages.panels)) == len(studies)
     check(found)
+    assert not [mark for panels in found.pages.panels for p in panels for mark in marks_of(p)]
 
 
 @pytest.mark.parametrize("name", FIGURES)

@@ -23,7 +23,7 @@ from pruning.systems.prunetrain.figures.table import NONE
 from pruning.systems.prunetrain.rules import METHODS
 from pruning.systems.prunetrain.styles import STYLES
 from tests.conftest import REPOSITORY, SCHEMAS
-from tests.figure_checks import check, shown_texts
+from tests.figure_checks import check, marks_of, shown_texts
 from tests.other_scores import SCORES as OTHER_SCORES
 from tests.other_scores import restated, told
 from tests.systems.prunetrain.made_up import (
@@ -610,7 +610,9 @@ MANY = [
 @pytest.mark.parametrize(("name", "studies", "seeds"), MANY)
 def test_figures_keep_what_all_figures_do(name, studies, seeds):
     named = {study: f"ResNet-32, CIFAR-10 {study}" for study in studies}
-    check(draw(name.removeprefix("prunetrain_"), tables(seeds, tuple(studies)), titles=named))
+    found = draw(name.removeprefix("prunetrain_"), tables(seeds, tuple(studies)), titles=named)
+    check(found)
+    assert not [mark for panels in found.pages.panels for p in panels for mark in marks_of(p)]
 
 
 def written(drawn):
