@@ -22,7 +22,8 @@ def check(drawn):
         drawn: what a figure function gave.
     """
     letters = (a + b for a in ("", *string.ascii_lowercase) for b in string.ascii_lowercase)
-    count = sum(map(len, drawn.pages.panels))
+    # Parts of a table that goes on over the page have numbers and no letters.
+    count = sum(panel.axison for panels in drawn.pages.panels for panel in panels)
     for number, (page, panels) in enumerate(
         zip(drawn.pages.figures, drawn.pages.panels, strict=True), start=1
     ):
@@ -35,7 +36,8 @@ def check(drawn):
         for panel in panels:
             check_frame(panel)
             check_ticks(panel)
-            if count > 1:
+            check_table(panel)
+            if count > 1 and panel.axison:
                 title = "".join(panel.get_title(loc=place) for place in ("left", "center"))
                 assert title.strip().startswith(f"({next(letters)})"), title
 
@@ -71,9 +73,13 @@ def check_legend(page, panels):
             named.setdefault(label, []).append(handle)
     marks = [label for label in told if label.partition(":")[0] in outside.GLYPHS]
     assert set(told) - set(marks) == set(named)
-    whiskered = {name for name, handles in named.items() if any(map(has_bars, handles))}
+    whiskered = [
+        [handle for handle in handles if has_bars(handle)][-1]
+        for handles in named.values()
+        if any(map(has_bars, handles))
+    ]
     drawn = [lines for legend in page.legends for lines in legend.findobj(LineCollection)]
-    assert len(drawn) == len(whiskered)
+    assert len(drawn) == sum(bars.has_xerr + bars.has_yerr for bars in whiskered)
     expected = {side: points for side, points in outside_points(panels).items() if points}
     found = {label.partition(":")[0]: int(label.partition(":")[2].split()[0]) for label in marks}
     assert found == expected
@@ -119,18 +125,29 @@ def check_places(page, panels):
     whole = page.bbox
     boxes = []
     for panel in panels:
+        for text in heads(panel):
+            assert inside(text.get_window_extent(), whole, SLACK), text.get_text()
         titles = [panel.title, panel._left_title, panel._right_title]
         texts = [t for t in (*titles, panel.xaxis.label, panel.yaxis.label) if t.get_text().strip()]
         for text in texts:
             assert inside(text.get_window_extent(), whole, SLACK), text.get_text()
         boxes += [(t.get_text(), t.get_window_extent()) for t in texts]
         boxes.append(("frame", panel.get_window_extent()))
+    for bar in (axes for axes in page.axes if axes not in panels):  # that explains colours
+        assert inside(bar.get_tightbbox(), whole, SLACK)
+        boxes.append(("colours", bar.get_tightbbox()))
     boxes += [("legend", legend.get_window_extent()) for legend in page.legends]
     boxes += [("note", text.get_window_extent()) for text in page.texts]
     for name, box in boxes:
         assert inside(box, whole, SLACK), name
     for (name, one), (other, two) in itertools.combinations(boxes, 2):
         assert not meet(one, two), (name, other)
+
+
+def heads(panel):
+    """What stands above a panel besides its title, like the name of its row."""
+    top = panel.get_window_extent().y1
+    return [text for text in panel.texts if text.get_window_extent().y0 > top]
 
 
 def check_frame(panel):
@@ -163,6 +180,17 @@ def check_whiskers(panel, container):
     ends = {round(float(s[0][0]), 9) for s in drawn}
     if container.has_yerr and len(at) == len(container.lines[0].get_xdata()):
         assert not ends & gone
+
+
+def check_table(panel):
+    """What is written in a table stays within its cells, which lie within the panel."""
+    frame = panel.get_window_extent()
+    for table in panel.tables:
+        for cell in table.get_celld().values():
+            assert inside(cell.get_window_extent(), frame, SLACK)
+            text = cell.get_text()
+            if text.get_text():
+                assert inside(text.get_window_extent(), cell.get_window_extent()), text.get_text()
 
 
 def check_ticks(panel):

@@ -601,3 +601,20 @@ def test_points_of_the_literature_are_listed_where_figures_are_offered():
     points = pd.read_csv(REPOSITORY / "resources" / "published" / LITERATURE)
     found = set(zip(points["network"], points["dataset"], points["variant"], strict=True))
     assert found == set(IN_LITERATURE)
+
+
+def test_a_curve_has_whiskers_in_the_directions_in_which_there_are_some():
+    _, (panel,) = pages.panels(1)
+    look = style.method_style("mine", ["mine"])
+    cases = (
+        (None, None, (False, False)),
+        ([0, 0], [0.0, np.nan], (False, False)),
+        (None, [1, 0], (True, False)),
+        ([0, 2], [0, 0], (False, True)),
+        ([1, 2], [1, 0], (True, True)),
+    )
+    for bars, xerr, wanted in cases:
+        before = len(panel.containers)
+        style.curve(panel, [1, 2], [3, 4], look, bars, xerr=xerr)
+        found = panel.containers[before:]
+        assert [(c.has_xerr, c.has_yerr) for c in found] == ([wanted] if any(wanted) else [])

@@ -57,16 +57,19 @@ class Pages:
         return [[a for a in page.axes if a.get_label() != "<colorbar>"] for page in self.figures]
 
 
-def grid(rows: int, columns: int, height: float | None = None) -> tuple[Pages, list[list[Axes]]]:
+def grid(
+    rows: int, columns: int, height: float | None = None, *, wide: bool = False
+) -> tuple[Pages, list[list[Axes]]]:
     """Rows and columns of panels that mean something, on as many pages as they need.
 
     Args:
         rows: of panels; a row is never divided.
         columns: at most three are beside each other on a page.
         height: inches of a row; without, what is usual.
+        wide: whether a page is as wide as it can be, though columns are few.
     """
     height = height or (PANEL_HEIGHT if rows > 1 else LONE_HEIGHT)
-    width = COLUMN_WIDTH * columns if columns * COLUMN_WIDTH < PAGE[0] else PAGE[0]
+    width = PAGE[0] if wide else min(PAGE[0], COLUMN_WIDTH * columns)
     fitting = max(1, int((PAGE[1] - ROOM) / height))
     pages, panels = [], []
     for first in range(0, rows, fitting):
@@ -119,14 +122,15 @@ def finish(
         dashes: whether line styles matter, so that the legend's lines are longer.
     """
     letters = _letters()
-    count = sum(map(len, pages.panels))
+    # A table that goes on over the page is one thing; its parts have numbers alone.
+    count = sum(panel.axison for axes in pages.panels for panel in axes)
     for number, (page, axes) in enumerate(zip(pages.figures, pages.panels, strict=True), 1):
         told = [_spread(axes, points, spread), note, _differing(axes)]
         if len(pages.figures) > 1:
             told.append(f"Part {number} of {len(pages.figures)}.")
         for panel in axes:
             outside.mark(panel)
-            if count > 1:
+            if count > 1 and panel.axison:
                 _letter(panel, next(letters))
             _fold_title(panel)
         _legend(page, axes, " ".join(filter(None, told)), dashes)

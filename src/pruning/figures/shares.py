@@ -9,9 +9,11 @@ from matplotlib.ticker import FixedLocator, NullLocator
 
 from pruning.figures import style
 from pruning.figures.context import literal
+from pruning.figures.sizes import axes_size
 from pruning.figures.style import Style
 
 NAMED_LAYERS = 20  # more are numbered from the input, as are those with a long name
+NAME_ROOM, NUMBER_ROOM = 0.115, 0.2  # inches of the axis that a name or a number takes
 NAME_LENGTH = 12
 FEW_DECADES = 3
 TOP = 115  # percent; markers at 100 are whole
@@ -22,10 +24,12 @@ def name_layers(panel: Axes, rows: pd.DataFrame) -> None:
     names = rows.drop_duplicates("position").set_index("position")["layer"].sort_index()
     names = names.str.removesuffix(".weight").map(literal)
     panel.set_xlabel("Layer, from the input")
-    if len(names) <= NAMED_LAYERS and names.str.len().max() <= NAME_LENGTH:
+    width = axes_size(panel)[0]
+    named = min(NAMED_LAYERS, int(width / NAME_ROOM))
+    if len(names) <= named and names.str.len().max() <= NAME_LENGTH:
         panel.set_xticks(names.index, names, rotation=90)
     else:
-        ticks = names.index[:: 1 + len(names) // NAMED_LAYERS]
+        ticks = names.index[:: 1 + len(names) // min(NAMED_LAYERS, int(width / NUMBER_ROOM))]
         panel.set_xticks(ticks, ticks + 1)
     panel.set_xlim(names.index.min() - 0.6, names.index.max() + 0.6)
 

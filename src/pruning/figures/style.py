@@ -228,7 +228,7 @@ def curve(
         x, y: the points.
         look: label, colour, marker and line.
         bars: lengths of the bars, one for both sides or a pair.
-        **more: what to draw differently, as matplotlib's ``plot`` takes it.
+        **more: what to draw differently, as matplotlib's ``plot`` takes it, and ``xerr``.
     """
     usual = {
         "label": look.label,
@@ -238,11 +238,18 @@ def curve(
         "markeredgecolor": "white",
         "markeredgewidth": 0.4,
     }
-    if bars is None or not np.nansum(np.abs(np.asarray(bars, dtype=float))):
+    spreads = {"yerr": bars, "xerr": more.pop("xerr", None)}
+    spreads = {name: given for name, given in spreads.items() if _some(given)}
+    if not spreads:
         axes.plot(x, y, **usual | more)  # a legend shows whiskers where there are some
         return
     whiskers = {"elinewidth": 0.8, "capsize": 1.5, "capthick": 0.8}
-    axes.errorbar(x, y, yerr=bars, **whiskers | usual | more)
+    axes.errorbar(x, y, **spreads, **whiskers | usual | more)
+
+
+def _some(bars: Sequence[Any] | None) -> bool:
+    """Whether some bar has a length."""
+    return bars is not None and bool(np.nansum(np.abs(np.asarray(bars, dtype=float))))
 
 
 def band(axes: Axes, x: Any, low: Any, high: Any, look: Style) -> None:

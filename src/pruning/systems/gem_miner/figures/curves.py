@@ -55,9 +55,9 @@ def densities(table: pd.DataFrame, context: Context) -> Drawn:
         here, by = shown[study]
         drawn.append(_draw_densities(panel, here, by, looks[by]))
         panel.set_title(f"{context.title(study)} (n={here['seed'].nunique()})")
-    for panel in axes[:: style.COLUMNS]:
-        panel.set_ylabel("Density")
-    pages.finish(sheet, dashes=True)
+    for panel in axes[:: pages.COLUMNS]:
+        panel.set_ylabel("Density (log scale)")
+    pages.finish(sheet, points=replicates.POINTS, dashes=True)
     return Drawn(sheet, pd.concat(drawn, ignore_index=True))
 
 
@@ -85,7 +85,7 @@ def convergence(table: pd.DataFrame, context: Context) -> Drawn:
     metrics = [only(mine.loc[mine["study"] == name, "metric"]) for name in names]
     for panel, metric in style.first_of_rows(axes, metrics):
         panel.set_ylabel(metric.axis)
-    pages.finish(sheet, dashes=True)
+    pages.finish(sheet, points=replicates.POINTS, spread=replicates.SPREAD, dashes=True)
     return Drawn(sheet, pd.concat(drawn, ignore_index=True))
 
 
@@ -148,7 +148,7 @@ def _draw_scores(panel: Axes, here: pd.DataFrame, looks: Mapping[float, Style]) 
         style.curve(panel, mine["epoch"], mine["mean"], look, markevery=(place % every, every))
         spread = mine["std"].fillna(0)
         style.band(panel, mine["epoch"], mine["mean"] - spread, mine["mean"] + spread, look)
-    panel.axvline(end, color="0.6", linewidth=0.8, zorder=1)
+    panel.axvline(end, color="0.6", linewidth=0.8, zorder=1, label="End of the search")
     _epoch_axis(panel, "Epoch: search, then training")
     return table.assign(quantity="score")
 

@@ -43,9 +43,9 @@ def layers(table: pd.DataFrame, context: Context) -> Drawn:
             sizes.assign(study=study, quantity="of all weights"),
         ]
         drawn.append(published)
-    for panel in axes[:: style.COLUMNS]:
-        panel.set_ylabel("Weights kept (%)")
-    pages.finish(sheet)
+    for panel in axes[:: pages.COLUMNS]:
+        panel.set_ylabel("Weights kept (%, log scale)")
+    pages.finish(sheet, points=replicates.POINTS)
     return Drawn(sheet, replicates.written(drawn, ("quantity", "position", "layer")))
 
 
