@@ -1,10 +1,12 @@
 """Pages of claims: verdicts first, numbers of replicates, limits finer than one test image."""
 
+import dataclasses
+
 import pandas as pd
 import pytest
 
 from pruning.analysis.claims import COLUMNS, COUNT, Claim, ClaimSet
-from pruning.analysis.claims_page import claims_page, finer_limits, write_claims
+from pruning.analysis.claims_page import claims_page, finer_limits, misses_of, write_claims
 from pruning.analysis.score import Step, steps
 from pruning.analysis.tidy import read_table, write_table
 from pruning.errors import PruningError
@@ -124,6 +126,28 @@ def test_a_layout_that_says_nothing_of_replicates_is_refused():
         ClaimSet(made.claims, made.evidence, bare, made.cell, made.tolerance, made.reading).counts(
             None
         )
+
+
+def test_of_two_sides_the_one_with_fewer_replicates_counts():
+    rows = layout("1a").assign(other=0.0, **{f"other{COUNT}": [1, 2]})
+    claim = Claim("1", "Better.", "all", "gap", "other", unit="pp")
+    made = claim_set()
+    two = ClaimSet(
+        (claim,), made.evidence, {"all": lambda _: rows}, made.cell, made.tolerance, made.reading
+    )
+    (counted,) = two.counts(None).to_dict("records")
+    assert (counted["replicates"], counted["most_replicates"]) == (1, 2)
+    assert counted["verdict"] == "one replicate"
+    whole = rows.assign(replicates=[4, 5])  # of the row, whatever its sides have
+    one = dataclasses.replace(two, layouts={"all": lambda _: whole})
+    assert one.counts(None)["replicates"].tolist() == [4]
+
+
+def test_cells_of_one_replicate_do_not_speak_against_a_claim():
+    lines = misses_of(claim_set(), None, lambda row: f"{row['value']:g}")
+    assert [line for line in lines if "| s |" in line] == [
+        "| 2a | s | -0.84 (-0.84 pp), -0.3 (-0.30 pp) |"
+    ]
 
 
 def test_without_a_cell_there_is_no_table():

@@ -345,3 +345,15 @@ def test_nothing_is_clear_of_one_replicate_and_nobody_leads_half_a_field(tmp_pat
     half = page(*alone[:-1])
     assert "| - | - | - | - | - |" in half
     assert "| none | - | - |" in half
+
+
+def test_replicates_are_those_of_the_side_that_has_fewer():
+    for few, verdict in (((40, 41), "holds"), ((40,), "one replicate")):
+        got = count("9a", cell(MAG, 50, 51, 52, level=2), cell("random", *few, level=2))
+        assert (got["replicates"], got["verdict"]) == (len(few), verdict)
+    got = count(
+        "12a", cell(SYN, 50, 51), cell(MAG, 40, 41, 42), cell(SNIP, 30), cell(GRASP, 20, 21)
+    )
+    assert got["replicates"] == 1  # any rival might lead with more
+    got = count("11a", *(cell(MAG, *(k + s for s in range(3 - k)), at=5 * k) for k in range(3)))
+    assert got["replicates"] == 1

@@ -351,3 +351,12 @@ def test_the_stage_takes_a_table_from_disk(tmp_path):
     )  # fmt: skip
     fresh = RAREGEMS2022.counts(evidence(pd.DataFrame(study_rows()), PUBLISHED, classes=10))
     pd.testing.assert_frame_equal(read_table(csv, COLUMNS), fresh, check_dtype=False)
+
+
+def test_replicates_are_those_of_the_side_that_has_fewer():
+    got = count("8a", GEM(60, 61, 62), rows("edge_popup", 50, 51))
+    assert (got["replicates"], got["verdict"]) == (2, "holds")
+    got = count("8c", GEM(60, 61, 62), imp(50))  # with densities of its own
+    assert (got["replicates"], got["verdict"]) == (1, "one replicate")
+    got = count("14", GEM(60, 61), rows("global_edge_popup", 10, 11), classes=10)
+    assert got["replicates"] == 2  # guessing is not trained

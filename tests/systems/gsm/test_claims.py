@@ -403,3 +403,10 @@ def test_the_stage_takes_a_table_from_disk(tmp_path):
     assert "| 125x | 99.04 |" in page.read_text()
     with pytest.raises(PruningError, match="does not exist"):
         evidence(table(*lenet()), tmp_path / "nowhere")
+
+
+def test_replicates_that_have_both_sides_are_counted():
+    counted = GSM2019.counts(found(*lenet())).set_index("claim")
+    assert set(counted.loc[counted["cells"] > 0, "replicates"]) == {2}
+    got = count("8a", rows("gsm", 90, 91, 92), before(90))
+    assert (got["cells"], got["replicates"], got["verdict"]) == (1, 1, "one replicate")

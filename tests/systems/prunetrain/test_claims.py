@@ -698,3 +698,11 @@ def test_which_tables_there_are_depends_on_the_methods(tmp_path):
     cutting = load_study(path, SCHEMAS / "study.schema.yaml")
     assert set(page.beside(cutting)) == set(SHAPE) - {"prunetrain", "prunetrain_channels"}
     assert all((PUBLISHED / name).exists() for name in page.published)
+
+
+@pytest.mark.parametrize("name", MAKE)
+def test_every_layout_knows_its_replicates(name):
+    for seeds in (1, 2, 3):
+        got = LYM2019.count(claim(name), found(*MAKE[name](*seeds * (20.0,))))
+        assert got["replicates"] == got["most_replicates"] == seeds
+        assert (got["verdict"] == "one replicate") == (seeds == 1)

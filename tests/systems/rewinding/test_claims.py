@@ -109,6 +109,17 @@ def test_published_cells_give_the_counts_of_the_reference(counted, claim):
     assert row["verdict"] == verdict
 
 
+def test_published_cells_have_three_replicates(counted):
+    assert set(counted["replicates"]) == set(counted["most_replicates"]) == {3}
+
+
+@pytest.mark.parametrize("name", ["1a", "8b", "9a", "11a"])
+def test_a_cell_with_fewer_replicates_is_seen_in_every_layout(cells, literature, name):
+    some = cells.assign(n=cells["n"].where(cells["study"] != "renda2020_resnet56", 2))
+    counted = claims(some, literature, LAST_DROP).set_index("claim")
+    assert list(counted.loc[name, ["replicates", "most_replicates"]]) == [2, 3]
+
+
 def test_statements_quote_the_shares_that_the_published_cells_have(counted):
     shares = {"4a": "92 %", "4b": "93 %", "4c": "61 %", "4d": "37 %", "10g": "28 %"}
     for claim, share in shares.items():
