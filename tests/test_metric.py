@@ -196,6 +196,7 @@ def test_a_level_is_judged_as_the_score_has_it(metric, change, good):
 
 def claim_set(tolerance, **more):
     rows = pd.DataFrame({"study": ["s"], "dataset": ["d"], "unit": ["BLEU"], "gain": [-0.2]})
+    rows["replicates"] = 3
     claim = Claim("1a", "It gains.", "all", "gain", unit="BLEU")
     return ClaimSet(
         (claim,), lambda: None, {"all": lambda _: rows}, ("study",), tolerance,

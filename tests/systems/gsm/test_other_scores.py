@@ -23,6 +23,7 @@ from tests.systems.gsm.test_figures import (
     sensitivity_rows,
     study_rows,
 )
+from tests.twins import twins
 
 PUBLISHED = REPOSITORY / "resources" / "published"
 OF_WEIGHTS = ("gsm_passive_decay", "gsm_magnitudes")
@@ -104,7 +105,7 @@ def test_differences_are_in_the_unit_of_the_score_and_larger_is_better(score):
     assert found.loc[1, "direct"] == pytest.approx(metric.sign * lead)
     claims = dataclasses.replace(GSM2019, tolerance={metric.change_unit: 0.0})
     claim = Claim("8b", "GSM is better.", "differences", "direct", unit=metric.change_unit)
-    counted = claims.count(claim, evidence(tidy, PUBLISHED))
+    counted = claims.count(claim, evidence(twins(tidy), PUBLISHED))
     assert (counted["cells"], counted["verdict"]) == (2, "holds")
     assert counted["unit"] == metric.change_unit
 

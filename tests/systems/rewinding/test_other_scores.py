@@ -107,7 +107,7 @@ def test_claims_in_bleu_are_counted_over_bleu(monkeypatch, tmp_path):
         page=tmp_path / "claims.md",
     )
     rows = [line.split(" | ") for line in (tmp_path / "claims.md").read_text().splitlines()]
-    margins = [row[-2] for row in rows if row[0].startswith("| ") and len(row) == 5]
+    margins = [row[-3] for row in rows if row[0].startswith("| ") and len(row) == 6]
     margins = [margin for margin in margins if margin not in ("-", "worst margin")]
     assert margins
     assert all(margin.endswith(" BLEU") for margin in margins)
