@@ -11,7 +11,7 @@ from pruning.training.metric import BLEU, Metric
 PERPLEXITY = Metric("perplexity", "perplexity", higher_is_better=False)
 # Percentages of weights, which are no scores.
 SHARES = re.compile(
-    r"Sparsity|[Ww]eights|[Cc]hannel|Norm scales|One layer at|\d % \(n|\d % (density|kept)"
+    r"Sparsity|[Ww]eights|[Cc]hannel|Norm scales|One layer at|\d %\s\(n|\d % (density|kept)"
 )
 FOREIGN = re.compile(r"accurac|\bpp\b|percentage|\bimages?\b", re.IGNORECASE)
 

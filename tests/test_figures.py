@@ -8,15 +8,18 @@ import pytest
 from pruning.analysis.cells import best_validated, cells
 from pruning.analysis.tidy import COLUMNS, collect, read_table, write_table
 from pruning.errors import PruningError
-from pruning.figures import style
+from pruning.figures import pages, style
 from pruning.figures.catalog import entry, figures_of
+from pruning.figures.context import Drawn
 from pruning.files import write_json
 from pruning.stages.figure import figure
 from pruning.study.study import find_study
 from pruning.systems import joined
+from pruning.systems.rewinding.catalog import IN_LITERATURE, LITERATURE
 from pruning.systems.rewinding.rules import RULES
 from pruning.systems.rewinding.styles import STYLES
 from tests.conftest import REPOSITORY, SCHEMAS
+from tests.figure_checks import check, marks_of
 
 SCHEMA = SCHEMAS / "study.schema.yaml"
 
@@ -155,10 +158,13 @@ def drawn(monkeypatch, tmp_path):
 
     def do(tables, name="rewind_vs_finetune", **more):
         kept = {}
-        monkeypatch.setattr(style, "save", lambda figure, pdf, png: kept.update(figure=figure))
+        monkeypatch.setattr(pages, "save", lambda drawn, pdf, png: kept.update(pages=drawn))
         monkeypatch.chdir(REPOSITORY)  # resources/published
         csv = draw(tables, tmp_path, name, **more)["csv"]
-        return kept["figure"], pd.read_csv(csv)
+        table = pd.read_csv(csv)
+        found = Drawn(kept["pages"], table)
+        check(found)
+        return found.figure, table
 
     return do
 
@@ -186,7 +192,9 @@ def test_the_csv_holds_what_the_figure_draws(tidy_file, drawn):
         ends = np.array([segment[:, 1] for segment in bars.get_segments()])
         assert np.allclose(ends, cells[["min", "max"]])
     labels = [t.get_text() for t in panel.get_xticklabels()]
-    assert "9.31x" in labels
+    assert labels[0] == "1.25x"
+    assert labels[1] == ""  # there is no room for all
+    assert "7.45x" in labels
 
 
 def test_methods_differ_in_colour_and_marker_and_keep_them():
@@ -203,7 +211,7 @@ def test_several_studies_have_a_panel_each_in_the_order_of_their_titles(tidy_fil
     write_table(pd.read_csv(tidy_file).assign(study="other"), tmp_path / "other.csv")
     figure, _ = drawn([tidy_file, tmp_path / "other.csv"], titles={"other": "Other", "s": "First"})
     titles = [axes.get_title() for axes in figure.axes]
-    assert titles == ["Other, iterative (n=3)", "First, iterative (n=3)"]
+    assert titles == ["(a) Other, iterative (n=3)", "(b) First, iterative (n=3)"]
 
 
 def test_tables_that_are_not_tidy_are_named(tmp_path):
@@ -239,12 +247,10 @@ def test_the_band_spans_the_dense_networks(panel):
 
 
 def lines(axes):
-    """x and y of every method's line in a panel."""
-    found = {}
-    for container in axes.containers:
-        line = container[0]
-        found[container.get_label()] = (line.get_xdata(), line.get_ydata())
-    return found
+    """Positions and values of everything with a label, by label."""
+    curves = {c.get_label(): c[0] for c in axes.containers}
+    curves |= {line.get_label(): line for line in axes.lines if line.get_label()[0] != "_"}
+    return {n: (list(c.get_xdata()), list(c.get_ydata())) for n, c in curves.items()}
 
 
 @pytest.fixture
@@ -281,13 +287,14 @@ def test_the_proposed_algorithm_stands_beside_the_literature(grid_file, drawn):
     assert sorted(points["density"]) == [0.03, 0.05, 0.1, 0.1497]
     assert points.set_index("density").loc[0.1, "median"] == 0.16
     shown = lines(figure.axes[0])
-    assert set(shown) == {"Learning-rate rewinding", "Carreira-Perpinan & Idelbayev (2018)"}
+    theirs = "Carreira-Perpinan & Idelbayev (2018)"
+    assert set(shown) == {"Learning-rate rewinding", theirs, "Dense, mean"}
 
 
 def test_accuracy_against_retrain_time_has_a_panel_per_level_and_the_safe_zone(grid_file, drawn):
     figure, csv = drawn([grid_file], "accuracy_vs_retrain_time")
     titles = [axes.get_title() for axes in figure.axes]
-    assert titles == ["A study\niterative, 2.00x", "A study\niterative, 10.0x"]
+    assert titles == ["(a) A study\niterative, 2x (n=1)", "(b) A study\niterative, 10x (n=1)"]
     for level, axes in enumerate(figure.axes, start=1):
         band = axes.patches[0]
         assert (band.get_x(), band.get_x() + band.get_width()) == pytest.approx((5, 18))
@@ -403,7 +410,7 @@ def test_figures_are_listed_for_the_studies_that_have_them():
     mode = dataclasses.replace(rewinding.modes["iterative"], times={"reinit": (20,)})
     other = dataclasses.replace(rewinding, modes={"iterative": mode})
     assert figures_of(dataclasses.replace(digits, parts={"rewinding": other})) == [
-        "rewind_vs_finetune", "accuracy_vs_retrain_time"
+        "rewind_vs_finetune"
     ]  # fmt: skip
     assert figures_of(dataclasses.replace(digits, parts={})) == []
     with pytest.raises(PruningError, match="Unknown figure 'speedups'. Did you mean 'speedup'"):
@@ -453,7 +460,7 @@ def test_the_number_of_dense_networks_is_shown_where_it_differs(tmp_path, drawn)
     )  # fmt: skip
     write_table(tidy, tmp_path / "t.csv")
     figure, _ = drawn([tmp_path / "t.csv"])
-    assert figure.axes[0].get_title() == "A study, iterative (n=1, dense 5)"
+    assert figure.axes[0].get_title() == "A study\niterative (n=1, dense n=5)"
 
 
 def test_nothing_to_draw_is_said(tidy_file, drawn):
@@ -483,12 +490,131 @@ def test_texts_are_drawn_as_they_are_typed(tidy_file, tmp_path, drawn, monkeypat
         titles[f"s{place}"] = title
     shown, _ = drawn(tables, titles=titles)
     shown.canvas.draw()
-    for panel, title in zip(shown.axes, typed, strict=False):
-        whole = f"{title}, iterative (n=3)"
-        assert (pixels(panel.get_title()) == pixels(whole, parse_math=False)).all()
-        assert (pixels(panel.get_title()) != 255).any()
+    for panel, title, letter in zip(shown.axes, typed, "abcdef", strict=True):
+        told = panel.get_title().replace("\n", " ")  # on as many lines as it needs
+        between = ", " if ", iterative" in told else " "
+        whole = f"({letter}) {title}{between}iterative (n=3)"
+        assert (pixels(told) == pixels(whole, parse_math=False)).all()
+        assert (pixels(told) != 255).any()
     (legend,) = shown.legends
     labels = [text.get_text() for text in legend.get_texts()]
     (mine,) = (label for label in labels if label.startswith("My "))
     assert (pixels(mine) == pixels("My $x$ method", parse_math=False)).all()
     assert (pixels(style.variant_look("a$b$").label) == pixels("A$b$", parse_math=False)).all()
+
+
+# -- nothing misleads ------------------------------------------------------------------------------
+
+
+def test_a_method_of_ones_own_stays_in_the_frame(tmp_path, drawn):
+    rows = [(s, "dense", 0, 1.0, 0.9) for s in range(2)]
+    for level, density in ((1, 0.5), (2, 0.1)):
+        rows += [(s, "lr_rewind", level, density, 0.9) for s in range(2)]
+        rows += [(s, "my_own", level, density, 0.9 - 0.1 * level) for s in range(2)]
+    write_table(table(*rows), tmp_path / "t.csv")
+    figure, _ = drawn([tmp_path / "t.csv"])
+    (panel,) = figure.axes
+    assert panel.get_ylim()[0] < -20
+    assert not marks_of(panel)
+
+
+def test_what_is_outside_is_marked_beyond_the_axis_and_counted(tmp_path, drawn):
+    rows = [(0, "dense", 0, 1.0, 0.9)]
+    for level, density in ((1, 0.5), (2, 0.1)):
+        rows += [(0, "lr_rewind", level, density, 0.9), (0, "my_own", level, density, 0.85)]
+    rows.append((0, "collapsed", 2, 0.1, 0.1))  # by 80 of 100 points
+    write_table(table(*rows), tmp_path / "t.csv")
+    figure, csv = drawn([tmp_path / "t.csv"])
+    (mark,) = marks_of(figure.axes[0])
+    assert figure.axes[0].get_ylim()[0] > -10
+    assert mark.get_marker() not in {look.marker for look in style.known().values()}
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert "Below the axis: 1 point, values in the CSV" in labels
+    assert csv.set_index("method").loc["collapsed", "median"] == pytest.approx(-80)
+    asked, _ = drawn([tmp_path / "t.csv"], options={"s": {"ylim": [-90, -1]}})
+    sides = sorted(line.get_gid().split("/")[1] for line in marks_of(asked.axes[0]))
+    assert sides == ["Above the axis"] * 2
+
+
+def test_marks_that_would_touch_are_one_with_their_number(drawn, tmp_path):
+    rows = [(0, "dense", 0, 1.0, 0.9), (0, "lr_rewind", 1, 0.5, 0.9)]
+    rows += [(0, f"own_{i}", 1, 0.5, 0.1) for i in range(6)]
+    write_table(table(*rows), tmp_path / "t.csv")
+    figure, _ = drawn([tmp_path / "t.csv"])
+    (mark,) = marks_of(figure.axes[0])
+    assert mark.get_gid().endswith("/6")
+    assert [text.get_text() for text in figure.axes[0].texts] == ["6"]
+
+
+@pytest.mark.parametrize("log", [True, False])
+def test_no_point_is_moved_farther_than_a_tenth_of_the_way_to_the_next(log):
+    values = pd.Series([0.8, 0.64, 0.5, 0.1])
+    ticks = [0.8, 0.78, 0.64, 0.5, 0.1]
+    for count in (1, 2, 3, 9, 40):
+        moved = [style.dodged(values, i, count, log=log, ticks=ticks) for i in range(count)]
+        scale = np.log if log else np.asarray
+        known = np.sort(scale(np.array(ticks)))
+        for shifted in moved:
+            away = np.abs(scale(shifted) - scale(values))
+            assert away.max() <= 0.1 * np.diff(known).min() * (1 + 1e-9)
+        assert len({tuple(m) for m in moved}) == count
+    assert style.dodged(values[:1], 0, 3, log=log).tolist() == [0.8]  # there is no way to go
+
+
+def test_pages_are_numbered_parts_with_their_own_legends(tidy_file, tmp_path, monkeypatch):
+    one, titles, paths = pd.read_csv(tidy_file), {}, []
+    for i in range(14):
+        paths.append(tmp_path / f"s{i}.csv")
+        write_table(one.assign(study=f"s{i}"), paths[-1])
+        titles[f"s{i}"] = f"Study {i}"
+    monkeypatch.chdir(REPOSITORY)
+    kept = {}
+    monkeypatch.setattr(pages, "save", lambda drawn, pdf, png: kept.update(pages=drawn))
+    draw(paths, tmp_path, titles=titles)
+    found = Drawn(kept["pages"], one)
+    check(found)
+    assert [len(panels) for panels in found.pages.panels] == [12, 2]
+    assert found.pages.panels[1][1].get_title().startswith("(n) Study 13")
+
+
+def test_a_pdf_has_the_pages_and_a_png_shows_them_all(tmp_path):
+    style.use()
+    sheet, axes = pages.panels(14)
+    for panel in axes:
+        panel.plot([0, 1], [0, 1])
+    pages.finish(sheet)
+    pages.save(sheet, tmp_path / "a.pdf", tmp_path / "a.png")
+    assert (tmp_path / "a.pdf").read_bytes().count(b"/Type /Page /") == 2
+    height, width, _ = plt.imread(tmp_path / "a.png").shape
+    sizes = np.array([page.get_size_inches() for page in sheet.figures])
+    assert (width, height) == pytest.approx(300 * np.array([7, sizes[:, 1].sum()]), abs=2)
+
+
+def test_studies_offer_no_two_names_for_one_picture():
+    """Of the figures with the same function and tables, no two show the same cells."""
+    digits = find_study("digits", REPOSITORY / "config" / "studies", SCHEMA)
+    names = [name for name in figures_of(digits) if entry(name).tables == ("rewinding",)]
+    assert names == ["rewind_vs_finetune", "speedup"]
+
+
+def test_points_of_the_literature_are_listed_where_figures_are_offered():
+    points = pd.read_csv(REPOSITORY / "resources" / "published" / LITERATURE)
+    found = set(zip(points["network"], points["dataset"], points["variant"], strict=True))
+    assert found == set(IN_LITERATURE)
+
+
+def test_a_curve_has_whiskers_in_the_directions_in_which_there_are_some():
+    _, (panel,) = pages.panels(1)
+    look = style.method_style("mine", ["mine"])
+    cases = (
+        (None, None, (False, False)),
+        ([0, 0], [0.0, np.nan], (False, False)),
+        (None, [1, 0], (True, False)),
+        ([0, 2], [0, 0], (False, True)),
+        ([1, 2], [1, 0], (True, True)),
+    )
+    for bars, xerr, wanted in cases:
+        before = len(panel.containers)
+        style.curve(panel, [1, 2], [3, 4], look, bars, xerr=xerr)
+        found = panel.containers[before:]
+        assert [(c.has_xerr, c.has_yerr) for c in found] == ([wanted] if any(wanted) else [])

@@ -1,7 +1,6 @@
 """Scores other than accuracy, through tables, choices, axes and claims."""
 
 import math
-from collections import Counter
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -16,7 +15,7 @@ from pruning.analysis.gathering import gather
 from pruning.analysis.score import find, scored, scores_of
 from pruning.analysis.tidy import collect
 from pruning.errors import PruningError
-from pruning.figures import replicates, style
+from pruning.figures import outside, replicates, style
 from pruning.files import write_json, write_text
 from pruning.systems.rewinding.algorithm import judge, matches
 from pruning.training.metric import ACCURACY, BLEU, Metric
@@ -154,14 +153,14 @@ def test_what_collapsed_leaves_the_frame_where_it_is_worse(metric, far, ends):
     shown = curve(10.0, 9.0, far)
     replicates.limit(axes, [shown], DENSE, None, metric)
     assert axes.get_ylim() == pytest.approx(ends)
-    outside = Counter()
-    replicates.mark_outside(axes, shown, shown.rows["density"], outside, metric)
-    assert outside == {"0.1": 1}
-    (marks,) = (line for line in axes.lines if len(line.get_xdata()))
-    below = metric is BLEU
-    assert marks.get_marker() == ("v" if below else "^")
-    assert marks.get_ydata() == pytest.approx([0.025 if below else 0.975])
-    assert axes.get_legend_handles_labels()[1] == ["Below the axis" if below else "Above the axis"]
+    replicates.draw(axes, [shown], "density")
+    axes.set_xscale("log")
+    axes.set_xlim(1, 0.05)
+    outside.mark(axes)
+    ((side, (_, points)),) = outside.counted([axes]).items()
+    assert (side, points) == ("Below the axis" if metric is BLEU else "Above the axis", 1)
+    (mark,) = (line for line in axes.lines if (line.get_gid() or "").startswith(outside.NAME))
+    assert mark.get_ydata() == pytest.approx([0 if metric is BLEU else 1])  # of the frame
 
 
 @pytest.mark.parametrize(("higher", "worst"), [(True, -13.0), (False, -1.0)])
@@ -197,6 +196,7 @@ def test_a_level_is_judged_as_the_score_has_it(metric, change, good):
 
 def claim_set(tolerance, **more):
     rows = pd.DataFrame({"study": ["s"], "dataset": ["d"], "unit": ["BLEU"], "gain": [-0.2]})
+    rows["replicates"] = 3
     claim = Claim("1a", "It gains.", "all", "gain", unit="BLEU")
     return ClaimSet(
         (claim,), lambda: None, {"all": lambda _: rows}, ("study",), tolerance,

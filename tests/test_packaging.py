@@ -140,3 +140,75 @@ def test_the_command_line(tmp_path):
     assert "Traceback" not in wrong.stderr
     missing = run("--config", "nothing.yaml", "check")
     assert "nothing.yaml cannot be read" in missing.stderr
+
+
+PAPERS = {"2003.02389", "2009.08576", "1909.12778", "2202.12002", "1901.09290"}
+
+
+def test_the_version_is_the_same_everywhere():
+    import pruning
+
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    citation = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text())
+    changes = (REPOSITORY / "CHANGELOG.md").read_text()
+    released = re.findall(r"^## \[(.+?)\]", changes, re.MULTILINE)
+    assert released[0] == "Unreleased"
+    assert {project["version"], citation["version"], released[1]} == {pruning.__version__}
+    run = subprocess.run(
+        [sys.executable, "-m", "pruning.cli", "--version"], capture_output=True, text=True
+    )
+    assert run.stdout == f"pruning {project['version']}\n"
+
+
+def test_the_citation_has_what_its_format_asks_for_and_the_papers():
+    citation = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text())
+    assert {"cff-version", "message", "title", "authors"} <= citation.keys()
+    assert citation["cff-version"] == "1.2.0"
+    told = _citations()
+    found = set()
+    for paper in citation["references"]:
+        assert {"type", "title", "authors", "year", "identifiers"} <= paper.keys()
+        assert all(author.keys() == {"family-names"} for author in paper["authors"])
+        names = ", ".join(author["family-names"] for author in paper["authors"])
+        assert f"{names}: {paper['title']}. {paper['collection-title']}".replace("?.", "?") in told
+        assert paper["collection-title"].endswith(str(paper["year"]))
+        found |= {i["value"].removeprefix("arXiv:") for i in paper["identifiers"]}
+    assert found == PAPERS
+    assert len(citation["references"]) == len(told)
+
+
+def _citations():
+    from pruning.systems import systems
+
+    return [system.citation for system in systems()]
+
+
+def test_the_license_is_the_one_that_is_named():
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    citation = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text())
+    text = (REPOSITORY / "LICENSE").read_text()
+    assert text.startswith("MIT License\n\nCopyright (c) 2026 the pruning authors\n")
+    assert {project["license"], citation["license"]} == {"MIT"}
+    assert project["license-files"] == ["LICENSE"]
+
+
+def test_the_catalog_of_workflows_is_told_how_to_run_this_one():
+    told = yaml.safe_load((REPOSITORY / ".snakemake-workflow-catalog.yml").read_text())["usage"]
+    assert {"mandatory-flags", "software-stack-deployment", "report"} <= told.keys()
+    assert {"desc", "flags"} == told["mandatory-flags"].keys()
+    # Such a deployment needs rules with environments of their own.
+    rules = "".join(p.read_text() for p in (REPOSITORY / "workflow/rules").glob("*.smk"))
+    assert told["software-stack-deployment"]["conda"] == ("conda:" in rules)
+    for needed in ("config/README.md", "workflow/Snakefile"):
+        assert (REPOSITORY / needed).is_file()
+
+
+def test_a_report_has_every_figure_as_png_and_as_pdf():
+    """Of the rules that draw, none has a way of its own to be in a report."""
+    rules = {p.name: p.read_text() for p in (REPOSITORY / "workflow/rules").glob("*.smk")}
+    common = rules.pop("common.smk")
+    assert '"pdf": shown("pdf"), "png": shown("png")' in common
+    drawing = [text for text in rules.values() if "figure.py" in text or "as published_fig" in text]
+    outputs = [m for text in drawing for m in re.findall(r"\*\*drawn\(\n\s+\"(plots/[^\"]+)", text)]
+    assert len(outputs) == 4
+    assert not any('.pdf"' in text or '.png"' in text for text in rules.values())

@@ -3,8 +3,10 @@
 import argparse
 import contextlib
 import sys
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from pruning import __version__
 from pruning.data.sources import count_changes, has_changed
 from pruning.errors import PruningError
 from pruning.files import write_text
@@ -28,6 +30,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="pruning", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"%(prog)s {_version()}")
     parser.add_argument("--config", default="config/config.yaml", help="configuration file")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     check = commands.add_parser("check", help="check study files without running anything")
@@ -62,6 +65,13 @@ def _parser() -> argparse.ArgumentParser:
     latency.add_argument("--onnx", action="store_true", help="fail without ONNX Runtime")
     latency.set_defaults(run=_latency)
     return parser
+
+
+def _version() -> str:
+    try:
+        return version("pruning")
+    except PackageNotFoundError:  # somebody's checkout on a path, not installed
+        return __version__
 
 
 def _workflow(options: argparse.Namespace) -> Workflow:

@@ -48,7 +48,8 @@ def test_its_figure_and_claims_are_there(finished_once):
     assert drawn["density"].to_dict() == {0: 1.0, 1: 0.5, 2: 0.1}
     assert drawn["value"][1] > 0.5
     (claim,) = pd.read_csv(plots / "toy_claims.csv").to_dict("records")
-    assert (claim["claim"], claim["cells"], claim["verdict"]) == ("1a", 2, "holds")
+    assert (claim["claim"], claim["cells"], claim["satisfied"]) == ("1a", 2, 2)
+    assert (claim["replicates"], claim["verdict"]) == (1, "one replicate")  # one seed
     page = (plots / "toy_claims.md").read_text()
     assert page.startswith("# Tiny\n")
     assert "| 1a | A random ticket trains. | 2 of 2 |" in page
@@ -67,7 +68,7 @@ def test_its_edits_rerun_what_they_reach(finished):
     assert plans() == [{"figure": 1}, {"claims": 1}]
     finished.snakemake(*TARGETS)
     (claim,) = pd.read_csv(finished.root / TARGETS[1]).to_dict("records")
-    assert claim["verdict"] == "fails"
+    assert claim["satisfied"] == 0
     finished.edit("toy/stage.py", 'SCHEDULE = "whole"', 'SCHEDULE = "rest"')
     trained = {"toy": 2, "collect": 1}
     both = {"collect": 2, "claims": 1}  # the page takes a table beside its own

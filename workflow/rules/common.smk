@@ -46,6 +46,28 @@ def training(folder):
     return dict(zip(names, paths, strict=True))
 
 
+def of_figure(wildcards):
+    """A figure's category in a report."""
+    return catalog.entry(wildcards.figure).category
+
+
+def drawn(stem, category, **labels):
+    """What a figure leaves: `output: **drawn("plots/...", ...)`.
+
+    In a report it is a PNG too, as some browsers draw no PDF.
+    """
+
+    def shown(kind):
+        return report(
+            f"{stem}.{kind}",
+            caption="../report/figure.rst",
+            category=category,
+            labels={**labels, "format": kind.upper()},
+        )
+
+    return {"pdf": shown("pdf"), "png": shown("png"), "csv": f"{stem}.csv"}
+
+
 def whenever(asked):
     """An input function whose folders are wanted, but may be of any time.
 

@@ -52,14 +52,12 @@ rule figure:
         tables=products.study_figure_input,
         published=products.overlay_input,
     output:
-        pdf=report(
-            "plots/{study}/{figure}.pdf",
-            caption="../report/figure.rst",
-            category=lambda wildcards: catalog.entry(wildcards.figure).category,
-            labels={"figure": "{figure}", "study": "{study}"},
+        **drawn(
+            "plots/{study}/{figure}",
+            of_figure,
+            figure="{figure}",
+            study="{study}",
         ),
-        png="plots/{study}/{figure}.png",
-        csv="plots/{study}/{figure}.csv",
     log:
         "logs/plots/{study}/{figure}.log",
     benchmark:
@@ -77,14 +75,12 @@ use rule figure as figure_of_enabled with:
         tables=products.enabled_figure_input,
         published=products.overlay_input,
     output:
-        pdf=report(
-            "plots/{figure}.pdf",
-            caption="../report/figure.rst",
-            category=lambda wildcards: catalog.entry(wildcards.figure).category,
-            labels={"figure": "{figure}", "study": "all enabled"},
+        **drawn(
+            "plots/{figure}",
+            of_figure,
+            figure="{figure}",
+            study="all enabled",
         ),
-        png="plots/{figure}.png",
-        csv="plots/{figure}.csv",
     log:
         "logs/plots/{figure}.log",
     benchmark:
@@ -98,6 +94,7 @@ rule claims:
     input:
         table=products.study_claims_input,
         beside=products.study_claims_beside,
+        summary=products.study_claims_summary,
         published=products.claims_published,
     output:
         csv="plots/{study}/{claims}.csv",
@@ -105,7 +102,7 @@ rule claims:
             "plots/{study}/{claims}.md",
             caption="../report/claims.rst",
             category=lambda wildcards: claims_catalog.entry(wildcards.claims).category,
-            labels={"figure": "{claims}", "study": "{study}"},
+            labels={"figure": "{claims}", "study": "{study}", "format": "page"},
         ),
     log:
         "logs/plots/{study}/{claims}.log",

@@ -20,14 +20,12 @@ use rule figure as published_figure with:
         tables=["results/published/{paper}/tidy.csv"],
         published=products.overlay_input,
     output:
-        pdf=report(
-            "plots/published/{paper}/{figure}.pdf",
-            caption="../report/figure.rst",
-            category="Published results",
-            labels={"figure": "{figure}", "study": "{paper}"},
+        **drawn(
+            "plots/published/{paper}/{figure}",
+            "Published results",
+            figure="{figure}",
+            study="{paper}",
         ),
-        png="plots/published/{paper}/{figure}.png",
-        csv="plots/published/{paper}/{figure}.csv",
     log:
         "logs/plots/published/{paper}/{figure}.log",
     benchmark:
@@ -39,14 +37,12 @@ use rule figure as published_figure with:
 
 use rule published_figure as published_network_figure with:
     output:
-        pdf=report(
-            "plots/published/{paper}/{network}/{figure}.pdf",
-            caption="../report/figure.rst",
-            category="Published results",
-            labels={"figure": "{figure}", "study": "{paper}, {network}"},
+        **drawn(
+            "plots/published/{paper}/{network}/{figure}",
+            "Published results",
+            figure="{figure}",
+            study="{paper}, {network}",
         ),
-        png="plots/published/{paper}/{network}/{figure}.png",
-        csv="plots/published/{paper}/{network}/{figure}.csv",
     log:
         "logs/plots/published/{paper}/{network}/{figure}.log",
     benchmark:
@@ -64,7 +60,7 @@ use rule claims as published_claims with:
             "plots/published/{paper}/{claims}.md",
             caption="../report/claims.rst",
             category="Published results",
-            labels={"figure": "{claims}", "study": "{paper}"},
+            labels={"figure": "{claims}", "study": "{paper}", "format": "page"},
         ),
     log:
         "logs/plots/published/{paper}/{claims}.log",

@@ -8,6 +8,7 @@ run(
     title=snakemake.params.claims["title"],
     options=snakemake.params.claims["options"],
     beside=snakemake.params.claims["beside"],
+    summaries=snakemake.params.claims["summaries"],
     resources=snakemake.params.claims["resources"],
     csv=snakemake.output.csv,
     page=snakemake.output.page,

@@ -5,7 +5,8 @@ metric that its task is judged by, is the first of its metrics that is known to
 :data:`pruning.registry.METRICS`: :func:`pruning.analysis.tidy.collect` puts it first.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import pandas as pd
 
@@ -14,6 +15,21 @@ from pruning.errors import PruningError
 from pruning.training.metric import Metric
 
 TEST = "test"
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one test example changes a study's score by.
+
+    Attributes:
+        examples: how many there are.
+        size: of the change, as it is shown.
+        unit: of the change.
+    """
+
+    examples: int
+    size: float
+    unit: str
 
 
 def find(name: str) -> Metric:
@@ -33,6 +49,21 @@ def scores_of(tidy: pd.DataFrame) -> dict[str, str]:
     """By study the name of its score, of those that have a metric that is known."""
     first = tidy[tidy["metric"].isin(registry.known("metric"))].drop_duplicates("study")
     return dict(zip(first["study"], first["metric"], strict=True))
+
+
+def steps(tidy: pd.DataFrame, examples: Mapping[str, int]) -> dict[str, Step]:
+    """By study what one test example changes its score by, of scores that have such a step.
+
+    Args:
+        tidy: of one or more studies.
+        examples: by study the number of its test examples, of those where it is known.
+    """
+    metrics = {study: find(name) for study, name in scores_of(tidy).items() if study in examples}
+    return {
+        study: Step(number, metric.factor * metric.step(number), metric.change_unit)
+        for study, metric in metrics.items()
+        if metric.step is not None and (number := examples[study]) > 0
+    }
 
 
 def scored(tidy: pd.DataFrame, split: str | None = TEST) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from pruning.analysis import FOLDER
 from pruning.errors import PruningError
+from pruning.figures.pages import Pages
 
 
 def literal(text: str) -> str:
@@ -26,7 +27,8 @@ class Context:
 
     Attributes:
         titles: of the studies, by name.
-        options: per study, its file's ``figure`` section: ``ylim``, ``published``, ...
+        options: per study, its file's ``figure`` section (``ylim``, ``published``, ...) and what
+            the figure asks of a study.
         settings: of this figure, from :mod:`pruning.figures.catalog`.
         resources: folder of published numbers.
         tables: what the figure draws from besides its first table, by name.
@@ -54,7 +56,22 @@ def nothing(context: Context, what: str) -> PruningError:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure, and the numbers it shows: all of them and nothing else."""
+    """A figure, and the numbers it shows: all of them and nothing else.
 
-    figure: Figure
+    Attributes:
+        pages: of :mod:`pruning.figures.pages`; a figure of matplotlib's is made a page.
+        table: the numbers.
+    """
+
+    pages: Pages
     table: pd.DataFrame
+
+    def __post_init__(self) -> None:
+        if isinstance(self.pages, Figure):
+            object.__setattr__(self, "pages", Pages((self.pages,)))
+
+    @property
+    def figure(self) -> Figure:
+        """The page of a figure that has one."""
+        (page,) = self.pages.figures
+        return page

@@ -1,7 +1,6 @@
 """Curves of means over replicates with bars of one standard deviation, and what goes with them."""
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -28,6 +27,7 @@ COLUMNS = (
 )
 
 
+POINTS, SPREAD = "means over replicates", "one standard deviation"
 COLLAPSED = 0.5  # of the dense score: what is worse sets no end of an axis
 
 
@@ -39,14 +39,12 @@ class Curve:
         look: of the line.
         rows: a point each, with ``mean``, ``std`` and ``n``; without ``std`` there are no bars.
         thin: something to compare with, in the background and without bars.
-        main: whether the ends of the axis are set by it. Others may leave the frame.
         open: whether its markers are not filled.
     """
 
     look: Style
     rows: pd.DataFrame
     thin: bool = False
-    main: bool = True
     open: bool = False
 
     @property
@@ -59,6 +57,7 @@ def draw(axes: Axes, curves: Sequence[Curve], x: str) -> list[pd.Series]:
     """Draw curves against a column; the positions of their points, a little shifted, come back."""
     log = x == "density"
     thick = [curve for curve in curves if not curve.thin]
+    ticks = sorted({place for curve in curves for place in curve.rows[x]})
     positions = []
     for curve in curves:
         rows = curve.rows.sort_values(x, ascending=not log)
@@ -71,7 +70,7 @@ def draw(axes: Axes, curves: Sequence[Curve], x: str) -> list[pd.Series]:
                 del look["markersize"]
             style.curve(axes, at, rows["mean"], curve.look, **look, **face)
         else:
-            at = style.dodged(at, thick.index(curve), len(thick), log=log)
+            at = style.dodged(at, thick.index(curve), len(thick), log=log, ticks=ticks)
             bars = None if rows["std"].isna().all() else rows["std"]
             style.curve(axes, at, rows["mean"], curve.look, bars, **face)
         positions.append(at)
@@ -85,15 +84,13 @@ def limit(
     ylim: Sequence[float] | None,
     metric: Metric,
 ) -> None:
-    """The ends of the value axis: as asked for, or around main curves and dense networks.
+    """The ends of the value axis: as asked for, or around all curves and dense networks.
 
-    Points at which training collapsed leave the frame: an axis out to them would show nothing
-    else.
+    Points at which training collapsed leave the frame, and are marked at its edge: an axis out to
+    them would show nothing else.
     """
     if ylim is None:
-        curves = list(curves)
-        main = [curve for curve in curves if curve.main] or curves
-        tables = [dense, *(curve.shown for curve in main)]
+        tables = [dense, *(curve.shown for curve in curves)]
         rows = pd.concat([table for table in tables if len(table)])
         # Without dense networks nothing tells what collapsed.
         worst = metric.sign * (metric.sign * rows["mean"]).min()
@@ -132,38 +129,7 @@ def dense_band(axes: Axes, dense: pd.DataFrame) -> None:
     """Mean and standard deviation of the dense networks, where there are any."""
     for row in dense.itertuples():
         spread = 0.0 if pd.isna(row.std) else row.std
-        style.dense_band(axes, row.mean - spread, row.mean + spread, row.mean)
-
-
-def mark_outside(
-    panel: Axes,
-    curve: Curve,
-    at: pd.Series,
-    outside: Counter[str],
-    metric: Metric,
-    *,
-    by: str = "density",
-    hollow: bool = False,
-) -> None:
-    """Mark the points of a curve that left the frame where it is worse, beside others that did.
-
-    ``outside`` counts them by place, in two digits of the column ``by``, and is brought up to date.
-    """
-    values = curve.rows.loc[at.index, "mean"]
-    out = at.index[is_outside(panel, values, metric)]
-    if out.empty:
-        return
-    places = [f"{place:.2g}" for place in curve.rows.loc[out, by]]
-    rows = [outside[place] for place in places]
-    upper = not metric.higher_is_better
-    style.arrowheads(panel, at[out], rows, curve.look, hollow=hollow, upper=upper)
-    outside.update(places)
-
-
-def is_outside(panel: Axes, values: pd.Series, metric: Metric) -> pd.Series:
-    """Which scores are beyond the worse end of a panel."""
-    low, high = panel.get_ylim()
-    return values < low if metric.higher_is_better else values > high
+        style.dense_band(axes, row.mean - spread, row.mean + spread, row.mean, SPREAD)
 
 
 def counts(rows: pd.DataFrame, dense: pd.DataFrame | None = None) -> str:

@@ -9,10 +9,14 @@ from matplotlib.ticker import FixedLocator, NullLocator
 
 from pruning.figures import style
 from pruning.figures.context import literal
+from pruning.figures.sizes import axes_size
 from pruning.figures.style import Style
 
 NAMED_LAYERS = 20  # more are numbered from the input, as are those with a long name
+NAME_ROOM, NUMBER_ROOM = 0.115, 0.2  # inches of the axis that a name or a number takes
 NAME_LENGTH = 12
+FEW_DECADES = 3
+TOP = 115  # percent; markers at 100 are whole
 
 
 def name_layers(panel: Axes, rows: pd.DataFrame) -> None:
@@ -20,10 +24,12 @@ def name_layers(panel: Axes, rows: pd.DataFrame) -> None:
     names = rows.drop_duplicates("position").set_index("position")["layer"].sort_index()
     names = names.str.removesuffix(".weight").map(literal)
     panel.set_xlabel("Layer, from the input")
-    if len(names) <= NAMED_LAYERS and names.str.len().max() <= NAME_LENGTH:
+    width = axes_size(panel)[0]
+    named = min(NAMED_LAYERS, int(width / NAME_ROOM))
+    if len(names) <= named and names.str.len().max() <= NAME_LENGTH:
         panel.set_xticks(names.index, names, rotation=90)
     else:
-        ticks = names.index[:: 1 + len(names) // NAMED_LAYERS]
+        ticks = names.index[:: 1 + len(names) // min(NAMED_LAYERS, int(width / NUMBER_ROOM))]
         panel.set_xticks(ticks, ticks + 1)
     panel.set_xlim(names.index.min() - 0.6, names.index.max() + 0.6)
 
@@ -32,17 +38,23 @@ def share_axes(panel: Axes, rows: pd.DataFrame) -> float:
     """Layers from left to right, shares on a log scale; where empty layers stand comes back."""
     name_layers(panel, rows)
     panel.set_yscale("log")
-    lowest = np.log10(rows.loc[rows["mean"] > 0, "mean"].min() if rows["mean"].any() else 1)
-    decades = [10.0**power for power in range(int(np.floor(lowest)), 3)]
-    ticks, labels = decades, [f"{decade:g}" for decade in decades]
-    bottom = decades[0] / 2
+    spread = rows["std"].fillna(0) if "std" in rows else 0.0
+    least = pd.concat([rows["mean"], rows["mean"] - spread])
+    least = least[least > 0.3 * rows.loc[rows["mean"] > 0, "mean"].min()]
+    lowest = min(least.min() if len(least) else 1.0, 50.0)
+    powers = range(int(np.floor(np.log10(lowest))), 3)
+    # Within few decades each needs more than one tick.
+    between = (1, 2, 5) if len(powers) <= FEW_DECADES else (1,)
+    ticks = [m * 10.0**p for p in powers for m in between if lowest <= m * 10.0**p <= TOP]
+    labels = [f"{tick:g}" for tick in ticks]
+    bottom = lowest / 1.3
     if (rows["mean"] == 0).any():
-        bottom = decades[0] / 4
+        bottom = lowest / 3
         ticks, labels = [bottom, *ticks], ["empty", *labels]
     panel.yaxis.set_major_locator(FixedLocator(ticks))
     panel.yaxis.set_minor_locator(NullLocator())
     panel.set_yticklabels(labels)
-    panel.set_ylim(bottom, 150)
+    panel.set_ylim(bottom, TOP)
     return bottom
 
 

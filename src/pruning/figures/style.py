@@ -1,39 +1,31 @@
 """One look for every figure: sizes, fonts, and one colour and marker per method everywhere."""
 
-import io
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import matplotlib
 
 matplotlib.use("Agg")
 
-import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from pruning import registry
-from pruning.errors import PruningError
 from pruning.figures.context import literal
-from pruning.files import atomic_path
+from pruning.figures.sizes import COLUMNS, SMALLEST, axes_size
 from pruning.study.papers import paper
 from pruning.systems import systems
 
-COLUMN_WIDTH = 3.35  # inches, one column of a two-column page
-PANEL_HEIGHT = 2.35
-COLUMNS = 3  # panels beside each other
-LEGEND_ROWS = 4  # that a figure has room for; with more it becomes higher
-LEGEND_ROW_HEIGHT = 0.15  # inches
-TITLE_LENGTH = 42  # characters over a panel; longer titles take two lines
+MOST_DODGE = 0.1  # of the way to the next tick
+LABEL = 0.36  # inches of the label of a tick
+TITLE_LENGTH = 30  # characters over a panel; longer titles take two lines
 _COLORS = sns.color_palette("colorblind")
 
 
@@ -157,13 +149,14 @@ def use() -> None:
             "grid.linewidth": 0.6,
             "axes.linewidth": 0.7,
             "axes.titlesize": 8.5,
-            "xtick.labelsize": 6.6,
+            "xtick.labelsize": SMALLEST,
+            "ytick.labelsize": SMALLEST,
             "xtick.major.width": 0.7,
             "ytick.major.width": 0.7,
             "lines.linewidth": 1.2,
             "lines.markersize": 3.8,
             "legend.frameon": False,
-            "legend.fontsize": 7,
+            "legend.fontsize": SMALLEST,
             "legend.handlelength": 1.6,
             "legend.columnspacing": 1.2,
             "pdf.fonttype": 42,
@@ -172,37 +165,34 @@ def use() -> None:
     )
 
 
-def compression_axis(axes: Axes, densities: list[float]) -> None:
+def compression_axis(axes: Axes, densities: Iterable[float]) -> None:
     """A log axis from dense to sparse; a tick at every level, labelled 1/density where it fits.
 
     The axis is the density, so distances are as in the paper; labels read as compression.
     """
     _density_axis(axes, densities, lambda density, span: ratio(1 / density, span))
-    axes.set_xlabel("Compression ratio")
+    axes.set_xlabel("Compression ratio (log scale)")
 
 
-def sparsity_axis(axes: Axes, densities: list[float]) -> None:
+def sparsity_axis(axes: Axes, densities: Iterable[float]) -> None:
     """The same axis as :func:`compression_axis`, labelled by the percentage that is gone."""
-    _density_axis(axes, densities, lambda density, span: percent_removed(density), apart=0.095)
-    axes.set_xlabel("Sparsity (%)")
+    _density_axis(axes, densities, lambda density, span: percent_removed(density))
+    axes.set_xlabel("Sparsity (%, log scale of the rest)")
 
 
 def _density_axis(
-    axes: Axes,
-    densities: list[float],
-    text: Callable[[float, float], str],
-    apart: float = 0.115,
+    axes: Axes, densities: Iterable[float], text: Callable[[float, float], str]
 ) -> None:
-    """``apart`` is the least distance of two labels, in parts of the axis."""
     densities = sorted(set(densities), reverse=True)
     axes.set_xscale("log")
     span = max(densities) / min(densities) if len(densities) > 1 else 4.0
     axes.set_xlim(max(densities) * span**0.04, min(densities) / span**0.04)
     axes.xaxis.set_major_locator(FixedLocator(densities))
     axes.xaxis.set_minor_locator(NullLocator())
-    shown, last = set(), 0.0
-    for density in reversed(densities):  # the sparsest first, then those that are far enough
-        if density >= last * span**apart:
+    step = span ** (LABEL / axes_size(axes)[0])
+    shown, last = set(), math.inf
+    for density in densities:  # the densest first, then those that are far enough
+        if density * step <= last * (1 + 1e-9):
             shown.add(density)
             last = density
     axes.set_xticklabels([text(d, span) if d in shown else "" for d in densities])
@@ -215,10 +205,10 @@ def percent_removed(density: float) -> str:
 
 
 def ratio(value: float, span: float = math.inf) -> str:
-    """A compression ratio for people: 1.40x, 22.7x, 125x; finer where ``span`` is small."""
+    """A compression ratio for people: 5x, 1.25x, 22.7x, 125x; finer where ``span`` is small."""
     if span <= 1.1:
         return f"{value:.3f}x"
-    return f"{value:#.3g}x" if value < 99.95 else f"{value:.0f}x"
+    return f"{value:.3g}x" if value < 99.95 else f"{value:.0f}x"
 
 
 def reference_line(axes: Axes, value: float = 0, label: str | None = "Dense") -> None:
@@ -226,43 +216,11 @@ def reference_line(axes: Axes, value: float = 0, label: str | None = "Dense") ->
     axes.axhline(value, color="0.45", linewidth=0.9, linestyle=(0, (4, 2)), label=label, zorder=1)
 
 
-def dense_band(axes: Axes, low: float, high: float, mean: float = 0) -> None:
-    """The mean and the spread of the dense networks."""
-    axes.axhspan(low, high, color="0.88", linewidth=0, zorder=0)
-    reference_line(axes, mean)
-
-
-def arrowheads(
-    axes: Axes,
-    x: Any,
-    rows: Sequence[int],
-    look: Style,
-    *,
-    hollow: bool = False,
-    upper: bool = False,
-) -> None:
-    """Small arrowheads at the lower edge, for points that are below it, or at the ``upper`` one.
-
-    Such points are far from all others: an axis that held them would hide the rest. Where several
-    curves have one, they stand in ``rows``, counted from the edge.
-    """
-    shape = {
-        "marker": "^" if upper else "v",
-        "markersize": 3.2,
-        "linestyle": "none",
-        "markeredgewidth": 0.6,
-    }
-    away = [0.025 + 0.05 * row for row in rows]  # from the edge, in parts of the axis
-    axes.plot(
-        x,
-        [1 - distance for distance in away] if upper else away,
-        transform=axes.get_xaxis_transform(),
-        color=color(look),
-        markerfacecolor="white" if hollow else color(look),
-        zorder=4,
-        **shape,
-    )
-    axes.plot([], [], color="0.35", label="Above the axis" if upper else "Below the axis", **shape)
+def dense_band(axes: Axes, low: float, high: float, mean: float = 0, spread: str = "") -> None:
+    """The mean of the dense networks and, where they differ, their ``spread`` in words."""
+    if high > low:
+        axes.axhspan(low, high, color="0.88", linewidth=0, zorder=0, label=f"Dense, {spread}")
+    reference_line(axes, mean, "Dense, mean")
 
 
 def curve(
@@ -275,7 +233,7 @@ def curve(
         x, y: the points.
         look: label, colour, marker and line.
         bars: lengths of the bars, one for both sides or a pair.
-        **more: what to draw differently, as matplotlib's ``errorbar`` takes it.
+        **more: what to draw differently, as matplotlib's ``plot`` takes it, and ``xerr``.
     """
     usual = {
         "label": look.label,
@@ -284,11 +242,19 @@ def curve(
         "linestyle": look.line,
         "markeredgecolor": "white",
         "markeredgewidth": 0.4,
-        "elinewidth": 0.8,
-        "capsize": 1.5,
-        "capthick": 0.8,
     }
-    axes.errorbar(x, y, yerr=bars, **usual | more)
+    spreads = {"yerr": bars, "xerr": more.pop("xerr", None)}
+    spreads = {name: given for name, given in spreads.items() if _some(given)}
+    if not spreads:
+        axes.plot(x, y, **usual | more)  # a legend shows whiskers where there are some
+        return
+    whiskers = {"elinewidth": 0.8, "capsize": 1.5, "capthick": 0.8}
+    axes.errorbar(x, y, **spreads, **whiskers | usual | more)
+
+
+def _some(bars: Sequence[Any] | None) -> bool:
+    """Whether some bar has a length."""
+    return bars is not None and bool(np.nansum(np.abs(np.asarray(bars, dtype=float))))
 
 
 def band(axes: Axes, x: Any, low: Any, high: Any, look: Style) -> None:
@@ -296,25 +262,34 @@ def band(axes: Axes, x: Any, low: Any, high: Any, look: Style) -> None:
     axes.fill_between(x, low, high, color=color(look), alpha=0.16, linewidth=0, zorder=1.1)
 
 
-def explain(axes: Axes, lines: Mapping[str, Any], *, columns: int = 1) -> None:
-    """Which line is which in every colour, in room made for it above the curves."""
-    low, high = axes.get_ylim()
-    axes.set_yticks([tick for tick in axes.get_yticks() if low <= tick <= high])
-    rows = -(-len(lines) // columns)
-    axes.set_ylim(low, high + 0.12 * rows * (high - low))
-    handles = [
-        Line2D([], [], color="0.35", linestyle=line, label=label) for label, line in lines.items()
-    ]
-    look = {"handlelength": 2.6, "borderaxespad": 0.2}
-    axes.legend(handles=handles, loc="upper right", ncols=columns, **look)
+def explain(axes: Axes, lines: Mapping[str, Any]) -> None:
+    """Which line is which in every colour, for the legend."""
+    for label, line in lines.items():
+        axes.plot([], [], color="0.35", linestyle=line, label=label)
 
 
-def dodged(values: pd.Series, place: int, count: int, *, log: bool) -> pd.Series:
-    """A small shift, in parts of the axis, that keeps the bars of different curves apart."""
-    shift = 0.006 * (place - (count - 1) / 2)
-    if log:
-        return values * (values.max() / values.min()) ** -shift
-    return values + shift * values.max()
+def dodged(
+    values: pd.Series, place: int, count: int, *, log: bool, ticks: Iterable[float] = ()
+) -> pd.Series:
+    """A small shift that keeps the bars of different curves apart.
+
+    No point is moved farther than a tenth of the way to the next tick.
+
+    Args:
+        values: positions of a curve's points.
+        place: of the curve among ``count`` ones.
+        count: how many curves there are.
+        log: whether the axis is logarithmic; it then falls from left to right.
+        ticks: of the axis, where others than the values themselves are there.
+    """
+    known = np.unique([*values, *ticks]).astype(float)
+    known = np.log(known[known > 0]) if log else known
+    gaps = np.diff(known)
+    reach = (
+        min(0.006 * (count - 1) / 2 * np.ptp(known), MOST_DODGE * gaps.min()) if len(gaps) else 0
+    )
+    shift = reach * (2 * place / (count - 1) - 1) if count > 1 else 0.0
+    return values * math.exp(-shift) if log else values + shift
 
 
 def title(study: str, what: str) -> str:
@@ -334,70 +309,8 @@ def literature_markers(sources: list[str]) -> dict[str, str]:
     return dict(zip(sources, "*Xdph<>" * len(sources), strict=False))
 
 
-def legend(figure: Figure, axes: Iterable[Axes], *, dashes: bool = False) -> None:
-    """One legend below all panels, each entry once; longer handles where ``dashes`` matter."""
-    entries: dict[str, Any] = {}
-    for panel in axes:
-        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
-            entries.setdefault(label, handle)
-    width, height = figure.get_size_inches()
-    handle = 0.55 if dashes else 0.45
-    widths = [handle + 0.055 * len(label) for label in entries]  # inches, at the legend's size
-    columns = max(1, min(len(widths), int(width / max(widths, default=width))))
-    while len(widths) > LEGEND_ROWS * columns and _legend_width(widths, columns + 1) <= width:
-        columns += 1
-    more = -(-len(widths) // columns) - LEGEND_ROWS
-    if more > 0:  # the panels keep their height
-        figure.set_size_inches(width, height + LEGEND_ROW_HEIGHT * more)
-    handles = {"handlelength": 2.6} if dashes else {}
-    figure.legend(
-        entries.values(), entries.keys(), loc="outside lower center", ncols=columns, **handles
-    )
-
-
-def _legend_width(widths: Sequence[float], columns: int) -> float:
-    """Inches that so many columns take, filled one after another as matplotlib does."""
-    rows, longer = divmod(len(widths), columns)
-    ends = [(c + 1) * rows + min(c + 1, longer) for c in range(columns)]
-    starts = [0, *ends[:-1]]
-    return sum(max(widths[a:b]) for a, b in zip(starts, ends, strict=True) if b > a)
-
-
-def grid(rows: int, columns: int) -> tuple[Figure, list[list[Axes]]]:
-    """Rows and columns of panels that mean something; narrower where there are many columns."""
-    width = COLUMN_WIDTH * (1 if columns <= COLUMNS else 0.78)
-    size = (width * columns, PANEL_HEIGHT * rows + 0.55)
-    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
-    return figure, [list(row) for row in axes]
-
-
-def panels(count: int) -> tuple[Figure, list[Axes]]:
-    """A row-wise grid of panels, at most three wide, each readable at column width."""
-    columns = max(1, min(count, COLUMNS))
-    rows = max(1, -(-count // columns))
-    figure, axes = grid(rows, columns)
-    flat = [panel for row in axes for panel in row]
-    for spare in flat[count:]:
-        spare.remove()
-    return figure, flat[:count]
-
-
 def first_of_rows(axes: Sequence[Axes], shown: Sequence[Any]) -> Iterator[tuple[Axes, Any]]:
     """Panels to label, with what they show: the left one of each row, and where that changes."""
     for place, (panel, what) in enumerate(zip(axes, shown, strict=True)):
         if place % COLUMNS == 0 or what != shown[place - 1]:
             yield panel, what
-
-
-def save(figure: Figure, pdf: Path | str, png: Path | str) -> None:
-    """Write a figure as PDF and PNG; the same data give the same bytes."""
-    try:
-        for path, kind, metadata in ((pdf, "pdf", {"CreationDate": None}), (png, "png", {})):
-            buffer = io.BytesIO()
-            figure.savefig(buffer, format=kind, metadata=metadata)
-            with atomic_path(path) as temporary:
-                temporary.write_bytes(buffer.getvalue())
-    except OSError as error:
-        raise PruningError(f"The figure {pdf} cannot be written ({error}).") from error
-    finally:
-        plt.close(figure)

@@ -11,7 +11,7 @@ from pruning.analysis import FOLDER
 from pruning.analysis.tables import columns
 from pruning.analysis.tidy import read_table, write_table
 from pruning.errors import PruningError
-from pruning.figures import style
+from pruning.figures import pages, style
 from pruning.figures.context import Context
 
 
@@ -50,7 +50,7 @@ def figure(
     context = Context(titles, options, settings, resources, more)
     drawn = registry.load(draw)(first, context)
     write_table(drawn.table, csv)
-    style.save(drawn.figure, pdf, png)
+    pages.save(drawn.pages, pdf, png)
 
 
 def _read(

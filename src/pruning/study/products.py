@@ -115,10 +115,12 @@ class Products:
                     f"Study {study.name!r} has not what {figure} shows. Its figures: {known}."
                 )
         titles = {study.name: study.title for study in studies}
-        options = {study.name: study.figure for study in studies}
+        told = entry(figure).options
+        options = {study.name: {**study.figure, **told(study)} for study in studies}
         tables = self._tables(figure, [study.name for study in studies])
         cells = _cells(studies, tables)
-        return {**self._parameters(figure, titles, options, stem, tables), "cells": cells}
+        told = {"cells": cells, "replicates": [[s.title, len(s.seeds)] for s in studies]}
+        return {**self._parameters(figure, titles, options, stem, tables), **told}
 
     def _parameters(
         self,
@@ -159,6 +161,7 @@ class Products:
         watched = (places.table(study.name, page.table), *beside.values())
         folder, options = f"plots/{study.name}", page.options(study)
         judged = self._judging(name, study.title, options, folder, watched, beside)
+        judged["summaries"] = {study.name: _dense_summary(study)}
         return {**judged, "cells": _cells([study], [page.table, *beside])}
 
     @for_rules
@@ -171,6 +174,11 @@ class Products:
         """The study's further tables that the claims are counted over."""
         study = self.workflow.study(wildcards.study)
         return list(self._beside(claims_entry(wildcards.claims), study).values())
+
+    @for_rules
+    def study_claims_summary(self, wildcards: Any) -> str:
+        """The summary that says how many test images a study has: of its first dense network."""
+        return _dense_summary(self.workflow.study(wildcards.study))
 
     def _beside(self, page: Claims, study: Study) -> dict[str, str]:
         names = page.beside(study) if page.needs(study) else ()
@@ -211,6 +219,7 @@ class Products:
             "options": ordered(options),
             "repairs": self.workflow.repairs(first, (*others, *watched)),
             "resources": FOLDER,
+            "summaries": {},
             "title": title,
         }
 
@@ -268,6 +277,10 @@ def _cells(studies: Iterable[Study], tables: Iterable[str]) -> dict[str, int]:
         for study in studies
         for name in tables
     }
+
+
+def _dense_summary(study: Study) -> str:
+    return f"{places.dense_folder(study.name, study.seeds[0])}/summary.json"
 
 
 def _flat(tables: Mapping[str, list[str]]) -> list[str]:

@@ -66,6 +66,7 @@ class Figure:
         tables: what it draws from, see :mod:`pruning.analysis.tables`.
         overlays: options of a study's ``figure`` section that lay published numbers over it.
         published: files in ``resources/published`` that it always shows.
+        options: what it is told of a study besides the ``figure`` section of its file.
     """
 
     draw: str
@@ -76,6 +77,7 @@ class Figure:
     tables: tuple[str, ...] = field(kw_only=True)
     overlays: tuple[str, ...] = ()
     published: tuple[str, ...] = ()
+    options: Callable[["Study"], Mapping[str, Any]] = lambda study: {}
 
 
 @dataclass(frozen=True)

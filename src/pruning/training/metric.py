@@ -25,6 +25,8 @@ class Metric:
         bounds: the lowest and the highest score there can be, as kept, where there are both.
         resolution: axes are no finer: a difference of shown scores that is not worth a whole axis.
         chance: from the number of classes to the score of guessing, as kept, where that is known.
+        step: from the number of examples to what one of them changes a score by, as kept, where
+            that is the same for all.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Metric:
     bounds: tuple[float, float] | None = None
     resolution: float = 0.5
     chance: Callable[[int], float] | None = None
+    step: Callable[[int], float] | None = None
 
     def __post_init__(self) -> None:
         shown = self.unit if self.shown_unit is None else self.shown_unit
@@ -69,8 +72,8 @@ class Metric:
         return text if unit in ("", self.title, self.name) else f"{text} ({unit})"
 
 
-def _evenly(classes: int) -> float:
-    return 1 / classes
+def _one_of(number: int) -> float:
+    return 1 / number
 
 
 ACCURACY = Metric(
@@ -81,6 +84,7 @@ ACCURACY = Metric(
     shown_unit="%",
     change_unit="pp",
     bounds=(0.0, 1.0),
-    chance=_evenly,
+    chance=_one_of,  # of classes
+    step=_one_of,  # of examples
 )
 BLEU = Metric("bleu", "BLEU", higher_is_better=True, title="BLEU")

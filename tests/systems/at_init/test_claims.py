@@ -12,6 +12,7 @@ from pruning.analysis.tidy import read_table
 from pruning.errors import PruningError
 from pruning.systems.at_init.claims import CLAIMS, READING
 from pruning.systems.at_init.evidence import FRANKLE2021, LAYOUTS, evidence
+from tests.twins import twins
 
 MAG, SNIP, GRASP, SYN = FOUR = ("magnitude", "snip", "grasp", "synflow")
 AFTER, TICKET = "magnitude_after_training", "lottery_ticket"
@@ -52,7 +53,7 @@ def table(*cells):
 
 def count(name, *cells):
     (claim,) = (c for c in CLAIMS if c.name == name)
-    return FRANKLE2021.count(claim, evidence(table(*cells)))
+    return FRANKLE2021.count(claim, evidence(twins(table(*cells))))
 
 
 def variants(method, one, other, gap, **more):
@@ -310,16 +311,20 @@ def test_the_page(tmp_path):
     verdicts = counted.set_index("claim")["verdict"]
     assert list(verdicts[verdicts == "no cells"].index) == ["12b"]
     text = page.read_text()
-    assert text.startswith(claims_page(FRANKLE2021, counted, "Net, digits"))
+    start, end, untested = claims_page(FRANKLE2021, counted, "Net, digits").partition(
+        "\nWithout cells"
+    )
+    assert text.startswith(start)
+    assert text.endswith(end + untested)
     lines = text.splitlines()
     assert lines[0] == "# Net, digits"
     for word in ("*Abstract*", "*Second-hand*", "*Not confirmed*", "80 %", "0.5 pp"):
-        assert word in text.partition("| claim |")[0]
+        assert word in text.partition("## How to read this")[2]
     assert "{" not in text
-    head = "| claim | statement | satisfied | within noise | worst margin | verdict |"
+    head = "| claim | statement | satisfied | within noise | worst margin | replicates | verdict |"
     assert lines.count(head) == 1
     row = next(line for line in lines if line.startswith("| 10d |"))
-    assert row.endswith("| 0 of 3 | 0 of 3 | -1.70 pp | fails |")
+    assert row.endswith("| 0 of 3 | 0 of 3 | -1.70 pp | n=2 | fails |")
     assert "| 10d | s | 70 % (-1.70 pp), 90 % (-1.70 pp), 97 % (-1.70 pp) |" in lines
     assert not any(line.startswith("| 12b | s") for line in lines)
     missed = [line for line in lines if line.startswith("| 11e | s |")]
@@ -340,3 +345,15 @@ def test_nothing_is_clear_of_one_replicate_and_nobody_leads_half_a_field(tmp_pat
     half = page(*alone[:-1])
     assert "| - | - | - | - | - |" in half
     assert "| none | - | - |" in half
+
+
+def test_replicates_are_those_of_the_side_that_has_fewer():
+    for few, verdict in (((40, 41), "holds"), ((40,), "one replicate")):
+        got = count("9a", cell(MAG, 50, 51, 52, level=2), cell("random", *few, level=2))
+        assert (got["replicates"], got["verdict"]) == (len(few), verdict)
+    got = count(
+        "12a", cell(SYN, 50, 51), cell(MAG, 40, 41, 42), cell(SNIP, 30), cell(GRASP, 20, 21)
+    )
+    assert got["replicates"] == 1  # any rival might lead with more
+    got = count("11a", *(cell(MAG, *(k + s for s in range(3 - k)), at=5 * k) for k in range(3)))
+    assert got["replicates"] == 1

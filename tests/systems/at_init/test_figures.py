@@ -1,5 +1,6 @@
 """Figures of pruning at initialization: which numbers they draw."""
 
+import re
 import zlib
 
 import matplotlib.pyplot as plt
@@ -8,7 +9,7 @@ import pandas as pd
 import pytest
 
 from pruning.errors import PruningError
-from pruning.figures import style
+from pruning.figures import pages, style
 from pruning.figures.context import Context
 from pruning.systems.at_init import tables as analysis
 from pruning.systems.at_init.figures import accuracy as at_init
@@ -23,6 +24,7 @@ from pruning.systems.at_init.tables import (
     shown_levels,
 )
 from tests.conftest import REPOSITORY
+from tests.figure_checks import check, marks_of
 
 PUBLISHED = REPOSITORY / "resources" / "published"
 DENSITIES = (0.7, 0.4, 0.1, 0.02, 0.002)
@@ -189,7 +191,8 @@ def channel_rows(name="s", seeds=3):
 
 
 @pytest.fixture(autouse=True)
-def _close_figures():
+def _as_drawn_by_the_workflow():
+    style.use()
     yield
     plt.close("all")
 
@@ -228,7 +231,19 @@ def labels(figure):
 
 
 def titles(figure):
-    return [axes.get_title() for axes in figure.axes]
+    """Without the letters of several panels."""
+    return [re.sub(r"^\([a-z]\) ", "", axes.get_title()) for axes in figure.axes]
+
+
+def place(axes):
+    """Row and column of a panel."""
+    spec = axes.get_subplotspec()
+    return spec.rowspan.start, spec.colspan.start
+
+
+def named(axes):
+    """Everything drawn with a name that a legend shows."""
+    return axes.get_legend_handles_labels()[1]
 
 
 def bars(axes):
@@ -359,21 +374,29 @@ def test_the_comparison_holds_unmodified_masks_of_sound_methods(study):
     assert np.allclose(found["SNIP"].get_ydata(), snip.loc[list(DENSITIES), "mean"])
     assert found["Lottery ticket"].get_linestyle() == "--"
     assert found["SNIP"].get_linestyle() == "-"
-    assert [t.get_text() for t in axes.get_xticklabels()] == ["30", "60", "90", "98", "99.8"]
+    assert [t.get_text() for t in axes.get_xticklabels()] == ["30", "", "90", "98", "99.8"]
     assert axes.get_title() == "A study (n=3)"
-    assert axes.lines[0].get_ydata()[0] == drawn.table.set_index("method").loc["dense", "mean"]
+    (mean,) = (line for line in axes.lines if line.get_label() == "Dense, mean")
+    assert mean.get_ydata()[0] == drawn.table.set_index("method").loc["dense", "mean"]
 
 
 def test_networks_that_collapsed_leave_the_frame_and_are_marked(study):
-    axes = at_init.accuracy_vs_sparsity(study, context()).figure.axes[0]
-    assert axes.get_ylim()[0] > 80
-    marks = [x for x in axes.lines if x.get_marker() == "v" and x.get_linestyle() == "None"]
-    assert len(marks) == 4  # magnitude and random, and each its entry in the legend
-    assert "Below the axis" in axes.get_legend_handles_labels()[1]
-    whole = context({"at_init_ylim": [0, 100]})
-    axes = at_init.accuracy_vs_sparsity(study, whole).figure.axes[0]
-    assert axes.get_ylim() == (0, 100)
-    assert "Below the axis" not in axes.get_legend_handles_labels()[1]
+    drawn = at_init.accuracy_vs_sparsity(study, context())
+    axes = drawn.figure.axes[0]
+    low = axes.get_ylim()[0]
+    shown = drawn.table[drawn.table["method"] != "dense"]
+    assert 50 < low < shown.loc[shown["mean"] > 50, "mean"].min()  # random pruning is inside
+    (mark,) = marks_of(axes)
+    assert mark.get_color() == style.color(STYLES["magnitude"])
+    assert labels(drawn.figure)[-1] == "Below the axis: 1 point, values in the CSV"
+    whole = at_init.accuracy_vs_sparsity(study, context({"at_init_ylim": [0, 100]}))
+    assert whole.figure.axes[0].get_ylim() == (0, 100)
+    assert not marks_of(whole.figure.axes[0])
+    cut = at_init.accuracy_vs_sparsity(study, context({"at_init_ylim": [88, 94]}))
+    check(cut)
+    means = shown["mean"]
+    told = f"Below the axis: {(means < 88).sum()} points, values in the CSV"
+    assert labels(cut.figure)[-1] == told
 
 
 def test_one_replicate_has_no_bars():
@@ -429,24 +452,26 @@ def test_ablations_have_a_panel_per_method_that_was_changed(study):
     ]  # fmt: skip
     found = lines(drawn.figure.axes[1])
     assert list(found) == [
-        "Unmodified", "Shuffled layerwise", "Reinitialized", "Inverted", "Random"
+        "Unmodified", "Shuffled layerwise", "Reinitialized", "Inverted"
     ]  # fmt: skip
+    (random,) = (x for x in drawn.figure.axes[1].lines if x.get_label() == "Random")
     snip = drawn.table[drawn.table["method"] == "snip"].set_index(["variant", "density"])
     for variant in VARIANTS:
         label = style.VARIANTS[variant].label
         wanted = snip.loc[[(variant, d) for d in DENSITIES], "mean"]
         assert np.allclose(found[label].get_ydata(), wanted)
-    assert found["Random"].get_linewidth() < found["Inverted"].get_linewidth()
+    assert random.get_linewidth() < found["Inverted"].get_linewidth()
     random = drawn.table[drawn.table["method"] == "random"]
     assert len(random) == len(DENSITIES)
     assert random["std"].isna().all()  # no bars are drawn
     assert not set(drawn.table["method"]) & {"snip_with_norm_scales", "synflow_without_masks"}
     ends = {axes.get_ylim() for axes in drawn.figure.axes}
     assert len(ends) == 1
+    assert [len(set(x)) for x in zip(*map(place, drawn.figure.axes), strict=True)] == [3, 3]
     some = at_init.ablations(study, context(methods=["synflow", "snip", "random"]))
     named = [title.split("\n")[1] for title in titles(some.figure)]
     assert named == ["SynFlow (n=3)", "SNIP (n=3)"]
-    assert "Random" in lines(some.figure.axes[0])
+    assert "Random" in labels(some.figure)
 
 
 def test_published_accuracies_lie_over_ablations_thin_and_dashed(study):
@@ -491,8 +516,11 @@ def test_improved_methods_stand_beside_their_originals(study):
         "A study, GraSP (n=3)", "A study, SynFlow (n=3)"
     ]  # fmt: skip
     grasp, synflow = map(lines, drawn.figure.axes)
-    assert list(grasp) == ["GraSP", "GraSP, absolute", "Magnitude", "Random"]
-    assert list(synflow) == ["SynFlow", "SynFlow, shuffled", "Magnitude", "Random"]
+    assert list(grasp) == ["GraSP", "GraSP, absolute"]
+    assert list(synflow) == ["SynFlow", "SynFlow, shuffled"]
+    for axes in drawn.figure.axes:
+        assert {"Magnitude", "Random"} < set(named(axes))  # thin, without bars
+    assert len({axes.get_ylim() for axes in drawn.figure.axes}) == 1
     wanted = drawn.table[(drawn.table["method"] == "synflow")].set_index(["variant", "density"])
     shuffled = wanted.loc["shuffled"].loc[list(DENSITIES), "mean"]
     assert np.allclose(synflow["SynFlow, shuffled"].get_ydata(), shuffled)
@@ -518,7 +546,8 @@ def test_accuracy_against_the_epoch_at_which_weights_were_scored(study):
     wanted = np.mean([100 * accuracy("snip", "unmodified", 0.1, seed, 5.0) for seed in range(3)])
     assert snip.loc[5, "mean"] == pytest.approx(wanted)
     levels = {x.get_label(): x.get_ydata()[0] for x in axes.lines if len(x.get_xdata()) == 2}
-    assert set(levels) == {"Dense", "Lottery ticket", "Magnitude after training"}
+    assert set(levels) == {"Dense, mean", "Lottery ticket", "Magnitude after training"}
+    assert 15 < axes.get_xlim()[1] < 16  # where the points end, not the training
     ticket = drawn.table[drawn.table["method"] == "lottery_ticket"].iloc[0]
     assert levels["Lottery ticket"] == ticket["mean"]
     assert np.isnan(ticket["std"])
@@ -561,8 +590,10 @@ def test_kept_weights_of_each_layer(layers):
     assert table.loc[("magnitude", 5, "conv4"), ["mean", "empty"]].tolist() == [0, 3]
     first, last = drawn.figure.axes
     assert [t.get_text() for t in first.get_xticklabels()] == list(LAYERS)
-    assert "empty" not in [t.get_text() for t in first.get_yticklabels()]
-    assert "empty" in [t.get_text() for t in last.get_yticklabels()]
+    for panel in (first, last):  # they are compared, so the axis is the same
+        assert panel.get_yticklabels()[0].get_text() == "empty"
+        assert panel.get_ylim() == last.get_ylim()
+    assert last.get_ylim()[1] < 120  # there is no share above 100 %
     bottom = last.get_ylim()[0]
     at_edge = [x for x in last.lines if len(x.get_ydata()) and min(x.get_ydata()) == bottom]
     assert [len(x.get_xdata()) for x in at_edge] == [2]
@@ -601,15 +632,19 @@ def test_channels_at_least_as_sparse():
     ]  # fmt: skip
     assert share["shuffled"].loc[[0, 90, 91, 100]].tolist() == [100, 100, 0, 0]
     assert len(share) == 2 * 101
-    solid, dashed = [c[0] for c in drawn.figure.axes[0].containers]
+    solid, dashed = drawn.figure.axes[0].lines
     assert np.allclose(solid.get_ydata(), share["unmodified"])
     assert dashed.get_linestyle() != "-"
-    assert labels(drawn.figure) == ["Unmodified", "Shuffled layerwise", "SNIP"]
+    assert labels(drawn.figure) == ["Unmodified", "Shuffled layerwise"]
+    assert titles(drawn.figure) == ["A study\nSNIP, 90 % (n=1-2)"]
+    (between,) = drawn.figure.axes[0].collections
+    assert between.get_datalim(drawn.figure.axes[0].transData).height == pytest.approx(100)
 
 
 def test_channels_of_a_whole_study(channels):
     drawn = at_init_masks.neurons(channels, context())
-    assert titles(drawn.figure) == ["A study, 90 % (n=3)"]
+    wanted = [f"A study\n{STYLES[m].label}, 90 % (n=3)" for m in STYLES if m in METHODS]
+    assert [title.replace("%\n", "% ") for title in titles(drawn.figure)] == wanted
     assert set(drawn.table["density"]) == {0.1}
     assert len(drawn.table) == len(METHODS) * 2 * 101
 
@@ -621,9 +656,8 @@ def test_the_faults_of_a_reproduction(study, layers):
     tables = {"at_init_layers": layers}
     drawn = at_init_errors.reproduction_errors(study, context(tables=tables))
     names = [panel.title.format(score="accuracy") for panel in at_init_errors.PANELS]
-    first, *others = names
-    shown = [axes.get_title(loc="left") for axes in drawn.figure.axes]
-    assert shown == [f"A study (n=3)\n{first}", *others]
+    assert titles(drawn.figure) == [f"A study (n=3)\n{name}" for name in names]
+    assert max(place(axes)[1] for axes in drawn.figure.axes) == 2
     panels = dict(list(drawn.table.groupby("panel")))
     scales, inverted, grasp, removed, synflow = (panels[name] for name in names)
     kept = scales.set_index(["method", "variant", "density"])["mean"]
@@ -641,7 +675,11 @@ def test_the_faults_of_a_reproduction(study, layers):
     assert set(synflow["method"]) == {"dense", "synflow", "synflow_without_masks"}
     guessing = [x for x in drawn.figure.axes[1].lines if x.get_label() == "Guessing"]
     assert guessing[0].get_ydata()[0] == 10
-    assert labels(drawn.figure) == ["Magnitude", "SNIP", "GraSP", "SynFlow", "Dense", "Guessing"]
+    assert set(labels(drawn.figure)) == {
+        "Magnitude", "SNIP", "GraSP", "SynFlow", "Without the fault", "With the fault",
+        "Kept by inverted masks", "As many as asked for", "Guessing", "Dense, mean",
+        "Dense, one standard deviation",
+    }  # fmt: skip
     hundred = at_init_errors.reproduction_errors(study, context({"classes": 100}, tables=tables))
     guessing = [x for x in hundred.figure.axes[1].lines if x.get_label() == "Guessing"]
     assert guessing[0].get_ydata()[0] == 1
@@ -652,8 +690,71 @@ def test_faults_that_were_not_made_have_no_panel(study, layers):
     kernels = layers[layers["kind"] == "kernel"]
     given = context(tables={"at_init_layers": kernels})
     drawn = at_init_errors.reproduction_errors(only, given)
-    shown = [axes.get_title(loc="left").split("\n")[-1] for axes in drawn.figure.axes]
-    assert [title[:3] for title in shown] == ["(d)", "(e)"]
+    shown = [title.split("\n")[-1] for title in titles(drawn.figure)]
+    assert shown == ["SynFlow, weights removed", "SynFlow, accuracy"]
+
+
+# -- what holds for every figure -------------------------------------------------------------------
+
+DRAW = {
+    "accuracy": at_init.accuracy_vs_sparsity,
+    "ablations": at_init.ablations,
+    "improved": at_init.improved,
+    "when": at_init.when,
+    "effective": at_init.effective,
+    "layers": at_init_masks.layers,
+    "neurons": at_init_masks.neurons,
+    "errors": at_init_errors.reproduction_errors,
+}
+
+
+def tables_of(studies, seeds):
+    made = {name: [] for name in ("study", "layers", "channels")}
+    for name in studies:
+        made["study"] += study_rows(name, seeds)
+        made["layers"] += layer_rows(name, seeds)
+        made["channels"] += channel_rows(name, seeds)
+    return {name: pd.DataFrame(rows) for name, rows in made.items()}
+
+
+@pytest.mark.parametrize("case", [(("s",), 3), (("s", "t"), 1)], ids=["one", "two"])
+def test_every_figure_is_what_all_must_be(case):
+    made = tables_of(*case)
+    given = context(
+        {"at_init_published": "comp6258"},
+        titles={"s": "A study", "t": "Small CNN, CIFAR-10 (JPEG) at 16x16"},
+        tables={"at_init_layers": made["layers"]},
+    )
+    for name, draw in DRAW.items():
+        check(draw(made.get({"neurons": "channels"}.get(name, name), made["study"]), given))
+
+
+def test_many_studies_are_pages_of_parts(study, channels):
+    names = [f"s{i}" for i in range(6)]
+    many = {name: f"Network {name}, data" for name in names}
+    for draw, table, parts in (
+        (at_init.ablations, study, 5),
+        (at_init_masks.neurons, channels, 5),
+    ):
+        copies = pd.concat([table.assign(study=name) for name in names])
+        drawn = draw(copies[copies["seed"] < 2], context(titles=many))
+        assert len(drawn.pages.figures) == parts
+        check(drawn)
+
+
+def test_what_is_wrong_with_a_figure_is_seen(study):
+    drawn = at_init.accuracy_vs_sparsity(study, context())
+    drawn.figure.axes[0].set_ylim(90, 94)  # cut, without marks
+    with pytest.raises(AssertionError):
+        check(drawn)
+    drawn = at_init.accuracy_vs_sparsity(study, context())
+    drawn.figure.legends[0].get_texts()[0].set_text("Another")  # an entry is not there
+    with pytest.raises(AssertionError):
+        check(drawn)
+    drawn = at_init.accuracy_vs_sparsity(study, context())
+    drawn.figure.axes[0].xaxis.label.set_fontsize(6)
+    with pytest.raises(AssertionError):
+        check(drawn)
 
 
 # -- nothing to show -------------------------------------------------------------------------------
@@ -700,7 +801,7 @@ def test_what_is_missing_is_said(study, layers, channels):
 def test_a_study_without_dense_networks_is_drawn(study):
     sparse = study[study["method"] != "dense"]
     drawn = at_init.accuracy_vs_sparsity(sparse, context())
-    assert "Dense" not in labels(drawn.figure)
+    assert not [label for label in labels(drawn.figure) if label.startswith("Dense")]
     assert titles(drawn.figure) == ["A study (n=3)"]
 
 
@@ -716,6 +817,6 @@ def test_the_same_data_give_the_same_bytes(study, layers, channels, tmp_path):
         for name in "ab":
             style.use()
             pdf, png = tmp_path / f"{name}.pdf", tmp_path / f"{name}.png"
-            style.save(draw(table, given).figure, pdf, png)
+            pages.save(draw(table, given).pages, pdf, png)
             written.append(pdf.read_bytes() + png.read_bytes())
         assert written[0] == written[1]

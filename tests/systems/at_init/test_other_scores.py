@@ -8,11 +8,13 @@ import pandas as pd
 import pytest
 
 from pruning.analysis.claims import Claim
+from pruning.figures import style
 from pruning.figures.context import Context
 from pruning.registry import load
 from pruning.systems.at_init.catalog import FIGURES
 from pruning.systems.at_init.evidence import FRANKLE2021, evidence
 from pruning.systems.at_init.tables import cells
+from tests.figure_checks import check
 from tests.other_scores import SCORES, check_texts, restated, told
 from tests.systems.at_init.test_figures import (
     PUBLISHED,
@@ -29,6 +31,7 @@ OF_MASKS = ("at_init_layers", "at_init_neurons", "at_init_effective")
 @pytest.fixture(params=SCORES)
 def score(request, monkeypatch):
     monkeypatch.setenv("PRUNING_METRICS", told(request.param))
+    style.use()
     yield request.param
     plt.close("all")
 
@@ -50,6 +53,7 @@ def draw(name, score, options=None):
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_figure_speaks_of_its_score_and_of_no_other(name, score):
     drawn = draw(name, score)
+    check(drawn)
     check_texts(drawn.figure, *([] if name in OF_MASKS else [SCORES[score][0].axis]))
 
 
@@ -62,15 +66,16 @@ def test_where_the_score_of_guessing_is_not_known_no_line_says_it(score):
     drawn = draw("at_init_reproduction_errors", score)
     labels = {text.get_text() for text in drawn.figure.legends[0].get_texts()}
     assert "Guessing" not in labels
-    (panel,) = (a for a in drawn.figure.axes if a.get_title(loc="left").startswith("(b)"))
+    (panel,) = (a for a in drawn.figure.axes if a.get_title().endswith("Inverted masks"))
     assert panel.get_ylim() != (0, 100)
-    assert f"(e) SynFlow, {SCORES[score][0].title}" in set(drawn.table["panel"])
+    assert f"SynFlow, {SCORES[score][0].title}" in set(drawn.table["panel"])
 
 
 def test_networks_that_collapsed_are_marked_where_they_are_worse(score):
     drawn = draw("at_init_accuracy", score)
     labels = {text.get_text() for text in drawn.figure.legends[0].get_texts()}
-    assert ("Below the axis" if score == "bleu" else "Above the axis") in labels
+    side = "Below the axis" if score == "bleu" else "Above the axis"
+    assert {label.partition(":")[0] for label in labels if "the axis:" in label} == {side}
     low, high = drawn.figure.axes[0].get_ylim()
     means = drawn.table["mean"]
     worse, better = (means < low, means > high)[:: SCORES[score][0].sign]

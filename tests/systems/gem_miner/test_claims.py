@@ -18,6 +18,7 @@ from pruning.systems.gem_miner.rules import SPARSE
 from tests.conftest import REPOSITORY
 from tests.other_scores import SCORES, restated, told
 from tests.systems.gem_miner.made_up import DENSITIES, EPOCHS, row, study_rows
+from tests.twins import twins
 
 PUBLISHED = REPOSITORY / "resources" / "published"
 NAMES = [
@@ -100,7 +101,7 @@ def table(*parts):
 
 
 def found(*parts, classes=10):
-    return evidence(table(*parts), PUBLISHED, classes=classes)
+    return evidence(twins(table(*parts)), PUBLISHED, classes=classes)
 
 
 def count(name, *parts, **options):
@@ -319,12 +320,16 @@ def test_the_page(tmp_path):
     assert counted.set_index("claim").loc["14", "worst_margin"] == pytest.approx(-45.2)
     assert numbers == dict.fromkeys(NAMES, 2) | {"13": 1}
     text = page.read_text()
-    assert text.startswith(claims_page(RAREGEMS2022, counted, "ResNet-20, CIFAR-10"))
+    start, end, untested = claims_page(RAREGEMS2022, counted, "ResNet-20, CIFAR-10").partition(
+        "\nWithout cells"
+    )
+    assert text.startswith(start)
+    assert text.endswith(end + untested)
     assert "{" not in text
     missed = text.partition("## Cells that speak against a claim")[2]
     assert "| none | - | - |" in missed
     for word in ("up to 1.5 %", "from 20 % on", "0.5 pp", "80 %", "within a tenth"):
-        assert word in text.partition("| claim |")[0]
+        assert word in text.partition("## How to read this")[2]
 
 
 def test_the_page_names_the_densities_that_speak_against_a_claim(tmp_path):
@@ -346,3 +351,12 @@ def test_the_stage_takes_a_table_from_disk(tmp_path):
     )  # fmt: skip
     fresh = RAREGEMS2022.counts(evidence(pd.DataFrame(study_rows()), PUBLISHED, classes=10))
     pd.testing.assert_frame_equal(read_table(csv, COLUMNS), fresh, check_dtype=False)
+
+
+def test_replicates_are_those_of_the_side_that_has_fewer():
+    got = count("8a", GEM(60, 61, 62), rows("edge_popup", 50, 51))
+    assert (got["replicates"], got["verdict"]) == (2, "holds")
+    got = count("8c", GEM(60, 61, 62), imp(50))  # with densities of its own
+    assert (got["replicates"], got["verdict"]) == (1, "one replicate")
+    got = count("14", GEM(60, 61), rows("global_edge_popup", 10, 11), classes=10)
+    assert got["replicates"] == 2  # guessing is not trained

@@ -1,8 +1,8 @@
 """Figures of global sparse momentum SGD: which numbers they draw."""
 
 import dataclasses
+import re
 import zlib
-from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -15,15 +15,17 @@ from pruning.errors import PruningError
 from pruning.figures import style
 from pruning.figures.catalog import figures_of
 from pruning.figures.context import Context
+from pruning.registry import load
 from pruning.study.study import find_study
 from pruning.systems.gsm import tables as gsm_tables
 from pruning.systems.gsm.catalog import FIGURES, TITLE
 from pruning.systems.gsm.figures import accuracy as gsm
 from pruning.systems.gsm.figures import curves as gsm_curves
 from pruning.systems.gsm.figures import weights as gsm_weights
-from pruning.systems.gsm.passive_decay import trajectory
+from pruning.systems.gsm.passive_decay import scheduled, trajectory
 from pruning.systems.gsm.styles import STYLES
 from tests.conftest import REPOSITORY, SCHEMAS
+from tests.figure_checks import check, marks_of
 
 EPOCHS = 40
 NETWORKS = {  # study: network, data set, density of each level, layers
@@ -118,6 +120,7 @@ def curve_row(study, seed, level, kind, epoch):
     row = dict.fromkeys(gsm_tables.CURVES, np.nan)
     row |= cell(study, seed, method, level, variant)
     row |= {"momentum": momentum, "reselect": reselect, "epoch": epoch, "step": 10 * epoch}
+    row["learning_rate"] = 0.02 if epoch <= EPOCHS / 2 else 0.002
     lost = {"dense": 0, "gsm": 0.001, "gsm_ticket": 0.0025, "magnitude_ticket": 0.015}[method]
     top = 0.992 - lost * max(level, 1) - (0.01 if reselect is False else 0)
     shake = 0.002 * noise(study, seed, level, kind, epoch) / epoch**0.3
@@ -191,7 +194,8 @@ def magnitude_rows(studies=tuple(NETWORKS), seeds=3):
 
 
 @pytest.fixture(autouse=True)
-def _close_figures():
+def _as_drawn_by_the_workflow():
+    style.use()
     yield
     plt.close("all")
 
@@ -239,7 +243,12 @@ def published(tmp_path):
 
 
 TITLES = {"densenet": "DenseNet-40, CIFAR-10", "lenet": "LeNet-5, MNIST"}
-DECAY = FIGURES["gsm_passive_decay"].settings
+PASSIVE = [
+    {"variant": name, "momentum": momentum, "weight_decay": 4e-3, "nesterov": nesterov}
+    for name, momentum, nesterov in (
+        ("unmodified", 0.99, True), ("momentum_98", 0.98, False), ("momentum_90", 0.9, False)
+    )
+]  # fmt: skip
 
 
 def context(options=None, titles=TITLES, settings=None, resources=".", **tables):
@@ -255,10 +264,11 @@ def only(table, **wanted):
 def lines(axes):
     """The named curves of a panel."""
     found = {}
-    for container in axes.containers:
-        if len(container[0].get_xdata()) and not container.get_label().startswith("_"):
-            found.setdefault(container.get_label(), container[0])
-    return found
+    for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+        line = handle[0] if hasattr(handle, "has_yerr") else handle
+        if hasattr(line, "get_xdata") and line.get_transform() == axes.transData:
+            found.setdefault(label, line)
+    return {label: line for label, line in found.items() if len(line.get_xdata())}
 
 
 def labels(figure):
@@ -266,7 +276,8 @@ def labels(figure):
 
 
 def titles(figure):
-    return [axes.get_title() for axes in figure.axes]
+    """Without the letters of several panels."""
+    return [re.sub(r"^\([a-z]\) ", "", axes.get_title()) for axes in figure.axes]
 
 
 def percent(rows, column):
@@ -299,7 +310,7 @@ def test_a_momentum_has_the_same_colour_in_every_figure():
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(1.4, "1.40x"), (60, "60.0x"), (125, "125x"), (300, "300x"), (1000, "1000x")],
+    [(1.4, "1.4x"), (60, "60x"), (125, "125x"), (300, "300x"), (1000, "1000x")],
 )
 def test_compression_ratios_for_people(value, text):
     assert style.ratio(value) == text
@@ -318,20 +329,36 @@ def test_tables_have_their_columns():
 # -- passive decay ---------------------------------------------------------------------------------
 
 
-def test_passive_decay_is_the_recurrence():
-    drawn = gsm.passive_decay(pd.DataFrame(), context(settings=DECAY))
-    linear, log = drawn.figure.axes
-    assert (linear.get_yscale(), log.get_yscale()) == ("linear", "log")
-    assert labels(drawn.figure) == ["β = 0", "β = 0.9", "β = 0.95", "β = 0.98", "β = 0.99"]
-    for axes in (linear, log):
-        for momentum in DECAY["momenta"]:
-            line = lines(axes)[f"β = {momentum:g}"]
-            wanted = trajectory(momentum, 5e-3, 5e-4, 40_000)
-            steps = line.get_xdata().astype(int)
-            assert (steps[0], steps[-1]) == (0, 40_000)
-            assert np.array_equal(line.get_ydata(), wanted[steps])
-            rows = only(drawn.table, momentum=momentum)
-            assert rows["size"].tolist() == line.get_ydata().tolist()
+def test_passive_decay_is_that_of_the_study(curves):
+    options = {"lenet": {"passive": PASSIVE}}
+    drawn = gsm.passive_decay(curves, context(options))
+    (axes,) = drawn.figure.axes
+    assert axes.get_yscale() == "log"
+    assert list(lines(axes)) == ["β = 0.9", "β = 0.98", "β = 0.99"]
+    rates = np.repeat([0.02, 0.002], 10 * EPOCHS // 2)
+    for training in PASSIVE:
+        line = lines(axes)[f"β = {training['momentum']:g}"]
+        wanted = scheduled(
+            training["momentum"], rates, training["weight_decay"], nesterov=training["nesterov"]
+        )
+        assert line.get_xdata().tolist() == list(range(EPOCHS + 1))
+        assert np.array_equal(line.get_ydata(), np.abs(wanted[::10]))
+        rows = only(drawn.table, momentum=training["momentum"])
+        assert rows["size"].tolist() == line.get_ydata().tolist()
+    assert set(drawn.table["study"]) == {"lenet"}
+    faster = [training | {"weight_decay": 2e-2} for training in PASSIVE]
+    both = gsm.passive_decay(curves, context({"lenet": {"passive": [*PASSIVE, *faster]}}))
+    assert "β = 0.9, weight decay 0.02" in labels(both.figure)
+    check(both)
+
+
+def test_a_schedule_of_one_rate_is_the_recurrence_and_nesterov_looks_ahead():
+    """By hand, of beta 0.5, rates 0.1 and 0.2 and decay 1: z is 1, then 0.5 + w."""
+    assert np.array_equal(trajectory(0.9, 5e-3, 5e-4, 50), scheduled(0.9, np.full(50, 5e-3), 5e-4))
+    rates = np.array([0.1, 0.2])
+    assert scheduled(0.5, rates, 1.0) == pytest.approx([1, 0.9, 0.9 - 0.2 * 1.4])
+    ahead = [1, 1 - 0.1 * 1.5, 0.85 - 0.2 * (0.85 + 0.5 * (0.5 + 0.85))]
+    assert scheduled(0.5, rates, 1.0, nesterov=True) == pytest.approx(ahead)
 
 
 # -- accuracies ------------------------------------------------------------------------------------
@@ -352,47 +379,45 @@ def test_accuracies_stand_beside_each_other(study):
     axes = drawn.figure.axes[1]
     found = lines(axes)
     assert list(found) == [
-        "GSM, before zeroing", "GSM", "Magnitude, not retrained", "GSM ticket", "Magnitude ticket"
-    ]  # fmt: skip
+        "Dense, mean", "GSM, before zeroing", "GSM", "Magnitude, not retrained", "GSM ticket",
+        "Magnitude ticket",
+    ][1:]  # fmt: skip
     assert found["GSM"].get_ydata()[1] == row["mean"]
     assert found["GSM, before zeroing"].get_markerfacecolor() == "white"
     assert found["GSM"].get_markerfacecolor() != "white"
-    places = [line.get_xdata()[1] for line in found.values()]
-    assert places == sorted(places, reverse=True)  # of densities, so from left to right
-    assert places[2] == pytest.approx(1 / 300)
-    left, right = axes.get_xlim()
-    assert left > 1 / 125 > 1 / 300 > right
-    assert max(line.get_xdata()[0] for line in found.values()) < left
-    assert right < min(places)
+    places = np.array([line.get_xdata() for line in found.values()])
+    for slot, at in enumerate(places.T):  # a slot each, in the order of the legend
+        assert at.tolist() == sorted(at)
+        assert np.abs(at - slot).max() < 0.4
     assert [t.get_text() for t in axes.get_xticklabels()] == ["125x", "300x"]
+    between = [x for x in axes.lines if x.get_transform() != axes.transData]
+    assert [0.5, 0.5] in [list(x.get_xdata()) for x in between]
+    assert "not to scale" in axes.get_xlabel()
 
 
-def test_one_compression_ratio_has_room_for_all_methods(study):
+def test_methods_of_one_compression_ratio_do_not_span_the_frame(study):
     drawn = gsm.accuracy(only(study, study="densenet"), context())
     (axes,) = drawn.figure.axes
     assert [t.get_text() for t in axes.get_xticklabels()] == ["6.67x"]
-    places = np.log([line.get_xdata()[0] for line in lines(axes).values()])
-    left, right = np.log(axes.get_xlim())
-    assert np.all(np.diff(-places) > 0.08 * (left - right))
-    assert left > places.max() > places.min() > right
+    places = [line.get_xdata()[0] for line in lines(axes).values()]
+    assert np.ptp(places) < 0.4 * np.ptp(axes.get_xlim())
+    check(drawn)
 
 
-def test_accuracies_below_the_axis_are_arrowheads(study):
-    axes = gsm.accuracy(study, context()).figure.axes[1]
+def test_accuracies_that_collapsed_are_marked_beyond_the_axis(study):
+    drawn = gsm.accuracy(study, context())
+    axes = drawn.figure.axes[1]
     low = axes.get_ylim()[0]
     assert 95 < low < 98
-    heads = [x for x in axes.lines if x.get_marker() == "v" and x.get_transform() != axes.transData]
-    heads = [x for x in heads if len(x.get_xdata()) and x.get_linestyle() == "None"]
-    colors = sorted((x.get_color(), len(x.get_xdata())) for x in heads)
-    wanted = [
-        (style.color(STYLES[MAGNITUDE]), 2),
-        (style.color(STYLES["magnitude_ticket"]), 1),
-    ]
-    assert colors == sorted(wanted)
+    colors = sorted(mark.get_color() for mark in marks_of(axes))
+    look = style.color(STYLES[MAGNITUDE])
+    assert colors == sorted([look, look, style.color(STYLES["magnitude_ticket"])])
     mild = study.assign(value=study["value"].where(study["method"] != MAGNITUDE, 0.7))
-    assert gsm.accuracy(mild, context()).figure.axes[1].get_ylim()[0] == low
+    seen = gsm.accuracy(mild, context()).figure.axes[1]
+    assert seen.get_ylim()[0] < 70  # what did not collapse is in the frame
     axes = gsm.accuracy(study, context({"lenet": {"gsm_ylim": [5, 100]}})).figure.axes[1]
     assert axes.get_ylim() == (5, 100)
+    assert not marks_of(axes)
 
 
 def test_published_accuracies_lie_over_ours(study, published):
@@ -408,12 +433,11 @@ def test_published_accuracies_lie_over_ours(study, published):
     assert set(only(table, method="gsm")["zeroing"]) == {"after"}
     axes = drawn.figure.axes[1]
     (mark,) = [x for x in axes.lines if list(x.get_ydata()) == [99.22, 99.06]]
-    assert mark.get_marker() == "_"
+    assert mark.get_marker() == "$-$"
     assert np.array_equal(mark.get_xdata(), lines(axes)["GSM"].get_xdata())
     assert mark.get_color() == style.color(STYLES["gsm"])
     assert "Published (Ding et al. 2019)" in labels(drawn.figure)
-    hollow = [x for x in axes.lines if x.get_markerfacecolor() == "white" and x.get_marker() == "v"]
-    assert [len(x.get_xdata()) for x in hollow] == [1]
+    check(drawn)
     with pytest.raises(PruningError, match="Unknown source .* Known: gsm2019"):
         gsm.accuracy(study, context({"lenet": {"gsm_published": "han"}}, resources=published))
     with pytest.raises(PruningError, match="Unknown network of gsm2019 'densenet40:cifar10'"):
@@ -426,37 +450,31 @@ def test_published_accuracies_lie_over_ours(study, published):
 
 def test_momentum_of_the_highest_level_that_has_several(curves):
     drawn = gsm_curves.momentum(curves, context())
+    kinds = ("score before zeroing", "score after zeroing", "weights below 0.001",
+             "weights below 0.0001")  # fmt: skip
     assert titles(drawn.figure) == [
-        *2 * ["DenseNet-40, CIFAR-10, 6.67x (n=3)"], *2 * ["LeNet-5, MNIST, 300x (n=3)"]
-    ]  # fmt: skip
+        *(f"DenseNet-40, CIFAR-10\n6.67x, {kind} (n=3)" for kind in kinds),
+        *(f"LeNet-5, MNIST\n300x, {kind} (n=3)" for kind in kinds),
+    ]
     assert set(only(drawn.table, study="lenet")["level"]) == {2}
     assert set(drawn.table["reselect"]) == {True}
-    left, right = drawn.figure.axes[2:]
-    assert list(lines(left)) == list(lines(right)) == ["β = 0.9", "β = 0.98", "β = 0.99"]
-    for axes, solid, dashed in (
-        (left, "zeroed_test_score", "test_score"),
-        (right, "share_below_0.001", "share_below_0.0001"),
-    ):
+    columns = ("test_score", "zeroed_test_score", "share_below_0.001", "share_below_0.0001")
+    for axes, column in zip(drawn.figure.axes[4:], columns, strict=True):
+        found = {label: x for label, x in lines(axes).items() if label.startswith("β")}
+        assert list(found) == ["β = 0.9", "β = 0.98", "β = 0.99"]
         for momentum in (0.9, 0.98, 0.99):
             rows = only(curves, study="lenet", method="gsm", level=2, momentum=momentum)
-            rows = only(rows, reselect=True)
-            named = lines(axes)[f"β = {momentum:g}"]
-            wanted = 100 * rows.groupby("epoch")[solid].mean()
-            assert np.allclose(named.get_ydata(), wanted, atol=1e-5)
-            assert named.get_linestyle() == "-"
-            same = [c[0] for c in axes.containers if c[0].get_color() == named.get_color()]
-            (other,) = [line for line in same if line is not named]
-            wanted = 100 * rows.groupby("epoch")[dashed].mean()
-            assert np.allclose(other.get_ydata(), wanted, atol=1e-5)
-            assert other.get_linestyle() == "--"
-    levels = [x.get_ydata()[0] for x in right.lines if x.get_label() == "To be removed"]
-    assert levels == [pytest.approx(100 * (1 - 1 / 300))]
-    inside = [t.get_text() for t in left.get_legend().get_texts()]
-    assert inside == ["before zeroing", "after zeroing"]
+            wanted = 100 * only(rows, reselect=True).groupby("epoch")[column].mean()
+            assert np.allclose(found[f"β = {momentum:g}"].get_ydata(), wanted, atol=1e-5)
+    before, after, *shares = drawn.figure.axes[4:]
+    assert before.get_ylim() == after.get_ylim()
+    for axes in shares:
+        levels = [x.get_ydata()[0] for x in axes.lines if x.get_label() == "Share to be removed"]
+        assert levels == [pytest.approx(100 * (1 - 1 / 300))]
     without = curves[(curves["level"] < 2) | (curves["momentum"] != 0.9)]
     without = without[(without["level"] < 2) | (without["momentum"] != 0.98)]
     again = gsm_curves.momentum(without, context(titles={"lenet": "L"}))
-    assert titles(again.figure)[0] == "L, 125x (n=3)"
+    assert titles(again.figure)[0] == "L\n125x, score before zeroing (n=3)"
 
 
 def test_unmodified_goes_before_other_variants_of_its_momentum(curves):
@@ -470,12 +488,15 @@ def test_unmodified_goes_before_other_variants_of_its_momentum(curves):
 def test_reselection_beside_a_frozen_selection(curves):
     drawn = gsm_curves.reselection(curves, context())
     assert titles(drawn.figure) == [
-        "DenseNet-40, CIFAR-10, 6.67x (n=3)", "LeNet-5, MNIST, 300x (n=3)"
-    ]  # fmt: skip
+        f"{study}, {when} zeroing (n=3)"
+        for study in ("DenseNet-40, CIFAR-10\n6.67x", "LeNet-5, MNIST\n300x")
+        for when in ("score before", "score after")
+    ]
     assert set(zip(drawn.table["variant"], drawn.table["reselect"], strict=True)) == {
         ("unmodified", True), ("frozen", False)
     }  # fmt: skip
-    axes = drawn.figure.axes[1]
+    before, axes = drawn.figure.axes[2:]
+    assert before.get_ylim() == axes.get_ylim()
     found = lines(axes)
     assert list(found) == ["Selected anew in each step", "Frozen after the first step"]
     rows = only(curves, study="lenet", level=2, variant="frozen")
@@ -499,7 +520,7 @@ def test_the_frozen_variant_of_the_same_momentum_is_shown(curves):
 def test_tickets_beside_the_dense_training(curves):
     drawn = gsm_curves.tickets(curves, context())
     assert titles(drawn.figure) == [
-        "DenseNet-40, CIFAR-10, 6.67x (n=3)", "LeNet-5, MNIST, 125x (n=3)",
+        "DenseNet-40, CIFAR-10\n6.67x (n=3)", "LeNet-5, MNIST, 125x (n=3)",
         "LeNet-5, MNIST, 300x (n=3)",
     ]  # fmt: skip
     assert set(drawn.table["method"]) == {"dense", "gsm_ticket", "magnitude_ticket"}
@@ -514,14 +535,13 @@ def test_tickets_beside_the_dense_training(curves):
     assert np.allclose(found["Magnitude ticket"].get_ydata(), wanted, atol=1e-5)
     assert 90 < first.get_ylim()[0] < wanted.iloc[-1]
     assert second.get_ylim()[0] > 90  # though one collapsed
-    heads = [
-        x for x in second.lines if x.get_transform() != second.transData and x.get_marker() == "v"
-    ]
-    heads = [x for x in heads if len(x.get_xdata()) and x.get_linestyle() == "None"]
-    assert [x.get_xdata().tolist() for x in heads] == [[EPOCHS]]
+    assert first.get_ylim() == second.get_ylim()
+    look = style.color(STYLES["magnitude_ticket"])
+    (mark,) = (x for x in marks_of(second) if x.get_color() == look)
+    assert mark.get_gid().endswith(f"/{EPOCHS}")  # one mark of the whole line
     given = gsm_curves.tickets(curves, context({"lenet": {"gsm_ylim": [0, 100]}}))
     assert given.figure.axes[2].get_ylim() == (0, 100)
-    assert "Below the axis" not in labels(given.figure)
+    assert not marks_of(given.figure.axes[2])
 
 
 # -- layers and weights ----------------------------------------------------------------------------
@@ -529,13 +549,14 @@ def test_tickets_beside_the_dense_training(curves):
 
 def test_layers_beside_what_pruning_them_alone_does(layers, sensitivity):
     drawn = gsm_weights.layers(layers, context(gsm_sensitivity=sensitivity))
-    assert len(drawn.figure.axes) == 6
-    names = titles(drawn.figure)
-    assert names[::2] == [
-        "DenseNet-40, CIFAR-10, 6.67x (n=3)", "LeNet-5, MNIST, 125x (n=3)",
-        "LeNet-5, MNIST, 300x (n=3)",
+    names = [re.sub(r", r = .*", "", name) for name in titles(drawn.figure)]
+    assert names == [
+        "DenseNet-40, CIFAR-10\n6.67x (n=3)", "DenseNet-40, CIFAR-10\none layer pruned (n=3)",
+        "LeNet-5, MNIST\n125x (n=3)", "LeNet-5, MNIST\n300x (n=3)",
+        "LeNet-5, MNIST\none layer pruned (n=3)",
     ]  # fmt: skip
-    left, right = drawn.figure.axes[2:4]
+    left, empty, right = drawn.figure.axes[2:]
+    assert left.get_ylim() == empty.get_ylim()
     assert list(lines(left)) == ["GSM", "Magnitude, not retrained"]
     rows = only(layers, study="lenet", level=1, method="gsm", layer="fc1.weight")
     rows = rows.assign(share=rows["kept"] / rows["prunable"])
@@ -550,8 +571,7 @@ def test_layers_beside_what_pruning_them_alone_does(layers, sensitivity):
     for axes in (left, right):
         assert [t.get_text() for t in axes.get_xticklabels()] == ["conv1", "conv2", "fc1", "fc2"]
     numbered = drawn.figure.axes[1].get_xticklabels()
-    assert [t.get_text() for t in numbered][:3] == ["1", "4", "7"]
-    empty = drawn.figure.axes[4]
+    assert [t.get_text() for t in numbered][:3] == ["1", "7", "13"]
     assert "empty" in [t.get_text() for t in empty.get_yticklabels()]
 
 
@@ -579,11 +599,10 @@ def test_rank_correlation_of_density_and_loss(sensitivity):
     found = only(drawn.table, quantity="rank_correlation")
     assert found["mean"].tolist() == [pytest.approx(0.8)]
     assert found["layer_density"].tolist() == [0.01]
-    title = "Each layer pruned alone (n=1)\nrank correlation with GSM: 0.80"
-    assert drawn.figure.axes[1].get_title() == title
+    assert titles(drawn.figure)[0] == "LeNet-5, MNIST\n125x (n=1), r = 0.80"
     few = pd.DataFrame(rows).query("layer in ['a', 'b']")
     drawn = gsm_weights.layers(few, context(gsm_sensitivity=pd.DataFrame(alone)))
-    assert drawn.figure.axes[1].get_title() == "Each layer pruned alone (n=1)"
+    assert titles(drawn.figure)[0] == "LeNet-5, MNIST\n125x (n=1)"
     assert "rank_correlation" not in set(drawn.table["quantity"])
 
 
@@ -612,21 +631,18 @@ def test_histograms_are_means_over_replicates():
     assert ours["largest_dropped"].iloc[0] == pytest.approx(0.005)
     assert ours["gap"].iloc[0] == pytest.approx(100)
     (axes,) = drawn.figure.axes
-    steps = {
-        patch.get_label(): patch.get_data() for patch in axes.patches if hasattr(patch, "get_data")
-    }
-    assert steps["GSM"].values.tolist() == [15, 2, 1]
-    assert steps["GSM"].edges.tolist() == [1e-3, 1e-2, 0.1, 1]
-    zero = [p.get_data() for p in axes.patches if hasattr(p, "get_data") and not p.get_label()]
-    assert [z.values.tolist() for z in zero] == [[3]]
-    assert axes.get_xlim()[0] < zero[0].edges[0] < zero[0].edges[1] < 1e-3
-    assert axes.get_xticklabels()[-1].get_text() == "0"
-    (span,) = [p for p in axes.patches if not hasattr(p, "get_data")]
-    assert span.get_extents().transformed(axes.transData.inverted()).intervalx.tolist() == (
-        pytest.approx([0.005, 0.5])
-    )
-    assert axes.texts[0].get_text().split("\n")[1] == "GSM 100, Dense 1.25"
-    assert labels(drawn.figure) == ["GSM", "Dense"]
+    found = lines(axes)
+    assert found["GSM"].get_xdata().tolist() == [1e-3, 1e-2, 0.1, 1]
+    smaller = 100 * np.cumsum([3, 15, 2, 1]) / 21
+    assert found["GSM"].get_ydata() == pytest.approx(smaller)  # the bin from 0 too
+    assert ours["smaller"].tolist() == pytest.approx(smaller.tolist())
+    cut = found["GSM, largest removed to smallest kept"]
+    assert cut.get_xdata() == pytest.approx([0.005, 0.5])
+    assert cut.get_ydata() == pytest.approx([99.2, 99.2])
+    dense = found["Dense, largest removed to smallest kept"]
+    assert dense.get_xdata() == pytest.approx([0.04, 0.05])
+    assert "Share to be removed" in labels(drawn.figure)
+    check(drawn)
 
 
 def test_histograms_of_whole_studies(sizes):
@@ -640,8 +656,53 @@ def test_histograms_of_whole_studies(sizes):
 
 def test_nothing_dropped_but_zeros_is_an_endless_gap():
     table = pd.DataFrame(bars([(0, 1e-3, 4), (0.1, 1, 2)], kept=0.5, dropped=0.0))
-    (axes,) = gsm_weights.magnitudes(table, context()).figure.axes
-    assert axes.texts[0].get_text().endswith("GSM ∞")
+    drawn = gsm_weights.magnitudes(table, context())
+    assert np.isinf(drawn.table["gap"]).all()
+    cut = lines(drawn.figure.axes[0])["GSM, largest removed to smallest kept"]
+    assert cut.get_xdata()[0] == drawn.figure.axes[0].get_xlim()[0]  # from the edge on
+    check(drawn)
+
+
+# -- what holds for every figure -------------------------------------------------------------------
+
+TABLES = {
+    "gsm": study_rows,
+    "gsm_curves": curve_rows,
+    "gsm_layers": layer_rows,
+    "gsm_sensitivity": sensitivity_rows,
+    "gsm_magnitudes": magnitude_rows,
+}
+
+
+@pytest.mark.parametrize("case", [(("lenet",), 3), (("lenet", "densenet"), 1)], ids=["one", "two"])
+def test_every_figure_is_what_all_must_be(case):
+    tables = {name: pd.DataFrame(make(*case)) for name, make in TABLES.items()}
+    options = {study: {"passive": PASSIVE} for study in case[0]}
+    for figure in FIGURES.values():
+        first, *others = figure.tables
+        more = {name: tables[name] for name in others}
+        check(load(figure.draw)(tables[first], context(options, **more)))
+
+
+def test_many_studies_are_pages_of_parts(curves):
+    names = [f"s{i}" for i in range(5)]
+    mine = only(curves, study="lenet")
+    many = pd.concat([mine.assign(study=name) for name in names])
+    drawn = gsm_curves.momentum(many, context(titles={name: f"Network {name}" for name in names}))
+    assert len(drawn.pages.figures) == 3
+    check(drawn)
+
+
+def test_what_is_wrong_with_a_figure_is_seen(study):
+    for spoil in (
+        lambda figure: figure.axes[0].set_ylim(94, 99),
+        lambda figure: figure.legends[0].get_texts()[2].set_text("Another"),
+        lambda figure: figure.axes[0].yaxis.label.set_fontsize(6),
+    ):
+        drawn = gsm.accuracy(study, context())
+        spoil(drawn.figure)
+        with pytest.raises(AssertionError):
+            check(drawn)
 
 
 # -- nothing to show -------------------------------------------------------------------------------
@@ -667,7 +728,8 @@ def test_what_is_missing_is_said(study, curves, layers, sensitivity, sizes):
 
 
 def test_a_study_without_dense_networks_is_drawn(study, curves):
-    assert "Dense" not in labels(gsm.accuracy(study[study["method"] != "dense"], context()).figure)
+    sparse = gsm.accuracy(study[study["method"] != "dense"], context())
+    assert not [label for label in labels(sparse.figure) if label.startswith("Dense")]
     drawn = gsm_curves.tickets(curves[curves["method"] != "dense"], context())
     assert labels(drawn.figure)[:2] == ["GSM ticket", "Magnitude ticket"]
 
@@ -686,8 +748,9 @@ def test_tables_read_from_files_give_the_same(curves, tmp_path):
 
 def gsm_figures(study, **section):
     """Figures of a study with this GSM section."""
-    section = {"densities": (0.1,), "ablations": {}, "tickets": (), "sensitivity": ()} | section
-    parts = {"gsm": SimpleNamespace(**section)}
+    section = {"densities": (0.1,), "ablations": {}, "ablation_levels": (1,), "tickets": (),
+               "sensitivity": ()} | section  # fmt: skip
+    parts = {"gsm": dataclasses.replace(study.part("gsm"), **section)}
     names = figures_of(dataclasses.replace(study, parts=parts))
     return [name.removeprefix("gsm_") for name in names]
 
@@ -704,7 +767,19 @@ def test_figures_are_listed_for_the_studies_that_have_them():
     assert found == ["passive_decay", "accuracy", "momentum", "magnitudes"]
     found = gsm_figures(study, ablations={"f": {"options": {"reselect": False, "momentum": 0.9}}})
     assert found == ["passive_decay", "accuracy", "reselection", "magnitudes"]
-    assert gsm_figures(study, ablations={"s": {"learning_rate": 0.1}}) == always
+    assert gsm_figures(study, ablations={"s": {"weight_decay": 0.1}}) == always
+    same = {"m": {"options": {"momentum": 0.99}}}  # as the recipe has it
+    assert gsm_figures(study, ablations=same) == always
+    found = {"m": {"options": {"momentum": 0.9}}, "f": {"options": {"reselect": False}}}
+    assert gsm_figures(study, ablations=found, ablation_levels=()) == always
+    undecayed = {**study.part("gsm").recipe}
+    undecayed["optimizer"] = undecayed["optimizer"] | {"weight_decay": 0.0}
+    assert gsm_figures(study, recipe=undecayed) == always[1:]
+    told = FIGURES["gsm_passive_decay"].options(study)["passive"]
+    assert [(x["variant"], x["momentum"]) for x in told] == [
+        ("unmodified", 0.99), ("momentum_90", 0.9), ("momentum_98", 0.98)
+    ]  # fmt: skip
+    assert all(x["weight_decay"] == 4e-3 and x["nesterov"] for x in told)
     names = [name for name in FIGURES if name.startswith("gsm_")]
     assert not set(names) & set(figures_of(find_study("mnist_lenet300", folder, schema)))
     assert {FIGURES[name].category for name in names} == {TITLE}

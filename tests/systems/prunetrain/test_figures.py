@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
-from matplotlib.text import Text
 
 from pruning.analysis import tidy
 from pruning.analysis.tables import columns
@@ -23,7 +22,8 @@ from pruning.systems.prunetrain.figures.panels import of_whole
 from pruning.systems.prunetrain.figures.table import NONE
 from pruning.systems.prunetrain.rules import METHODS
 from pruning.systems.prunetrain.styles import STYLES
-from tests.conftest import REPOSITORY, SCHEMAS, inside
+from tests.conftest import REPOSITORY, SCHEMAS
+from tests.figure_checks import check, marks_of, shown_texts
 from tests.other_scores import SCORES as OTHER_SCORES
 from tests.other_scores import restated, told
 from tests.systems.prunetrain.made_up import (
@@ -75,9 +75,22 @@ def only(table, **wanted):
     return table
 
 
+class Plain(tuple):
+    """A curve without whiskers, as one with some is given."""
+
+    has_yerr = has_xerr = False
+
+
 def curves_of(axes):
     """The containers of a panel's curves, by label."""
-    return {c.get_label(): c for c in axes.containers if hasattr(c, "has_yerr")}
+    plain = {
+        line.get_label(): Plain((line,))
+        for line in axes.lines
+        if not line.get_label().startswith("_")
+        and line.get_transform() == axes.transData
+        and len(line.get_xdata())
+    }
+    return plain | {c.get_label(): c for c in axes.containers if hasattr(c, "has_yerr")}
 
 
 def line(axes, label):
@@ -204,6 +217,16 @@ def test_progress_of_a_training():
     assert labels(drawn.figure)[-1] == "Bound"
 
 
+def test_tiny_rates_are_not_rounded_away():
+    found = tables()
+    found["prunetrain_epochs"][["rate_times_strength", "bound"]] *= 1e-6
+    for drawn, factor in ((draw("progress", found), 1e-6), (draw("progress"), 1)):
+        wanted = [STRENGTH * factor * (0.1 if e <= 5 else 0.01) for e in SHOWN]
+        shown = line(drawn.figure.axes[3], "Penalty ratio 0.1").get_ydata()
+        assert shown == pytest.approx(wanted, rel=1e-2 if factor < 1 else 1e-6)
+        assert (only(drawn.table, quantity="bound")["mean"] > 0).all()
+
+
 def test_the_time_of_uncut_epochs_is_their_median():
     rows = only(tables()["prunetrain_seconds"], method="prunetrain", level=1, seed=0)
     found = of_whole(rows.sample(frac=1, random_state=0)).loc[rows.index]
@@ -224,7 +247,7 @@ def test_gating_beside_union():
         line(macs, "PruneTrain").get_ydata()[-1] > line(macs, "PruneTrain, gating").get_ydata()[-1]
     )
     head = drawn.figure.axes[0].texts[0].get_text()
-    assert head == "ResNet-32, CIFAR-10, penalty ratio 0.2 (n=2, bands: ± 1 SD)"
+    assert head == "ResNet-32, CIFAR-10, penalty ratio 0.2 (n=2)"
     asked = draw("gates", options={"s": {"prunetrain_level": 1}})
     assert set(asked.table["level"]) == {1}
     # The third level is only PruneTrain's.
@@ -266,7 +289,7 @@ def test_channels_that_are_not_sparse_and_those_left():
         if hasattr(container, "patches")
     }
     assert heights["As built"] == [4, 8, 10]
-    assert heights["Left at the end, ratio 0.2"] == [2, 5.5, 10]
+    assert line(bars, "Left at the end, penalty ratio 0.2").get_ydata().tolist() == [2, 5.5, 10]
     after = only(drawn.table, quantity="outputs")
     assert after["mean"].tolist() == [2, 5.5, 10]
     assert after["std"].tolist() == pytest.approx([0, 1 / np.sqrt(2), 0], abs=1e-6)
@@ -304,6 +327,21 @@ def test_channels_that_revive_are_counted():
     head = first.texts[0].get_text()
     assert head == "ResNet-32, CIFAR-10: Cut once, at the end, penalty ratio 0.2, seed 0"
     assert third.get_xlabel() == "Epoch"
+
+
+def test_each_study_has_heat_maps_and_colours_of_its_own():
+    found = tables(1, ("s", "t"))
+    channels = found["prunetrain_channels"]
+    other = channels["study"] == "t"
+    channels["threshold"] = channels["threshold"].where(~other, 10 * THRESHOLD)
+    drawn = draw("revival", found, titles={"s": "First", "t": "Second"})
+    assert len(drawn.pages.figures) == 2
+    named = zip(drawn.pages.figures, ("First", "Second"), (1, 10), strict=True)
+    for page, study, factor in named:
+        assert page.axes[0].texts[0].get_text().startswith(f"{study}: ")
+        (bar,) = [axes for axes in page.axes if axes.get_label() == "<colorbar>"]
+        assert bar.lines[-1].get_xdata()[0] == pytest.approx(factor * THRESHOLD)
+    check(drawn)
 
 
 def test_without_cutting_once_the_trained_network_is_shown():
@@ -455,8 +493,12 @@ def test_variants_at_the_levels_they_share():
 
 
 def texts_of(drawn):
-    """What is written in each row of a table that is drawn."""
-    (table,) = drawn.figure.axes[0].tables
+    """What is written in each row of a table that is drawn on one page."""
+    return texts_of_page(drawn.figure)
+
+
+def texts_of_page(page):
+    (table,) = page.axes[0].tables
     cells = table.get_celld()
     rows, count = max(r for r, _ in cells), max(c for _, c in cells)
     return [[cells[r, c].get_text().get_text() for c in range(count + 1)] for r in range(rows + 1)]
@@ -497,6 +539,28 @@ def test_the_table_of_results():
     assert len(rows) == len(drawn.table) == 3
 
 
+def test_a_long_table_goes_on_over_the_page_with_its_headings():
+    names = "abcdefghijklmnopqrst"
+    drawn = draw("table", tables(2, tuple(names)), titles=dict(zip(names, names, strict=True)))
+    parts = [texts_of_page(page) for page in drawn.pages.figures]
+    assert len(parts) > 1
+    assert all(part[0] == parts[0][0] for part in parts)
+    rows = [row for part in parts for row in part[1:]]
+    assert [row[0] for row in rows] == drawn.table["study"].tolist()
+    assert [float(row[1]) for row in rows] == drawn.table["ratio"].tolist()
+
+
+def test_what_a_table_has_not_is_not_explained():
+    def said(drawn):
+        (note,) = drawn.figure.texts
+        return note.get_text()
+
+    assert said(draw("table")) == "Means over n replicates ± one standard deviation."
+    assert said(draw("table", tables(1))) == "Means over n replicates."
+    published = said(draw("table", of_network("resnet50", "imagenet"), OVERLAY))
+    assert published.endswith(f"Shaded: published. {NONE}: not known.")
+
+
 def test_times_are_those_of_an_epoch_where_the_dense_network_trains_for_fewer():
     found = tables()
     found["prunetrain"]["training_time"] = 5.0
@@ -534,75 +598,25 @@ def test_networks_that_train_on_have_rows_of_their_own():
 
 # -- all figures -----------------------------------------------------------------------------------
 
-MANY = [(name, studies, seeds) for name in FIGURES for studies, seeds in (("s", 1), ("st", 2))]
+# The last do not fit a page.
+MANY = [
+    *((name, studies, seeds) for name in FIGURES for studies, seeds in (("s", 1), ("st", 2))),
+    ("prunetrain_costs", "abc", 2),
+    ("prunetrain_accuracy", "abcde", 2),
+    ("prunetrain_table", "abcdefghijklmnopqrst", 2),
+]
 
 
-@pytest.fixture(params=MANY, ids=lambda p: f"{p[0]}-{p[1]}{p[2]}")
-def drawn(request):
-    name, studies, seeds = request.param
+@pytest.mark.parametrize(("name", "studies", "seeds"), MANY)
+def test_figures_keep_what_all_figures_do(name, studies, seeds):
     named = {study: f"ResNet-32, CIFAR-10 {study}" for study in studies}
     found = draw(name.removeprefix("prunetrain_"), tables(seeds, tuple(studies)), titles=named)
-    found.figure.canvas.draw()
-    return found
+    check(found)
+    assert not [mark for panels in found.pages.panels for p in panels for mark in marks_of(p)]
 
 
-def written(figure):
-    tables_ = [table for axes in figure.axes for table in axes.tables]
-    cells = [cell.get_text() for table in tables_ for cell in table.get_celld().values()]
-    found = [*cells, *(text for text in figure.findobj(Text) if text.get_visible())]
-    return [text for text in found if text.get_text().strip()]
-
-
-def test_figures_fit_a_page_and_can_be_read(drawn):
-    width, height = drawn.figure.get_size_inches()
-    assert width <= 7
-    assert height <= 9
-    assert min(text.get_fontsize() for text in written(drawn.figure)) >= 7
-    legends = [labels(drawn.figure)] if drawn.figure.legends else []
-    assert all(len(found) == len(set(found)) for found in legends)
-    names = [title for title in titles(drawn.figure) if title]
-    letters = [title.split(")")[0][1:] for title in names if title.startswith("(")]
-    assert letters == list("abcdefghijklmnopqrstuvwxyz"[: len(letters)])
-    assert len(letters) == (len(names) if len(names) > 1 else 0)
-
-
-def test_nothing_leaves_its_place(drawn):
-    whole = drawn.figure.bbox
-    for axes in drawn.figure.axes:
-        ticks = {t for axis in (axes.xaxis, axes.yaxis) for t in axis.findobj(Text)}
-        for text in {*axes.findobj(Text), axes.xaxis.label, axes.yaxis.label} - ticks:
-            if text.get_text().strip():
-                assert inside(text.get_window_extent(), whole, 3), text.get_text()
-        assert inside(axes.get_tightbbox(for_layout_only=True), whole, 2)
-    for legend in drawn.figure.legends:
-        box = legend.get_window_extent()
-        assert inside(box, whole)
-        assert not any(box.overlaps(axes.bbox) for axes in drawn.figure.axes)
-    for axes in drawn.figure.axes:
-        frame = axes.get_window_extent()
-        for shown in axes.lines:
-            if shown.get_transform() != axes.transData:
-                continue
-            at = shown.get_xydata()
-            for x, y in axes.transData.transform(at[np.isfinite(at).all(axis=1)]):
-                assert frame.x0 - 0.5 <= x <= frame.x1 + 0.5
-                assert frame.y0 - 0.5 <= y <= frame.y1 + 0.5
-        for spread in axes.collections:
-            if spread.get_transform() != axes.transData:
-                continue
-            for path in spread.get_paths():
-                assert inside(path.get_extents(axes.transData), frame)
-        for table in axes.tables:
-            for cell in table.get_celld().values():
-                text = cell.get_text()
-                if text.get_text():
-                    assert inside(text.get_window_extent(), cell.get_window_extent())
-
-
-def test_titles_do_not_meet(drawn):
-    extents = [axes._left_title.get_window_extent() for axes in drawn.figure.axes]
-    for place, one in enumerate(extents):
-        assert not any(one.overlaps(other) for other in extents[place + 1 :] if other.width > 0)
+def written(drawn):
+    return [text for page in drawn.pages.figures for text in shown_texts(page)]
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -612,7 +626,7 @@ def test_one_replicate_has_no_whiskers(name):
         assert not any(c.has_yerr or c.has_xerr for c in curves_of(axes).values())
     stds = [column for column in found.table if column == "std" or column.endswith("_std")]
     assert not found.table[stds].fillna(0).any(axis=None)
-    assert not [text for text in written(found.figure) if "±" in text.get_text()]
+    assert not [text for text in written(found) if "±" in text.get_text()]
 
 
 @pytest.mark.parametrize("score", OTHER_SCORES)
@@ -622,7 +636,7 @@ def test_a_figure_speaks_of_its_score(name, score, monkeypatch):
     found = {k: restated(table, score) for k, table in tables().items()}
     named = {"network": "resnet50", "dataset": "imagenet"}
     drawn = draw(name, {k: table.assign(**named) for k, table in found.items()}, OVERLAY)
-    texts = " ".join(text.get_text() for text in written(drawn.figure))
+    texts = " ".join(text.get_text() for text in written(drawn))
     assert OTHER_SCORES[score][0].axis in texts.replace("\n", " ")
     assert "ccuracy" not in texts
     assert set(drawn.table["source"]) == {"study"}  # theirs are accuracies
@@ -703,6 +717,8 @@ def test_figures_are_listed_for_the_studies_that_have_them():
     assert more(prunetrain_dynamic_batch=(2,)) == {"batch"}
     assert more(prunetrain_one_time=(2,)) == {"revival", "filters", "variants"}
     assert more(train_then_prune=(3,)) == {"revival", "filters"}
+    # Each at a level of its own: there is none to compare all of them at.
+    assert more(prunetrain_one_time=(1,), train_then_prune=(2,)) == {"revival", "filters"}
     assert catalogued(prunetrain_one_time=(1,)) == ["revival", "filters", "accuracy"]
     folder, schema = REPOSITORY / "config" / "studies", SCHEMAS / "study.schema.yaml"
     digits = figures_of(find_study("digits", folder, schema))

@@ -109,6 +109,17 @@ def test_published_cells_give_the_counts_of_the_reference(counted, claim):
     assert row["verdict"] == verdict
 
 
+def test_published_cells_have_three_replicates(counted):
+    assert set(counted["replicates"]) == set(counted["most_replicates"]) == {3}
+
+
+@pytest.mark.parametrize("name", ["1a", "8b", "9a", "11a"])
+def test_a_cell_with_fewer_replicates_is_seen_in_every_layout(cells, literature, name):
+    some = cells.assign(n=cells["n"].where(cells["study"] != "renda2020_resnet56", 2))
+    counted = claims(some, literature, LAST_DROP).set_index("claim")
+    assert list(counted.loc[name, ["replicates", "most_replicates"]]) == [2, 3]
+
+
 def test_statements_quote_the_shares_that_the_published_cells_have(counted):
     shares = {"4a": "92 %", "4b": "93 %", "4c": "61 %", "4d": "37 %", "10g": "28 %"}
     for claim, share in shares.items():
@@ -659,19 +670,20 @@ def test_the_page():
     page = claims_page(RENDA2020, counted, "Claims, digits")
     lines = page.splitlines()
     assert lines[0] == "# Claims, digits"
-    assert "0.3 pp, 0.3 BLEU, 0.3 rank correlation (imagenet: 0.2 pp)" in lines[2]
-    assert "A row that *describes* is a share to compare" in lines[2]
-    assert "80 %" in lines[2]
-    assert lines[4] == "| claim | statement | satisfied | worst margin | verdict |"
-    body = lines[6:]
-    assert len(body) == len(CLAIMS)
+    reading = page.partition("## How to read this")[2]
+    assert "0.3 pp, 0.3 BLEU, 0.3 rank correlation (imagenet: 0.2 pp)" in reading
+    assert "A row that *describes* is a share to compare" in reading
+    assert "80 %" in reading
+    start = lines.index("| claim | statement | satisfied | worst margin | replicates | verdict |")
+    body = [line for line in lines[start + 2 :] if line.startswith("|")]
+    untested = counted.loc[counted["cells"] == 0, "claim"]
+    assert len(body) == len(CLAIMS) - len(untested)
+    assert lines[-1] == f"Without cells here: {', '.join(untested)}."
     assert body[0].startswith("| 1a | By the single rule, learning-rate rewinding is at least")
-    assert body[0].endswith("| 1 of 2 | -0.12 pp | holds within noise |")
-    assert body[1].endswith("| - | - | no cells |")
-    assert all(line.count("|") == 6 for line in body)
+    assert body[0].endswith("| 1 of 2 | -0.12 pp | n=3 | holds within noise |")
+    assert all(line.count("|") == 7 for line in body)
     better = claims_page(RENDA2020, claims(table(*rows[:2])), "t")
-    assert "| 1 of 1 | +1.25 pp | holds |" in better
-    assert page.endswith("|\n")
+    assert "| 1 of 1 | +1.25 pp | n=3 | holds |" in better
 
 
 def test_both_files_are_written(tmp_path):
@@ -686,6 +698,6 @@ def test_both_files_are_written(tmp_path):
     write_claims(RENDA2020, evidence, "Title", csv=csv, page=page)
     expected = claims(table(*rows), literature, {"s": 10})
     got = read_table(csv, COLUMNS)
-    pd.testing.assert_frame_equal(got, expected)
+    pd.testing.assert_frame_equal(got, expected, check_dtype=False)
     assert list(got.loc[got["claim"].isin(["9a", "11a"]), "cells"]) == [1, 1]
     assert page.read_text() == claims_page(RENDA2020, expected, "Title")

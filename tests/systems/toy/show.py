@@ -10,7 +10,9 @@ from pruning.figures.context import Drawn
 def _accuracies(tidy):
     test = tidy[(tidy["split"] == "test") & (tidy["metric"] == "accuracy")]
     keys = ["study", "dataset", "method", "level", "density"]
-    return test.groupby(keys, as_index=False)["value"].mean()
+    return test.groupby(keys, as_index=False).agg(
+        value=("value", "mean"), replicates=("value", "size")
+    )
 
 
 def accuracy(tidy, context):

@@ -75,7 +75,7 @@ FIGURES: dict[str, Figure] = {
         "What becomes of each method when its masks are shuffled within layers, its weights are "
         "drawn anew or its ranking is inverted. "
         + MEANS
-        + " Thin dashed lines and hollow arrowheads are published; in the COMP6258 reproduction "
+        + " Thin dashed lines are published; in the COMP6258 reproduction "
         "SynFlow pruned nothing and the other methods ranked batch-norm scales too." + _FRANKLE,
         _ablates,
         tables=("at_init",),
@@ -92,16 +92,17 @@ FIGURES: dict[str, Figure] = {
     "at_init_layers": Figure(
         f"{_MASKS}layers",
         TITLE,
-        "Share of its weights that each layer keeps, means over replicates. Open markers at the "
-        "lower edge are layers that are empty in all of them." + _FRANKLE,
+        "Share of its weights that each layer keeps, means over replicates, on a log scale. "
+        "Open markers at the lower edge are layers that are empty in all of them." + _FRANKLE,
         _prunes,
         tables=("at_init_layers",),
     ),
     "at_init_neurons": Figure(
         f"{_MASKS}neurons",
         TITLE,
-        "Share of output channels at least as sparse as x, means over replicates; dashed: masks "
-        "shuffled within layers. What is left at 100 % are channels without any weight." + _FRANKLE,
+        "Share of output channels at least as sparse as x, a panel per method, means over "
+        "replicates; dashed: masks shuffled within layers, the difference shaded. What is left at "
+        "100 % are channels without any weight." + _FRANKLE,
         _prunes,
         tables=("at_init_channels",),
     ),
@@ -109,7 +110,8 @@ FIGURES: dict[str, Figure] = {
         f"{_AT_INIT}when",
         TITLE,
         "Test score by the epoch of the dense training whose weights were pruned, at one "
-        "sparsity; the schedule begins anew from there. " + MEANS + _FRANKLE,
+        "sparsity; the schedule begins anew from there. Levels without markers are networks "
+        "pruned after the whole training. " + MEANS + _FRANKLE,
         _prunes_later,
         tables=("at_init",),
     ),
@@ -124,10 +126,10 @@ FIGURES: dict[str, Figure] = {
     "at_init_reproduction_errors": Figure(
         "pruning.systems.at_init.figures.errors:reproduction_errors",
         TITLE,
-        "Two faults of a reproduction, repeated on purpose (dashed, open markers). (a) Batch-norm "
-        "scales that remain where they are ranked with the kernels; the score with and without "
-        "that fault of (b) inverted masks and (c) GraSP; SynFlow with and without masks: (d) "
-        "weights really removed, (e) the score. " + MEANS + _FRANKLE,
+        "Two faults of a reproduction, repeated on purpose (dashed, open markers): batch-norm "
+        "scales that remain where they are ranked with the kernels, and the score with and without "
+        "that fault of inverted masks and of GraSP; SynFlow with and without masks, weights "
+        "really removed and the score. " + MEANS + _FRANKLE,
         _repeats_faults,
         tables=("at_init", "at_init_layers"),
     ),

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pruning.analysis.claims import ERROR, ERRORS, ClaimSet
+from pruning.analysis.claims import COUNT, ERROR, ERRORS, REPLICATES, ClaimSet
 from pruning.analysis.claims_page import misses_of, table_of
 from pruning.analysis.score import find, signs, units
 from pruning.systems.at_init.claims import (
@@ -62,13 +62,14 @@ def evidence(tidy: pd.DataFrame, resources: Path | str | None = None) -> pd.Data
 def _side_by_side(
     table: pd.DataFrame, label: str, values: Sequence[str], keys: Sequence[str] = SETTING
 ) -> pd.DataFrame:
-    """Means and errors with columns for each of ``values`` of the column ``label``."""
+    """Means, errors and replicates, columns for each of ``values`` of the column ``label``."""
     first = table.drop_duplicates([*keys, label]).set_index([*keys, label])
     means = first["mean"].unstack(label).reindex(columns=list(values))
     errors = first["error"].unstack(label).reindex(columns=list(values)).add_suffix(ERROR)
+    counts = first["n"].unstack(label).reindex(columns=list(values)).add_suffix(COUNT)
     shared = table.drop_duplicates(list(keys)).set_index(list(keys))
     shared = shared[["dataset", "metric", "unit", "density"]]
-    return means.join(errors).join(shared).reset_index()
+    return means.join(errors).join(counts).join(shared).reset_index()
 
 
 def _in_time(cells: pd.DataFrame) -> pd.DataFrame:
@@ -89,6 +90,9 @@ def _by_method(cells: pd.DataFrame) -> pd.DataFrame:
         others = [other for other in METHODS if other != method]
         # Nobody leads a field that is not complete.
         table[f"rival of {method}"] = table[others].max(axis=1, skipna=False)
+        # Any of them might lead with more replicates.
+        counts = table[[f"{other}{COUNT}" for other in others]]
+        table[f"rival of {method}{COUNT}"] = counts.min(axis=1)
     table["sparsest"] = table["level"] == table.groupby("study")["level"].transform("max")
     return table
 
@@ -99,8 +103,10 @@ def _pruned_later(cells: pd.DataFrame) -> pd.DataFrame:
     keys = [*SETTING, "method", "pruned_at"]
     later = cells[cells["method"].isin(METHODS) & (cells["pruned_at"] > 0)]
     table = _side_by_side(later.assign(what="pruned_later"), "what", ["pruned_later"], keys)
-    tickets = cells[cells["method"] == TICKET].set_index(list(SETTING))[["mean", "error"]]
-    tickets = tickets.rename(columns={"mean": TICKET, "error": f"{TICKET}{ERROR}"})
+    tickets = cells[cells["method"] == TICKET].set_index(list(SETTING))[["mean", "error", "n"]]
+    tickets = tickets.rename(
+        columns={"mean": TICKET, "error": f"{TICKET}{ERROR}", "n": f"{TICKET}{COUNT}"}
+    )
     return table.join(tickets, on=list(SETTING))
 
 
@@ -108,8 +114,11 @@ def _over_epochs(cells: pd.DataFrame) -> pd.DataFrame:
     """How the score goes with the epoch that a method prunes at: a row per method and density."""
     cells = cells[(cells["variant"] == "unmodified") & cells["method"].isin(METHODS)]
     keys = ["study", "network", "dataset", "level", "method", "density"]
-    rows = [(*key, RANK, _rank_correlation(group)) for key, group in cells.groupby(keys)]
-    return pd.DataFrame(rows, columns=[*keys, "unit", "correlation"])
+    rows = [
+        (*key, RANK, _rank_correlation(group), group["n"].min())
+        for key, group in cells.groupby(keys)
+    ]
+    return pd.DataFrame(rows, columns=[*keys, "unit", "correlation", REPLICATES])
 
 
 def _rank_correlation(cells: pd.DataFrame) -> float:
@@ -182,6 +191,14 @@ FRANKLE2021 = ClaimSet(
     cell=("study", "network", "dataset", "method", "level", "density", "pruned_at"),
     tolerance=TOLERANCE,
     reading=READING,
-    columns=("claim", "statement", "satisfied", "within noise", "worst margin", "verdict"),
+    columns=(
+        "claim",
+        "statement",
+        "satisfied",
+        "within noise",
+        "worst margin",
+        "replicates",
+        "verdict",
+    ),
     appendix=_appendix,
 )

@@ -43,7 +43,23 @@ def _swept(study: Study) -> tuple[str, ...]:
 
 
 def _has_family(study: Study) -> bool:
-    return _searches(study) and any("edge_popup" in cell.method for cell in _cells(study))
+    """Whether several of Edge-Popup's kin reach the sparsest density that any of them does."""
+    kin = [
+        cell
+        for cell in _cells(study)
+        if cell.variant == UNMODIFIED
+        and (cell.method == "gem_miner" or "edge_popup" in cell.method)
+    ]
+    last = max((cell.level for cell in kin), default=0)
+    return _searches(study) and len({cell.method for cell in kin if cell.level == last}) > 1
+
+
+def _has_others(study: Study) -> bool:
+    """Whether anything is there whose steps can be held beside those of Gem-Miner's search."""
+    methods = {cell.method for cell in _cells(study)} - {"gem_miner_inverted"}
+    return _searches(study) and (
+        len(methods) > 1 or any(part in study.parts for part in ("rewinding", "at_init"))
+    )
 
 
 _SCORES = "pruning.systems.gem_miner.figures.scores:"
@@ -100,7 +116,7 @@ FIGURES: dict[str, Figure] = {
         "Test score by the optimizer steps that finding and training a network took, everything "
         "counted, of each method at the density nearest to the sparsest one that all searches "
         "have, if that is within a factor of 1.5. " + MEANS + _PAPER,
-        _searches,
+        _has_others,
         tables=("tidy",),
     ),
     "gem_miner_densities": Figure(
@@ -115,7 +131,7 @@ FIGURES: dict[str, Figure] = {
         f"{_CURVES}convergence",
         TITLE,
         "Test score by epoch, through Gem-Miner's search and the training of what it found. Lines "
-        "are means over replicates, bands one standard deviation to each side. The vertical line "
+        "are means over n replicates, bands one standard deviation to each side. The vertical line "
         "is where the search ends; lines across are dense networks and iterative pruning." + _PAPER,
         _searches,
         tables=("gem_miner_curves", "tidy"),

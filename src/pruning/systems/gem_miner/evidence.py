@@ -1,12 +1,13 @@
 """What the claims of Sreenivasan et al. (2022) are tested on: scores of each density in a row."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from pruning.analysis.claims import ClaimSet
+from pruning.analysis.claims import COUNT, ClaimSet
 from pruning.analysis.claims_page import misses_of
 from pruning.analysis.score import find, signs, units
 from pruning.errors import PruningError
@@ -26,9 +27,10 @@ class Evidence:
 
     Attributes:
         scores: a row per study and level: :data:`CELL`, ``metric``, ``aimed`` and the mean test
-            score of every method as it is shown, turned round where the lower is the better one;
-            ``nothing_inverted``: whether the search that freezes the wrong end kept no weight in
-            any replicate, in which case it has no score.
+            score of every method as it is shown, turned round where the lower is the better one,
+            and with COUNT appended how many replicates it is of; ``nothing_inverted``: whether the
+            search that freezes the wrong end kept no weight in any replicate, in which case it has
+            no score.
     """
 
     scores: pd.DataFrame
@@ -70,20 +72,28 @@ def _beside(cell: dict[str, Any], table: pd.DataFrame, classes: int | None) -> d
     checks = own[(own["method"] == "gem_miner") & own["variant"].isin(CHECKS)]
     before, after = (plain[plain["moment"] == moment] for moment in (BEFORE, AFTER))
     checked = checks[checks["moment"] == AFTER]
-    found = dict(zip(after["method"], after["mean"], strict=True))
-    found |= dict(zip(before["method"] + "_before", before["mean"], strict=True))
-    found |= dict(zip(checked["variant"], checked["mean"], strict=True))
+    found = _scores(after, after["method"])
+    found |= _scores(before, before["method"] + "_before")
+    found |= _scores(checked, checked["variant"])
     for method in STEP_BY_STEP:  # beside what is kept, which may be less than what was aimed at
-        found[method] = _nearest(table[table["method"] == method], _kept(after, cell["aimed"]))
+        near = _nearest(table[table["method"] == method], _kept(after, cell["aimed"]))
+        found |= _scores(near, near["method"])
     inverted = after[after["method"] == "gem_miner_inverted"]
     # A network without a weight guesses: that says nothing of the weights that were frozen out.
     found["nothing_inverted"] = bool((inverted["empty"] > 0).any())
     if len(inverted) and not found["nothing_inverted"]:
-        found["inverted"] = float(inverted["mean"].iloc[0])
+        found |= _scores(inverted.head(1), ["inverted"])
     metric = find(cell["metric"])
     if metric.chance is not None and classes is not None:
         found["chance"] = metric.sign * metric.factor * metric.chance(classes)
     return {**cell, **found}
+
+
+def _scores(rows: pd.DataFrame, names: Iterable[str]) -> dict[str, Any]:
+    """Of each row its score and how many replicates that is of, by the row's name."""
+    names = list(names)
+    counts = zip([f"{name}{COUNT}" for name in names], rows["n"], strict=True)
+    return dict(zip(names, rows["mean"], strict=True)) | dict(counts)
 
 
 def _kept(after: pd.DataFrame, aimed: float) -> float:
@@ -92,18 +102,19 @@ def _kept(after: pd.DataFrame, aimed: float) -> float:
     return float(mine.iloc[0]) if len(mine) and mine.iloc[0] > 0 else aimed
 
 
-def _nearest(rows: pd.DataFrame, density: float) -> float:
-    """The score at the density that is nearest, if it is near enough."""
+def _nearest(rows: pd.DataFrame, density: float) -> pd.DataFrame:
+    """The row at the density that is nearest, if it is near enough."""
     distance = apart(rows["density"], density)
     if rows.empty or distance.min() > BESIDE:
-        return float("nan")
-    return float(rows.loc[distance.idxmin(), "mean"])
+        return rows.iloc[:0]
+    return rows.loc[[distance.idxmin()]]
 
 
 def cells(evidence: Evidence) -> pd.DataFrame:
     """A row per study and level, with every column that a claim may ask for, and ``unit``."""
     table = evidence.scores
     wanted = {name for claim in CLAIMS for name in (claim.first, claim.second) if name}
+    wanted |= {f"{name}{COUNT}" for name in wanted}  # none where guessing needs no training
     table = table.reindex(columns=[*table.columns, *sorted(wanted - set(table.columns))])
     return table.assign(unit=units(table["metric"]))
 
@@ -141,6 +152,14 @@ RAREGEMS2022 = ClaimSet(
     cell=(*CELL, "aimed"),
     tolerance=TOLERANCE,
     reading=READING,
-    columns=("claim", "statement", "satisfied", "within noise", "worst margin", "verdict"),
+    columns=(
+        "claim",
+        "statement",
+        "satisfied",
+        "within noise",
+        "worst margin",
+        "replicates",
+        "verdict",
+    ),
     appendix=_appendix,
 )

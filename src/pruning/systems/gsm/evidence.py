@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pruning.analysis.claims import ERROR, ClaimSet
+from pruning.analysis.claims import COUNT, ERROR, ClaimSet
 from pruning.analysis.claims_page import misses_of, table_of
 from pruning.analysis.score import find, signs, units
 from pruning.errors import PruningError
@@ -103,9 +103,9 @@ def differences(evidence: Evidence) -> pd.DataFrame:
     Returns:
         :data:`CELL`, ``density``, ``unit``, and for each of :data:`DIFFERENCES` and for ``growth``
         (of the tickets' difference, from the next larger density that has one) the mean over
-        replicates and, in a column with :data:`pruning.analysis.claims.ERROR` appended, its
-        standard error, missing where there is one replicate. In ``unit``, that of a change of the
-        study's score, and positive where the first score is the better one.
+        replicates and, in columns with ERROR and COUNT of :mod:`pruning.analysis.claims` appended,
+        its standard error, missing where there is one replicate, and their number. In ``unit``,
+        that of a change of the study's score, and positive where the first score is the better one.
     """
     table = evidence.replicates
     table = table.assign(unit=units(table["metric"]))
@@ -115,9 +115,11 @@ def differences(evidence: Evidence) -> pd.DataFrame:
     table["growth"] = tickets.groupby(["study", "seed"])["tickets"].diff()
     names = [*DIFFERENCES, "growth"]
     groups = table.groupby(list(CELL), sort=False)
-    errors = (groups[names].std() / np.sqrt(groups[names].count())).add_suffix(ERROR)
+    counts = groups[names].count()
+    errors = (groups[names].std() / np.sqrt(counts)).add_suffix(ERROR)
     shared = groups[["density", "unit"]].first()
-    return groups[names].mean().join(errors).join(shared).reset_index()
+    table = groups[names].mean().join(errors).join(counts.add_suffix(COUNT)).join(shared)
+    return table.reset_index()
 
 
 # ----- what the page says besides
@@ -266,6 +268,14 @@ GSM2019 = ClaimSet(
     cell=(*CELL, "density"),
     tolerance=TOLERANCE,
     reading=READING,
-    columns=("claim", "statement", "satisfied", "within noise", "worst margin", "verdict"),
+    columns=(
+        "claim",
+        "statement",
+        "satisfied",
+        "within noise",
+        "worst margin",
+        "replicates",
+        "verdict",
+    ),
     appendix=_appendix,
 )

@@ -36,12 +36,32 @@ def trajectory(
         PruningError: such updates do not shrink a weight.
     """
     _check(momentum, learning_rate * weight_decay)
-    found = np.empty(steps + 1)
+    return scheduled(momentum, np.full(steps, learning_rate), weight_decay, start=start)
+
+
+def scheduled(
+    momentum: float,
+    rates: np.ndarray,
+    weight_decay: float,
+    *,
+    nesterov: bool = False,
+    start: float = 1.0,
+) -> np.ndarray:
+    """As :func:`trajectory`, with a learning rate of each update.
+
+    Args:
+        momentum, weight_decay, start: see there.
+        rates: alpha of each update, shape (steps,).
+        nesterov: whether the step looks ahead: w <- w - alpha (eta w + beta z).
+    """
+    found = np.empty(len(rates) + 1)
     found[0] = weight = start
     buffer = 0.0
-    for step in range(1, steps + 1):
-        buffer = momentum * buffer + weight_decay * weight
-        found[step] = weight = weight - learning_rate * buffer
+    for step, rate_ in enumerate(rates, start=1):
+        decay = weight_decay * weight
+        buffer = momentum * buffer + decay
+        weight -= rate_ * (decay + momentum * buffer if nesterov else buffer)
+        found[step] = weight
     return found
 
 

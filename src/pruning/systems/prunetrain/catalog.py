@@ -45,16 +45,19 @@ def _grows(study: Study) -> bool:
 
 
 def _compares(study: Study) -> bool:
+    """Whether there is a level at which it has all of these methods that it compares at all."""
     others = ("prunetrain_one_time", "train_then_prune")
-    return any(_levels(study, "prunetrain") & _levels(study, other) for other in others)
+    shared = [_levels(study, "prunetrain") & _levels(study, other) for other in others]
+    shared = [levels for levels in shared if levels]
+    return bool(shared) and bool(set.intersection(*shared))
 
 
 _EPOCHS = "pruning.systems.prunetrain.figures.epochs:"
 _LAYERS = "pruning.systems.prunetrain.figures.layers:"
 _SCORES = "pruning.systems.prunetrain.figures.scores:"
 _TABLE = "pruning.systems.prunetrain.figures.table:"
-_LINES = "Lines are means over replicates, bands one standard deviation to each side (SD)."
-_BARS = "Means over replicates; bars are one standard deviation to each side (SD)."
+_LINES = "Lines are means over n replicates, bands one standard deviation to each side."
+_BARS = "Points are means over n replicates, bars one standard deviation to each side."
 _PAPER = " Methods and terms are those of Lym et al. (SC 2019)."
 _OF_WHOLE = "relative to the median of those before anything was cut"
 FIGURES: dict[str, Figure] = {
@@ -79,8 +82,8 @@ FIGURES: dict[str, Figure] = {
         "Left: share of a layer's output and input channels, as built, that are not sparse; the "
         "mean over layers by epoch, a line per share of the penalty in the loss at the start, on "
         "the same axis. Right: output channels of each layer as built and at the end of training. "
-        "Means over replicates; bands and bars are one standard deviation to each side (SD)."
-        + _PAPER,
+        "Means over n replicates; bands and thin bars are one standard deviation to each side, "
+        "grey bars are layers as built." + _PAPER,
         _shrinks,
         tables=("prunetrain_epochs", "prunetrain_layers"),
     ),
@@ -142,7 +145,7 @@ FIGURES: dict[str, Figure] = {
         "spent to train it, in percent of what the dense network and its training take; training "
         "is counted as three forward passes, and includes what a network began with. Points of a "
         "line are shares of the penalty in the loss at the start; open markers are fine-tuned. "
-        "Points are means over replicates, bars one standard deviation (SD) to each side in both "
+        "Points are means over n replicates, bars one standard deviation to each side in both "
         "directions; the dashed line and the grey band are the dense networks. Stars are "
         "published, of the same network and data set; their training is counted as the authors "
         "do, so that its percentages are not quite the same." + _PAPER,
@@ -157,7 +160,7 @@ FIGURES: dict[str, Figure] = {
         "at the end, and of ones that are trained, pruned under the same penalty and fine-tuned, "
         "at shares of the penalty that they have in common. MACs are in percent of what the dense "
         "network and its training take; training is counted as three forward passes. Points are "
-        "means over replicates, bars one standard deviation (SD) to each side." + _PAPER,
+        "means over n replicates, bars one standard deviation to each side." + _PAPER,
         _compares,
         tables=("prunetrain", "prunetrain_epochs"),
     ),
@@ -178,7 +181,7 @@ FIGURES: dict[str, Figure] = {
         f"{_TABLE}results",
         TITLE,
         "What PruneTrain saves and what is left of the score, for several shares of the penalty in "
-        "the loss at the start: means over replicates with one standard deviation. MACs of "
+        "the loss at the start: means over n replicates with one standard deviation. MACs of "
         "training, what batch norms move and the gradients that each worker of data-parallel "
         "training would exchange are of the whole training, counted as the authors count them, in "
         "percent of a training of the same length that cuts nothing; the time of an epoch is in "

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pruning.analysis.claims import ERROR, ClaimSet
+from pruning.analysis.claims import COUNT, ERROR, REPLICATES, ClaimSet
 from pruning.analysis.claims_page import misses_of, table_of
 from pruning.analysis.score import find, scored, shown, signs, units
 from pruning.errors import PruningError
@@ -219,11 +219,13 @@ def _early_share(row: Mapping[str, Any], resources: Path | str) -> float:
 
 
 def _summed_up(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-    """Mean over replicates and, in columns with ERROR appended, its standard error."""
+    """Mean over replicates and, in columns with ERROR and COUNT appended, its error and n."""
     groups = table.groupby(list(SETTING), sort=False)
-    errors = (groups[names].std() / np.sqrt(groups[names].count())).add_suffix(ERROR)
+    counts = groups[names].count()
+    errors = (groups[names].std() / np.sqrt(counts)).add_suffix(ERROR)
     shared = groups[["ratio", "metric"]].first()
-    return groups[names].mean().join(errors).join(shared).reset_index()
+    table = groups[names].mean().join(errors).join(counts.add_suffix(COUNT)).join(shared)
+    return table.reset_index()
 
 
 def _of(evidence: Evidence, method: str) -> pd.DataFrame:
@@ -256,15 +258,17 @@ def savings(evidence: Evidence) -> pd.DataFrame:
     names = ["inference", "training", "early_saved", "late_saved"]
     table = _summed_up(_of(evidence, PAPER), names)
     once = _summed_up(_of(evidence, ONE_TIME), ["training"])
-    once = once.rename(columns={"training": "one_time_training"})
-    keys = [*SETTING, "ratio"]
-    table = table.merge(once[[*keys, "one_time_training"]], on=keys, how="outer")
-    return table.assign(
+    keys, name = [*SETTING, "ratio"], "one_time_training"
+    once = once.rename(columns={"training": name, f"training{COUNT}": f"{name}{COUNT}"})
+    table = table.merge(once[[*keys, name, f"{name}{COUNT}"]], on=keys, how="outer")
+    table = table.assign(
         inference_saved=100 - table["inference"],
         training_saved=100 - table["training"],
         early_share=100 * table["early_saved"] / table["late_saved"],  # missing where 0 of 0
         unit=SHARE,
     )
+    of = {"inference_saved": "inference", "training_saved": "training", "early_share": "late_saved"}
+    return table.assign(**{f"{one}{COUNT}": table[f"{other}{COUNT}"] for one, other in of.items()})
 
 
 def depths(evidence: Evidence) -> pd.DataFrame:
@@ -279,10 +283,13 @@ def datasets(evidence: Evidence) -> pd.DataFrame:
     """
     table = depths(evidence)
     fewer, more = (
-        table[table["dataset"] == name].rename(columns={"late": f"late_{name}"})
+        table[table["dataset"] == name].rename(
+            columns={"late": f"late_{name}", f"late{COUNT}": f"late_{name}{COUNT}"}
+        )
         for name in (FEWER_CLASSES, MORE_CLASSES)
     )
-    other = more.groupby(["network", "ratio"])[f"late_{MORE_CLASSES}"].mean()
+    late = f"late_{MORE_CLASSES}"
+    other = more.groupby(["network", "ratio"]).agg({late: "mean", f"{late}{COUNT}": "min"})
     return fewer.join(other, on=["network", "ratio"])
 
 
@@ -302,7 +309,9 @@ def settled(evidence: Evidence) -> pd.DataFrame:
     groups = table.groupby([*SETTING, "method"], sort=False)
     sums, shared = groups[["below", "stayed"]].sum(), groups[["ratio", "metric"]].first()
     return shared.assign(
-        stayed=100 * (sums["stayed"] / sums["below"]).astype(float), unit=SHARE
+        stayed=100 * (sums["stayed"] / sums["below"]).astype(float),
+        unit=SHARE,
+        **{REPLICATES: groups.size()},
     ).reset_index()
 
 
@@ -480,6 +489,14 @@ LYM2019 = ClaimSet(
     cell=CELL,
     tolerance=TOLERANCE,
     reading=READING,
-    columns=("claim", "statement", "satisfied", "within noise", "worst margin", "verdict"),
+    columns=(
+        "claim",
+        "statement",
+        "satisfied",
+        "within noise",
+        "worst margin",
+        "replicates",
+        "verdict",
+    ),
     appendix=_appendix,
 )

@@ -20,6 +20,14 @@ LITERATURE = "renda2020_literature.csv"
 CODE_VERSION_SKIP = "a table of names"
 
 TITLE = "Comparing rewinding and fine-tuning"
+# (network, data set, mode) of the points in that file.
+IN_LITERATURE = (
+    ("resnet56", "cifar10", "iterative"),
+    ("resnet50", "imagenet", "iterative"),
+    ("gnmt", "wmt16_en_de", "iterative"),
+    *((name, "cifar10", f"structured_{x}") for name in ("resnet56", "resnet110") for x in "ab"),
+    *(("resnet34", "imagenet", f"structured_{x}") for x in "ab"),
+)
 
 
 def _has(modes: tuple[str, ...] = ("",), methods: tuple[str, ...] = ()) -> Callable[[Study], bool]:
@@ -33,6 +41,50 @@ def _has(modes: tuple[str, ...] = ("",), methods: tuple[str, ...] = ()) -> Calla
         )
 
     return needs
+
+
+def _has_others(study: Study) -> bool:
+    """Whether a study runs one of the main methods, and another that hides it."""
+    found = study.part("rewinding").modes if "rewinding" in study.parts else {}
+    run = {method for mode in found.values() for method in mode.times}
+    return not run.isdisjoint(CORE) and not run.issubset(CORE)
+
+
+def _has_times(methods: tuple[str, ...] = ()) -> Callable[[Study], bool]:
+    """Whether there are several retrain times, of one of these methods if any are named."""
+
+    def needs(study: Study) -> bool:
+        found = study.part("rewinding").modes if "rewinding" in study.parts else {}
+        return any(
+            len(times) > 1 and (not methods or method in methods)
+            for mode in found.values()
+            for method, times in mode.times.items()
+        )
+
+    return needs
+
+
+def _all(*conditions: Callable[[Study], bool]) -> Callable[[Study], bool]:
+    return lambda study: all(condition(study) for condition in conditions)
+
+
+def _in_literature(mode: str) -> Callable[[Study], bool]:
+    """Whether other papers have points of a study's network in a mode that begins like this."""
+
+    def needs(study: Study) -> bool:
+        network, dataset = study.task["network"]["name"], study.dataset
+        _, _, like = str(study.figure.get("published") or "").partition(":")
+        return any(
+            found.startswith(mode)
+            and (like == name if like else (network, dataset) == (name, data))
+            for name, data, found in IN_LITERATURE
+        )
+
+    return needs
+
+
+def _several_modes(study: Study) -> bool:
+    return "rewinding" in study.parts and len(study.part("rewinding").modes) > 1
 
 
 def _has_single_rule(
@@ -52,6 +104,12 @@ def _has_single_rule(
         )
 
     return needs
+
+
+def _shows_iterative(study: Study) -> bool:
+    """Whether iterative pruning beside the literature is another picture than that of all."""
+    new = _several_modes(study) or _has_others(study) or _in_literature("iterative")(study)
+    return new and _has(("iterative",), CORE)(study)
 
 
 def _beside_literature(figure: Figure) -> Figure:
@@ -84,7 +142,7 @@ FIGURES: dict[str, Figure] = {
         _COMPRESSION,
         TITLE,
         _POINTS + _BEST + _PAPER,
-        _has(methods=CORE),
+        _has_others,
         {"rule": "best_validated", "methods": CORE},
         tables=("rewinding",),
         overlays=("published",),
@@ -94,7 +152,7 @@ FIGURES: dict[str, Figure] = {
             _COMPRESSION,
             TITLE,
             _POINTS + _BEST + _PAPER,
-            _has(("iterative",), CORE),
+            _shows_iterative,
             {"rule": "best_validated", "modes": ["iterative"], "methods": CORE},
             tables=("rewinding",),
             overlays=("published",),
@@ -104,7 +162,7 @@ FIGURES: dict[str, Figure] = {
         _COMPRESSION,
         TITLE,
         _POINTS + _BEST + _PAPER,
-        _has(("one_shot",)),
+        _all(_has(("one_shot",)), _several_modes),
         {"rule": "best_validated", "modes": ["one_shot"]},
         tables=("rewinding",),
         overlays=("published",),
@@ -130,7 +188,7 @@ FIGURES: dict[str, Figure] = {
             _POINTS
             + "Learning-rate rewinding for the full original training time and nothing tuned, "
             "beside published results of other methods." + _PAPER,
-            _has_single_rule(("iterative",), ("lr_rewind",)),
+            _all(_has_single_rule(("iterative",), ("lr_rewind",)), _in_literature("iterative")),
             {
                 "rule": "single_rule",
                 "modes": ["iterative"],
@@ -147,7 +205,7 @@ FIGURES: dict[str, Figure] = {
             _POINTS
             + "One retrain time per method, chosen in advance: T for learning-rate rewinding "
             "and fine-tuning, the longest one up to 0.9 T for weight rewinding." + _PAPER,
-            _has_single_rule(methods=CORE),
+            _all(_has_single_rule(methods=CORE), _has_times(CORE)),
             {"rule": "single_rule", "methods": CORE},
             tables=("rewinding",),
             overlays=("published",),
@@ -159,7 +217,7 @@ FIGURES: dict[str, Figure] = {
         "Change of the test score against the mean of the dense networks, by retrain time, one "
         "panel per density. Points are medians over replicates, bars run from the minimum to the "
         "maximum. The shaded band is the rewinding safe zone, 0.25 T to 0.9 T." + _PAPER,
-        _has(),
+        _has_times(),
         tables=("rewinding",),
         overlays=("published",),
     ),
@@ -167,7 +225,7 @@ FIGURES: dict[str, Figure] = {
         _TIME,
         TITLE,
         "As accuracy_vs_retrain_time, of the three main methods." + _PAPER,
-        _has(methods=CORE),
+        _all(_has_times(CORE), _has_others),
         {"methods": CORE},
         tables=("rewinding",),
         overlays=("published",),
@@ -202,7 +260,7 @@ def _last_drop(study: Study) -> dict[str, Any]:
     return {"last_drop": {study.name: last}}
 
 
-_VISION = {"ylim": [-3, 1], "retrain_levels": [1, 5, 10]}
+_VISION = {"ylim": [-3, 1], "retrain_ylim": [-6, 1], "retrain_levels": [1, 5, 10]}
 
 PAPERS = {
     "renda2020": Paper(
@@ -224,7 +282,12 @@ PAPERS = {
             "renda2020_resnet110": _VISION,
             "renda2020_resnet34": _VISION,
             "renda2020_resnet50": _VISION,
-            "renda2020_gnmt": {"ylim": [-6, 1.5], "xlim": 35.53, "retrain_levels": [1, 5, 10]},
+            "renda2020_gnmt": {
+                "ylim": [-6, 1.5],
+                "retrain_ylim": [-12, 1.5],
+                "xlim": 35.53,
+                "retrain_levels": [1, 5, 10],
+            },
         },
         figures=tuple(FIGURES),
         claims={

@@ -17,7 +17,7 @@ from pruning.analysis.cells import (
     pruned,
     single_rule,
 )
-from pruning.analysis.claims import ClaimSet
+from pruning.analysis.claims import COUNT, REPLICATES, ClaimSet
 from pruning.analysis.published import LITERATURE, read_literature
 from pruning.analysis.score import signs
 from pruning.systems.rewinding.claims import (
@@ -38,6 +38,12 @@ SAME_DENSITY = 0.005  # relative: densities of one-shot pruning are published in
 FEWEST_TIMES = 3  # over two, a rank correlation is 1 or -1 whatever happens
 
 SETTING = ("study", "network", "variant", "level")
+
+# Methods that become the same once the learning rate is at its last value, by what differs there.
+SAME_AT_LAST_RATE = {
+    "of_weights_kept": ("lr_rewind", "fine_tune"),
+    "of_weights_rewound": ("weight_rewind", "low_lr_weight_rewind"),
+}
 
 
 @dataclass(frozen=True)
@@ -86,9 +92,15 @@ class Evidence:
 def _side_by_side(
     table: pd.DataFrame, label: str, values: Sequence[str], keys: Sequence[str] = SETTING
 ) -> pd.DataFrame:
-    """Medians with one column for each of ``values`` of the column ``label``, empty if missing."""
-    first = table.drop_duplicates([*keys, label])
-    wide = first.set_index([*keys, label])["median"].unstack(label).reindex(columns=list(values))
+    """Medians with one column for each of ``values`` of the column ``label``, empty if missing.
+
+    And the number of replicates of each.
+    """
+    first = table.drop_duplicates([*keys, label]).set_index([*keys, label])[["median", "n"]]
+    wide, counts = (
+        first[name].unstack(label).reindex(columns=list(values)) for name in ("median", "n")
+    )
+    wide = wide.join(counts.add_suffix(COUNT))
     shared = table.drop_duplicates(list(keys)).set_index(list(keys))
     return wide.join(shared[["dataset", "unit", "compression_ratio"]]).reset_index()
 
@@ -154,8 +166,8 @@ def _trend(evidence: Evidence) -> pd.DataFrame:
     for key, group in cells.groupby(keys):
         levels = [_rank_correlation(level) for _, level in group.groupby("level")]
         correlation = pd.Series(levels, dtype=float).median()
-        rows.append((*key, RANK, correlation))
-    return pd.DataFrame(rows, columns=[*keys, "unit", "correlation"])
+        rows.append((*key, RANK, correlation, group["n"].min()))
+    return pd.DataFrame(rows, columns=[*keys, "unit", "correlation", REPLICATES])
 
 
 def _rank_correlation(level: pd.DataFrame) -> float:
@@ -176,17 +188,22 @@ def _at_last_rate(evidence: Evidence) -> pd.DataFrame:
     early = cells["retrain_time"] <= cells["study"].map(dict(evidence.last_drop)).astype(float)
     early &= cells["compression_ratio"] <= 9.3 * (1 + SLACK)
     table = _side_by_side(cells[early], "method", METHODS, [*SETTING, "retrain_time"])
-    table["of_weights_kept"] = table["lr_rewind"] - table["fine_tune"]
-    table["of_weights_rewound"] = table["weight_rewind"] - table["low_lr_weight_rewind"]
+    for name, sides in SAME_AT_LAST_RATE.items():
+        first, second = sides
+        table[name] = table[first] - table[second]
+        counts = table[[f"{side}{COUNT}" for side in sides]].min(axis=1)
+        table[f"{name}{COUNT}"] = counts.where(table[name].notna())
     groups = table.groupby(["study", "network", "dataset", "unit", "retrain_time"])
-    return groups[["of_weights_kept", "of_weights_rewound"]].mean().reset_index()
+    names = list(SAME_AT_LAST_RATE)
+    counts = groups[[f"{name}{COUNT}" for name in names]].min()
+    return groups[names].mean().join(counts).reset_index()
 
 
 def _against_literature(evidence: Evidence) -> pd.DataFrame:
     """Learning-rate rewinding by the single rule at the densities of other papers' results.
 
     Between two levels it is interpolated linearly in the logarithm of the density; beyond the first
-    and the last nothing is said.
+    and the last nothing is said. How many replicates other papers had is not counted.
     """
     ours = single_rule(evidence.cells, ["lr_rewind"]).dropna(subset=["density", "median"])
     ours = ours[ours["variant"] == "iterative"].sort_values("density")
@@ -201,8 +218,9 @@ def _against_literature(evidence: Evidence) -> pd.DataFrame:
                     np.log(point["density"]), np.log(line["density"]), line["median"]
                 )
                 gain = point["change"] * signs(line["metric"]).iloc[0]
-                rows.append((study, *(point[key] for key in same), change, gain))
-    return pd.DataFrame(rows, columns=["study", *same, "ours", "theirs"])
+                told = (study, *(point[key] for key in same), change, gain, line["n"].min())
+                rows.append(told)
+    return pd.DataFrame(rows, columns=["study", *same, "ours", "theirs", REPLICATES])
 
 
 def _validated(cells: pd.DataFrame) -> pd.DataFrame:

@@ -5,8 +5,9 @@ the proposed algorithm (F2) and one fixed retrain time per method (F3); the scor
 time (F4); theoretical speed-ups (F5).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -15,7 +16,7 @@ from pruning.analysis import cells as cell_tables
 from pruning.analysis.published import network_cells, read_literature
 from pruning.analysis.score import only
 from pruning.errors import PruningError
-from pruning.figures import style
+from pruning.figures import pages, style
 from pruning.figures.context import Context, Drawn
 from pruning.systems.rewinding.rules import CORE
 from pruning.training.metric import Metric
@@ -46,8 +47,16 @@ COLUMNS = (
     "max",
     "n",
 )
-LEVELS_BESIDE = 5  # panels of the score against retrain time in a row
-COST_COLUMNS = ("speedup", "speedup_min", "speedup_max", "relative_to_fine_tune")
+POINTS, SPREAD = "medians over n replicates", "minimum to maximum"
+COST_COLUMNS = (
+    "speedup",
+    "speedup_min",
+    "speedup_max",
+    "relative_to_fine_tune",
+    "relative_min",
+    "relative_max",
+)
+COLLAPSED = 0.5  # of the range of a score: what is so much worse sets no end of an axis
 
 
 def accuracy_vs_compression(tidy: pd.DataFrame, context: Context) -> Drawn:
@@ -60,24 +69,30 @@ def accuracy_vs_compression(tidy: pd.DataFrame, context: Context) -> Drawn:
     table = _chosen(cell_tables.cells(tidy), context, context.settings["rule"])
     keys = _panels(table, context)
     methods = style.order(list(dict.fromkeys(cell_tables.pruned(table)["method"])))
-    figure, axes = style.panels(len(keys))
+    cells = {key: _panel_cells(table, *key) for key in keys}
+    drawn = {
+        (study, mode): _shown_densities(here, context.option(study, "xlim"))
+        for (study, mode), here in cells.items()
+    }
+    sheet, axes = pages.panels(len(keys))
     shown = []
-    for panel, (study, mode) in zip(axes, keys, strict=True):
-        here = _shown_densities(_panel_cells(table, study, mode), context.option(study, "xlim"))
+    for panel, ((study, mode), here) in zip(axes, drawn.items(), strict=True):
         dense = table[(table["study"] == study) & (table["method"] == "dense")]
         published = _published(here, context, context.settings["rule"])
         points = _literature(here, context)
-        style.dense_band(panel, *dense.iloc[0][["min", "max"]])
+        style.dense_band(panel, *dense.iloc[0][["min", "max"]], spread=SPREAD)
         _lines(panel, here, methods, x="density")
         _published_lines(panel, published, methods, x="density")
         _literature_points(panel, points)
-        style.compression_axis(panel, here["density"].tolist())
-        _limit(panel, here, context.option(study, "ylim"), published, points, dense)
+        style.compression_axis(panel, here["density"])
+        _limit(panel, context.option(study, "ylim"), here, published, points, dense)
         panel.set_title(_title(context, study, mode, here["n"].max(), dense["n"].max()))
         shown += [dense, here, published, points]
-    _label_scores(axes, [only(_panel_cells(table, *key)["metric"]) for key in keys])
-    style.legend(figure, axes)
-    return Drawn(figure, _written(shown))
+    metrics = [only(here["metric"]) for here in cells.values()]
+    _share_scores(axes, metrics, [context.option(study, "ylim") for study, _ in keys])
+    _label_scores(axes, metrics)
+    pages.finish(sheet, points=POINTS, spread=SPREAD, note=_left_out(cells, drawn, context))
+    return Drawn(sheet, _written(shown))
 
 
 def accuracy_vs_retrain_time(tidy: pd.DataFrame, context: Context) -> Drawn:
@@ -91,60 +106,74 @@ def accuracy_vs_retrain_time(tidy: pd.DataFrame, context: Context) -> Drawn:
     keys = _panels(table, context)
     methods = style.order(list(dict.fromkeys(cell_tables.pruned(table)["method"])))
     rows = [(key, row) for key in keys for row in _rows(_panel_cells(table, *key), context)]
-    figure, grid = style.grid(len(rows), max(len(row) for _, row in rows))
-    shown, labels = [], []
-    for axes, ((study, mode), levels) in zip(grid, rows, strict=True):
+    sheet, grid = pages.grid(len(rows), max(len(row) for _, row in rows))
+    shown: list[pd.DataFrame] = []
+    together: dict[tuple[str, str], list[Axes]] = {}
+    for axes, (key, levels) in zip(grid, rows, strict=True):
         for panel, here in zip(axes, levels, strict=False):
-            published = _published(here, context, "all")
-            training_time = here["training_time"].iloc[0]
-            low, high = cell_tables.SAFE_ZONE
-            panel.axvspan(low * training_time, high * training_time, color="0.93", linewidth=0)
-            style.reference_line(panel)
-            _lines(panel, here, methods, x="retrain_time")
-            _published_lines(panel, published, methods, x="retrain_time")
-            panel.set_xlim(0, 1.04 * training_time)
-            _limit(panel, here, None, published)
-            ratio = style.ratio(here["compression_ratio"].iloc[0])
-            panel.set_title(f"{context.title(study)}\n{MODES.get(mode, mode)}, {ratio}")
-            panel.set_xlabel("Retrain time (epochs)")
-            shown += [here, published]
+            shown += _against_time(panel, here, methods, context)
+            together.setdefault(key, []).append(panel)
         for spare in axes[len(levels) :]:
             spare.remove()
-        labels.append((axes[0], only(levels[0]["metric"])))
-    for panel, metric in labels:
-        panel.set_ylabel(metric.change_axis)
-    style.legend(figure, [panel for axes in grid for panel in axes])
-    return Drawn(figure, _written(shown))
+        axes[0].set_ylabel(only(levels[0]["metric"]).change_axis)
+    for compared in together.values():
+        pages.share_y(compared)
+    pages.finish(
+        sheet, points=POINTS, spread=SPREAD, note="T: epochs of the original training, the last."
+    )
+    return Drawn(sheet, _written(shown))
 
 
 def speedup(tidy: pd.DataFrame, context: Context) -> Drawn:
-    """Theoretical speed-up, and cost relative to fine-tuning, against compression ratio (F5).
+    """Theoretical speed-up against compression ratio, and beside that of fine-tuning (F5).
 
-    Of the best validated cells that have a cost. Settings: ``methods``, ``modes``.
+    Of the best validated cells that have a cost, two rows of panels for every three studies; the
+    second where networks were fine-tuned. Settings: ``methods``, ``modes``.
     """
     table = _with_costs(_chosen(cell_tables.cells(tidy), context, "best_validated"))
     keys = _panels(table, context)
     methods = style.order(list(dict.fromkeys(table["method"])))
-    figure, grid = style.grid(2, len(keys))
+    values = [v for v in SPEEDS if table[v].notna().any()]
+    chunks = [keys[i : i + pages.COLUMNS] for i in range(0, len(keys), pages.COLUMNS)]
+    sheet, grid = pages.grid(len(values) * len(chunks), len(chunks[0]))
     shown = []
-    for column, (study, mode) in enumerate(keys):
-        here = _panel_cells(table, study, mode)
-        published = _published(here, context, "best_validated")
-        published = _with_costs(published) if len(published) else published
-        for row, (value, ends) in enumerate(
-            (("speedup", ("speedup_min", "speedup_max")), ("relative_to_fine_tune", None))
-        ):
-            panel = grid[row][column]
-            _lines(panel, here, methods, x="density", value=value, ends=ends)
-            _published_lines(panel, published, methods, x="density", value=value)
-            style.compression_axis(panel, here["density"].tolist())
-            panel.set_title(_title(context, study, mode))
-        style.reference_line(grid[1][column], 1, label=None)
-        shown += [here, published]
-    grid[0][0].set_ylabel("Theoretical speed-up")
-    grid[1][0].set_ylabel("MACs of fine-tuned / of method")
-    style.legend(figure, [panel for axes in grid for panel in axes])
-    return Drawn(figure, _written(shown, COST_COLUMNS))
+    for place, chunk in enumerate(chunks):
+        rows = grid[place * len(values) : (place + 1) * len(values)]
+        for column, key in enumerate(chunk):
+            here = _panel_cells(table, *key)
+            published = _published(here, context, "best_validated")
+            published = _with_costs(published) if len(published) else published
+            for value, row in zip(values, rows, strict=True):
+                lines = here if value == "speedup" else here[here["method"] != "fine_tune"]
+                panel = row[column]
+                _lines(panel, lines, methods, x="density", value=value, ends=SPEEDS[value][1])
+                _published_lines(panel, published, methods, x="density", value=value)
+                style.compression_axis(panel, here["density"])
+                panel.set_title(_title(context, *key, here["n"].max()))
+                if value != "speedup":
+                    style.reference_line(panel, 1, "As fast as fine-tuned")
+            shown += [here, published]
+        for value, row in zip(values, rows, strict=True):
+            for spare in row[len(chunk) :]:
+                spare.remove()
+            row[0].set_ylabel(SPEEDS[value][0])
+    for place, _ in enumerate(values):
+        pages.share_y(p for row in grid[place :: len(values)] for p in row if p.figure)
+    pages.finish(
+        sheet,
+        points=POINTS,
+        spread=SPREAD,
+        note="Speed-up: multiply-accumulates of the dense network over those of the pruned one, "
+        "masked weights skipped; no measured time.",
+    )
+    return Drawn(sheet, _written(shown, COST_COLUMNS))
+
+
+# Label of the axis, and ends of the bars, of each value that the speed-ups show.
+SPEEDS = {
+    "speedup": ("Theoretical speed-up", ("speedup_min", "speedup_max")),
+    "relative_to_fine_tune": ("Over that of\nfine-tuning", ("relative_min", "relative_max")),
+}
 
 
 # -- which cells --------------------------------------------------------------------------------
@@ -192,7 +221,18 @@ def _rows(here: pd.DataFrame, context: Context) -> list[list[pd.DataFrame]]:
     if wanted is not None:
         levels = [level for level in levels if level in wanted] or levels
     tables = [here[here["level"] == level] for level in levels]
-    return [tables[i : i + LEVELS_BESIDE] for i in range(0, len(tables), LEVELS_BESIDE)]
+    return [tables[i : i + pages.COLUMNS] for i in range(0, len(tables), pages.COLUMNS)]
+
+
+def _left_out(
+    cells: Mapping[tuple[str, str], pd.DataFrame],
+    drawn: Mapping[tuple[str, str], pd.DataFrame],
+    context: Context,
+) -> str:
+    """What is said of levels that a study's ``xlim`` leaves out."""
+    cut = {study for (study, mode), here in cells.items() if len(drawn[study, mode]) < len(here)}
+    told = [f"{context.title(s)}: up to {style.ratio(context.option(s, 'xlim'))}." for s in cut]
+    return " ".join(sorted(told))
 
 
 def _with_costs(table: pd.DataFrame) -> pd.DataFrame:
@@ -202,8 +242,13 @@ def _with_costs(table: pd.DataFrame) -> pd.DataFrame:
     keys = ["study", "variant", "level"]
     reference = table[table["method"] == "fine_tune"].set_index(keys)["macs"]
     own = table.set_index(keys)
-    relative = (reference.reindex(own.index) / own["macs"]).values
-    return table.assign(relative_to_fine_tune=relative, n=table["n_macs"])
+    reference = reference.reindex(own.index)
+    return table.assign(
+        relative_to_fine_tune=(reference / own["macs"]).values,
+        relative_min=(reference / own["macs_max"]).values,
+        relative_max=(reference / own["macs_min"]).values,
+        n=table["n_macs"],
+    )
 
 
 def _published(here: pd.DataFrame, context: Context, rule: str) -> pd.DataFrame:
@@ -266,6 +311,31 @@ def _written(tables: Sequence[pd.DataFrame], more: tuple[str, ...] = ()) -> pd.D
 # -- drawing ------------------------------------------------------------------------------------
 
 
+def _against_time(
+    panel: Axes, here: pd.DataFrame, methods: list[str], context: Context
+) -> list[pd.DataFrame]:
+    """One level against retrain time, within the safe zone and without; what is drawn."""
+    study, mode = here[["study", "variant"]].iloc[0]
+    published = _published(here, context, "all")
+    training_time = here["training_time"].iloc[0]
+    low, high = cell_tables.SAFE_ZONE
+    zone = {"color": "0.93", "linewidth": 0, "zorder": 0}
+    panel.axvspan(low * training_time, high * training_time, label=ZONE, **zone)
+    style.reference_line(panel)
+    _lines(panel, here, methods, x="retrain_time")
+    _published_lines(panel, published, methods, x="retrain_time")
+    panel.set_xlim(0, 1.04 * training_time)
+    _limit(panel, context.option(study, "retrain_ylim"), here, published)
+    ratio = style.ratio(here["compression_ratio"].iloc[0])
+    what = f"{MODES.get(mode, mode)}, {ratio} (n={here['n'].max()})"
+    panel.set_title(f"{context.title(study)}\n{what}")
+    panel.set_xlabel("Retrain time (epochs)")
+    return [here, published]
+
+
+ZONE = "Rewinding safe zone, {:g} T to {:g} T".format(*cell_tables.SAFE_ZONE)
+
+
 def _lines(
     axes: Axes,
     here: pd.DataFrame,
@@ -273,16 +343,14 @@ def _lines(
     *,
     x: str,
     value: str = "median",
-    ends: tuple[str, str] | None = ("min", "max"),
+    ends: tuple[str, str] = ("min", "max"),
 ) -> None:
     present = [m for m in methods if m in set(here["method"])]
     for place, method in enumerate(present):
         line = here[here["method"] == method].sort_values(x, ascending=x != "density")
         look = style.method_style(method, methods)
-        bars = None
-        if ends is not None:
-            bars = [line[value] - line[ends[0]], line[ends[1]] - line[value]]
-        at = style.dodged(line[x], place, len(present), log=x == "density")
+        bars = [line[value] - line[ends[0]], line[ends[1]] - line[value]]
+        at = style.dodged(line[x], place, len(present), log=x == "density", ticks=here[x].unique())
         style.curve(axes, at, line[value], look, bars)
 
 
@@ -303,42 +371,34 @@ def _published_lines(
 
 def _literature_points(axes: Axes, points: pd.DataFrame) -> None:
     for source, rows in points.groupby("source", sort=True):
-        axes.errorbar(
-            rows["density"],
-            rows["median"],
-            yerr=[rows["median"] - rows["min"], rows["max"] - rows["median"]],
-            label=source,
-            color="0.15",
-            marker=rows["marker"].iloc[0],
-            markerfacecolor="none",
-            linestyle="none",
-            elinewidth=0.8,
-            capsize=1.5,
-            zorder=3,
-        )
+        look = style.Style(source, "0.15", rows["marker"].iloc[0], "none")
+        bars = [rows["median"] - rows["min"], rows["max"] - rows["median"]]
+        face = {"markerfacecolor": "none", "markeredgecolor": "0.15", "zorder": 3}
+        style.curve(axes, rows["density"], rows["median"], look, bars, **face)
 
 
-def _limit(
-    axes: Axes, here: pd.DataFrame, ylim: Sequence[float] | None, *others: pd.DataFrame
-) -> None:
-    """The ends of the score axis: as asked for, or around the main methods.
+def _limit(axes: Axes, ylim: Sequence[float] | None, *tables: pd.DataFrame) -> None:
+    """The ends of the score axis: as asked for, or around everything that is drawn.
 
-    What is far worse (rewinding to an untrained network at the last rate) leaves the frame.
+    What is worse by half of the score's range (rewinding to an untrained network at the last rate)
+    leaves the frame, and is marked at its edge.
     """
     if ylim is None:
-        main = here[here["method"].isin(CORE)]
-        main = main if len(main) else here
-        tables = [main, *(table for table in others if len(table))]
-        all_of_them = [here, *tables[1:]]
-        metric = only(here["metric"])
-        below, above = tables, all_of_them
-        if not metric.higher_is_better:
-            below, above = above, below
-        low = min(0.0, *(table["min"].min() for table in below))
-        high = max(0.0, *(table["max"].max() for table in above))
+        rows = pd.concat([table for table in tables if len(table)])
+        metric = only(tables[0]["metric"])
+        if metric.bounds is not None:
+            far = COLLAPSED * metric.factor * (metric.bounds[1] - metric.bounds[0])
+            rows = rows[metric.sign * rows["median"] >= -far]
+        low, high = min(0.0, rows["min"].min()), max(0.0, rows["max"].max())
         margin = 0.06 * max(high - low, metric.resolution)
         ylim = (low - margin, high + margin)
     axes.set_ylim(*ylim)
+
+
+def _share_scores(axes: Sequence[Axes], metrics: Sequence[Metric], ylims: Sequence[Any]) -> None:
+    """One value axis for all panels, unless a study asks for its own or has another score."""
+    if len(set(metrics)) == 1 and not any(ylims):
+        pages.share_y(axes)
 
 
 def _label_scores(axes: Sequence[Axes], metrics: Sequence[Metric]) -> None:
@@ -352,5 +412,5 @@ def _title(
 ) -> str:
     mode = MODES.get(mode, mode)
     if n is not None:
-        mode += f" (n={n})" if n == dense else f" (n={n}, dense {dense})"
+        mode += f" (n={n})" if dense in (None, n) else f" (n={n}, dense n={dense})"
     return style.title(context.title(study), mode)

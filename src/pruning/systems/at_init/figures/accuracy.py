@@ -6,7 +6,6 @@ Each begins from the tidy table; figures of masks are in
 :mod:`pruning.systems.at_init.figures.masks`.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -16,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 
 from pruning.analysis.score import only
 from pruning.errors import PruningError
-from pruning.figures import replicates, style
+from pruning.figures import pages, replicates, style
 from pruning.figures.context import Context, Drawn, literal
 from pruning.figures.replicates import Curve
 from pruning.figures.style import Style
@@ -30,7 +29,9 @@ IMPROVED = {  # panel: method and variant of the original and of what may improv
 }
 BACKGROUND = ("magnitude", "random")  # thin, behind the improved methods
 SOURCES = {"comp6258": "COMP6258 reproduction", "synflow_repository": "SynFlow repository"}
-BESIDE = 4  # methods in a row of ablations
+POINTS, SPREAD = replicates.POINTS, replicates.SPREAD
+THIN = "Thin lines are to compare with, and have no bars."
+AFTER = "Levels without markers are networks pruned after the whole training."
 
 # What is shown of magnitude pruning against time; of other methods the first.
 OVER_TIME = ("unmodified", "shuffled", "reinitialized")
@@ -40,69 +41,72 @@ def accuracy_vs_sparsity(tidy: pd.DataFrame, context: Context) -> Drawn:
     """Test score of every method against sparsity, a panel per study (F2).
 
     A point is the mean over replicates, its bar one standard deviation to each side. Methods that
-    prune after training are what the others are measured against. Random pruning may leave the
-    frame; a study's ``at_init_ylim`` sets its ends, its ``at_init_published`` lays published means
-    over it. Settings: ``methods``.
+    prune after training are what the others are measured against. A study's ``at_init_ylim`` sets
+    the ends of its axis, its ``at_init_published`` lays published means over it. Settings:
+    ``methods``.
     """
     table = _cells(tidy, context)
     unmodified = at_init.pruned(table[table["variant"] == "unmodified"])
     _refuse_nothing(unmodified, context, "unmodified masks")
     methods = _methods(unmodified)
     names = replicates.studies(unmodified, context)
-    figure, axes = style.panels(len(names))
+    sheet, axes = pages.panels(len(names))
     shown = []
     _label_rows(axes, names, unmodified)
     for panel, study in zip(axes, names, strict=True):
         here = unmodified[unmodified["study"] == study]
         metric = only(here["metric"])
         curves = [
-            Curve(look(here, method, methods), rows, main=method != "random")
-            for method, rows in _by_method(here, methods)
+            Curve(look(here, method, methods), rows) for method, rows in _by_method(here, methods)
         ]
-        dense, metric = _dense(table, study), only(here["metric"])
-        ylim = context.option(study, "at_init_ylim")
-        outside = _against_sparsity(panel, curves, dense, ylim, metric)
+        dense, ylim = _dense(table, study), context.option(study, "at_init_ylim")
         published = pd.concat([_published(rows, context) for _, rows in _by_method(here, methods)])
         looks = {method: look(here, method, methods) for method in published["method"].unique()}
-        _lay_over(panel, published, outside, metric, "method", looks)
-        panel.set_title(f"{context.title(study)} ({replicates.counts(here, dense)})")
+        theirs = _lay_over(panel, published, "method", looks)
+        _against_sparsity(panel, curves, dense, ylim, metric, [*curves, *theirs])
+        panel.set_title(_title(context, study, replicates.counts(here, dense)))
         shown += [dense, here, published]
-    style.legend(figure, axes, dashes=True)
-    return Drawn(figure, replicates.written(shown))
+    _share(axes, names, unmodified, context)
+    pages.finish(sheet, points=POINTS, spread=SPREAD, dashes=True)
+    return Drawn(sheet, replicates.written(shown))
 
 
 def ablations(tidy: pd.DataFrame, context: Context) -> Drawn:
     """What becomes of each method when its mask is changed, a panel per study and method (F3).
 
     Unmodified; shuffled within layers; with reinitialized weights; inverted, that is, with the
-    other end of the ranking removed. Random pruning is a thin line. Inverted masks and random
-    pruning may leave the frame. A study's ``at_init_published`` names published accuracies to lay
-    over it, see :func:`pruning.systems.at_init.tables.published_for`. Settings: ``methods``.
+    other end of the ranking removed. Random pruning is a thin line. A study's
+    ``at_init_published`` names published accuracies to lay over it, see
+    :func:`pruning.systems.at_init.tables.published_for`. Settings: ``methods``.
     """
     table = _cells(tidy, context, keep=("random",))
     rows = _ablated(table, context)
-    figure, grid = style.grid(len(rows), max(len(methods) for _, methods in rows))
-    shown = []
+    sheet, grid = pages.grid(len(rows), max(len(methods) for _, methods in rows))
+    shown: list[pd.DataFrame] = []
+    compared: dict[str, list[Axes]] = {}
+    thin = False
     for axes, (study, methods) in zip(grid, rows, strict=True):
         here = table[table["study"] == study]
         dense, metric = _dense(table, study), only(here["metric"])
         ylim = context.option(study, "at_init_ylim")
-        # Methods of a study are to be compared, so their axes are the same.
-        limits = [c for m in _ablated_in(here, context) for c in _variants_of(here, m)]
         for panel, method in zip(axes, methods, strict=False):
             mine = here[here["method"] == method]
             background = _background(here, ("random",), but=method)
             published = _published(mine, context)
             curves = [*_variants(mine), *background]
-            outside = _against_sparsity(panel, curves, dense, ylim, metric, limits)
-            _lay_over(panel, published, outside, metric)
+            theirs = _lay_over(panel, published)
+            _against_sparsity(panel, curves, dense, ylim, metric, [*curves, *theirs])
             name = look(mine, method, [method]).label
             panel.set_title(f"{context.title(study)}\n{name} ({replicates.counts(mine, dense)})")
             shown += [dense, published, *(curve.shown for curve in curves)]
+            compared.setdefault(study, []).append(panel)
+            thin |= bool(background)
         _remove(axes[len(methods) :])
         axes[0].set_ylabel(metric.axis)
-    style.legend(figure, _flat(grid))
-    return Drawn(figure, replicates.written(shown, ("network", "dataset")))
+    for panels in compared.values():
+        pages.share_y(panels)
+    pages.finish(sheet, points=POINTS, spread=SPREAD, note=THIN if thin else "", dashes=True)
+    return Drawn(sheet, replicates.written(shown, ("network", "dataset")))
 
 
 def improved(tidy: pd.DataFrame, context: Context) -> Drawn:
@@ -123,13 +127,15 @@ def improved(tidy: pd.DataFrame, context: Context) -> Drawn:
             f"{', '.join(context.titles)}: there is neither GraSP beside GraSP by absolute score "
             "nor SynFlow beside shuffled SynFlow."
         )
-    figure, grid = style.grid(len(panels), max(map(len, panels.values())))
-    shown = []
+    sheet, grid = pages.grid(len(panels), max(map(len, panels.values())))
+    shown, thin = [], False
     for axes, (study, names) in zip(grid, panels.items(), strict=True):
         here, dense = table[table["study"] == study], _dense(table, study)
         metric = only(here["metric"])
         for panel, name in zip(axes, names, strict=False):
-            curves = [*_improvement(here, IMPROVED[name]), *_background(here, BACKGROUND)]
+            background = _background(here, BACKGROUND)
+            curves = [*_improvement(here, IMPROVED[name]), *background]
+            thin |= bool(background)
             _against_sparsity(panel, curves, dense, context.option(study, "at_init_ylim"), metric)
             main = pd.concat([curve.rows for curve in curves if not curve.thin])
             text = f"{name} ({replicates.counts(main, dense)})"
@@ -137,8 +143,9 @@ def improved(tidy: pd.DataFrame, context: Context) -> Drawn:
             shown += [dense, *(curve.shown for curve in curves)]
         _remove(axes[len(names) :])
         axes[0].set_ylabel(metric.axis)
-    style.legend(figure, _flat(grid), dashes=True)
-    return Drawn(figure, replicates.written(shown))
+        pages.share_y(axes[: len(names)])
+    pages.finish(sheet, points=POINTS, spread=SPREAD, note=THIN if thin else "", dashes=True)
+    return Drawn(sheet, replicates.written(shown))
 
 
 def when(tidy: pd.DataFrame, context: Context) -> Drawn:
@@ -151,8 +158,8 @@ def when(tidy: pd.DataFrame, context: Context) -> Drawn:
     table = at_init.without_faults(_wanted(at_init.cells(tidy), context))
     keys = _several_times(table, context)
     methods = _methods(at_init.pruned(table))
-    figure, axes = style.panels(len(keys))
-    shown = []
+    sheet, axes = pages.panels(len(keys))
+    shown, after = [], False
     _label_rows(axes, [study for study, _ in keys], table)
     for panel, (study, level) in zip(axes, keys, strict=True):
         here = table[(table["study"] == study) & (table["level"] == level)]
@@ -170,8 +177,10 @@ def when(tidy: pd.DataFrame, context: Context) -> Drawn:
         what = f"{sparsity} % ({replicates.counts(drawn, dense)})"
         panel.set_title(style.title(context.title(study), what))
         shown += [dense, *(curve.shown for curve in [*curves, *levels])]
-    style.legend(figure, axes, dashes=True)
-    return Drawn(figure, replicates.written(shown))
+        after |= bool(levels)
+    _share(axes, [study for study, _ in keys], table, context)
+    pages.finish(sheet, points=POINTS, spread=SPREAD, note=AFTER if after else "", dashes=True)
+    return Drawn(sheet, replicates.written(shown))
 
 
 def effective(tidy: pd.DataFrame, context: Context) -> Drawn:
@@ -185,7 +194,7 @@ def effective(tidy: pd.DataFrame, context: Context) -> Drawn:
     _refuse_nothing(table, context, "an effective density")
     methods = _methods(table)
     names = replicates.studies(table, context)
-    figure, axes = style.panels(len(names))
+    sheet, axes = pages.panels(len(names))
     for panel, study in zip(axes, names, strict=True):
         here = table[table["study"] == study]
         curves = [Curve(look(here, m, methods), rows) for m, rows in _by_method(here, methods)]
@@ -195,11 +204,12 @@ def effective(tidy: pd.DataFrame, context: Context) -> Drawn:
             _open_where_collapsed(panel, curve, at)
         style.sparsity_axis(panel, here["density"].tolist())
         panel.set_ylim(-4, max(106, 1.04 * (here["mean"] + here["std"].fillna(0)).max()))
-        panel.set_title(f"{context.title(study)} ({replicates.counts(here)})")
+        panel.set_title(_title(context, study, replicates.counts(here)))
     for panel in axes[:: style.COLUMNS]:
         panel.set_ylabel("Effective / kept weights (%)")
-    style.legend(figure, axes, dashes=True)
-    return Drawn(figure, replicates.written([table], ("collapsed",)))
+    pages.share_y(axes)
+    pages.finish(sheet, points=POINTS, spread=SPREAD, dashes=True)
+    return Drawn(sheet, replicates.written([table], ("collapsed",)))
 
 
 def look(rows: pd.DataFrame, method: str, methods: list[str]) -> Style:
@@ -266,7 +276,8 @@ def _ablated(table: pd.DataFrame, context: Context) -> list[tuple[str, list[str]
     rows = []
     for study in replicates.studies(table, context):
         methods = _ablated_in(table[table["study"] == study], context)
-        rows += [(study, methods[i : i + BESIDE]) for i in range(0, len(methods), BESIDE)]
+        beside = pages.beside(len(methods))
+        rows += [(study, methods[i : i + beside]) for i in range(0, len(methods), beside)]
     if not rows:
         raise PruningError(
             f"{', '.join(context.titles)}: no method has a shuffled, reinitialized or inverted "
@@ -276,23 +287,19 @@ def _ablated(table: pd.DataFrame, context: Context) -> list[tuple[str, list[str]
 
 
 def _variants(mine: pd.DataFrame) -> list[Curve]:
-    """The curves of one method's masks; inverted ones may leave the frame."""
+    """The curves of one method's masks."""
     return [
-        Curve(replace(style.variant_look(variant), line="-"), rows, main=variant != "inverted")
+        Curve(replace(style.variant_look(variant), line="-"), rows)
         for variant in at_init.VARIANTS
         if len(rows := mine[mine["variant"] == variant])
     ]
 
 
-def _variants_of(here: pd.DataFrame, method: str) -> list[Curve]:
-    return _variants(here[here["method"] == method])
-
-
 def _background(here: pd.DataFrame, methods: Sequence[str], but: str = "") -> list[Curve]:
-    """Thin curves of other methods; random pruning may leave the frame."""
+    """Thin curves of other methods."""
     rows = here[(here["variant"] == "unmodified") & (here["method"] != but)]
     return [
-        Curve(style.method_style(method, list(methods)), mine, thin=True, main=method != "random")
+        Curve(style.method_style(method, list(methods)), mine, thin=True)
         for method, mine in _by_method(rows, methods)
     ]
 
@@ -366,19 +373,12 @@ def _against_sparsity(
     ylim: Sequence[float] | None,
     metric: Metric,
     limits: Sequence[Curve] | None = None,
-) -> Counter[str]:
-    """Curves over the dense networks; ``limits`` are the curves that the ends are set by.
-
-    What left the frame comes back, see :func:`pruning.figures.replicates.mark_outside`.
-    """
+) -> None:
+    """Curves over the dense networks; ``limits`` are all that is drawn, where that is more."""
     replicates.dense_band(panel, dense)
-    positions = replicates.draw(panel, curves, "density")
+    replicates.draw(panel, curves, "density")
     style.sparsity_axis(panel, [d for curve in curves for d in curve.rows["density"]])
     replicates.limit(panel, curves if limits is None else limits, dense, ylim, metric)
-    outside: Counter[str] = Counter()
-    for curve, at in zip(curves, positions, strict=True):
-        replicates.mark_outside(panel, curve, at, outside, metric)
-    return outside
 
 
 def _against_time(
@@ -393,45 +393,40 @@ def _against_time(
     replicates.dense_band(panel, dense)
     for line in levels:
         _level_line(panel, line)
-    positions = replicates.draw(panel, curves, "pruned_at")
-    rows = pd.concat([curve.rows for curve in [*curves, *levels]])
-    last = max(rows["training_time"].max(), rows["pruned_at"].max())
+    replicates.draw(panel, curves, "pruned_at")
+    last = max(curve.rows["pruned_at"].max() for curve in curves)
     panel.set_xlim(-0.04 * last, 1.04 * last)
-    panel.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    panel.xaxis.set_major_locator(MaxNLocator(6))
     panel.set_xlabel("Pruned after (epochs)")
     replicates.limit(panel, [*curves, *levels], dense, ylim, metric)
-    outside: Counter[str] = Counter()
-    for curve, at in zip(curves, positions, strict=True):
-        replicates.mark_outside(panel, curve, at, outside, metric, by="pruned_at")
 
 
 def _lay_over(
     panel: Axes,
     published: pd.DataFrame,
-    outside: Counter[str],
-    metric: Metric,
     by: str = "variant",
     looks: Mapping[str, Style] = style.VARIANTS,
-) -> None:
+) -> list[Curve]:
     """Published accuracies: thin, dashed, in the colour of their variant, or of what ``by`` says.
 
-    ``outside`` is what of the study's own has left the frame, see
-    :func:`pruning.figures.replicates.mark_outside`.
+    What is drawn comes back.
     """
     if published.empty:
-        return
+        return []
     source, network, dataset = published[["source", "network", "dataset"]].iloc[0]
     network = style.NETWORKS.get(network, network)
     dataset = style.DATASETS.get(dataset, dataset)
     line = {"linewidth": 0.7, "linestyle": "--", "zorder": 1.5}
     label = literal(f"{network}, {dataset}, published ({SOURCES.get(source, source)})")
     panel.plot([], [], color="0.35", label=label, **line)
-    for name, rows in published.groupby(by, sort=False):
-        rows = rows.sort_values("density")
-        found = looks[name]
-        panel.plot(rows["density"], rows["mean"], color=style.color(found), **line)
-        curve = Curve(found, rows)
-        replicates.mark_outside(panel, curve, rows["density"], outside, metric, hollow=True)
+    curves = [
+        Curve(looks[name], rows.sort_values("density").assign(std=float("nan")))
+        for name, rows in published.groupby(by, sort=False)
+    ]
+    for curve in curves:
+        color = style.color(curve.look)
+        panel.plot(curve.rows["density"], curve.rows["mean"], color=color, **line)
+    return curves
 
 
 def _level_line(panel: Axes, curve: Curve) -> None:
@@ -455,6 +450,30 @@ def _open_where_collapsed(panel: Axes, curve: Curve, at: pd.Series) -> None:
     panel.plot([], [], marker="o", color="0.35", label="A layer is empty", **shape)
 
 
+def _share(
+    axes: Sequence[Axes], studies: Sequence[str], table: pd.DataFrame, context: Context
+) -> None:
+    """One value axis for studies of the same task, which are compared.
+
+    Those that ask for ends of their own keep them.
+    """
+    together: dict[tuple, list[Axes]] = {}
+    for panel, study in zip(axes, studies, strict=True):
+        rows = table[table["study"] == study]
+        asked = study if context.option(study, "at_init_ylim") is not None else ""
+        key = (only(rows["metric"]), rows["dataset"].iloc[0], asked)
+        together.setdefault(key, []).append(panel)
+    for panels in together.values():
+        pages.share_y(panels)
+
+
+def _title(context: Context, study: str, what: str) -> str:
+    """A study and how many replicates, on two lines where one is not long enough."""
+    name = context.title(study)
+    gap = " " if len(name) + len(what) < style.TITLE_LENGTH else "\n"
+    return f"{name}{gap}({what})"
+
+
 def _label_rows(axes: Sequence[Axes], studies: Sequence[str], table: pd.DataFrame) -> None:
     """The score of each study, at the left of a row and where it changes."""
     metrics = [only(table.loc[table["study"] == study, "metric"]) for study in studies]
@@ -465,7 +484,3 @@ def _label_rows(axes: Sequence[Axes], studies: Sequence[str], table: pd.DataFram
 def _remove(axes: Iterable[Axes]) -> None:
     for spare in axes:
         spare.remove()
-
-
-def _flat(grid: Iterable[Iterable[Axes]]) -> list[Axes]:
-    return [panel for axes in grid for panel in axes]

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 
 from pruning.analysis.score import only
 from pruning.errors import PruningError
-from pruning.figures import replicates, style
+from pruning.figures import pages, replicates, style
 from pruning.figures.context import Context, Drawn
 from pruning.figures.replicates import Curve
 from pruning.systems.at_init import tables as at_init
@@ -21,8 +21,13 @@ from pruning.systems.at_init.tables import NORM_SCALES, WITHOUT_MASKS
 from pruning.training.metric import Metric
 
 FAULTY = (0, (4, 1.5))  # the line of what has a fault
+DOTTED, INVERTED = (0, (1, 1.2)), "Kept by inverted masks"
 CLASSES = 10
-RANKED = ("kernels ranked", "norm scales ranked too")
+LINES = {"Without the fault": "-", "With the fault": FAULTY}
+NOTE = (
+    "The fault: norm scales ranked and removed with the kernels; of SynFlow, a network without "
+    "masks. Open markers have it."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +51,7 @@ class _Numbers:
 
 @dataclass(frozen=True)
 class _Panel:
-    """One column of the figure: its title, the score as ``{score}``, its rows, how to draw them."""
+    """One panel of a study: its title, the score as ``{score}``, its rows, how to draw them."""
 
     title: str
     rows: Callable[[_Numbers], pd.DataFrame]
@@ -54,7 +59,7 @@ class _Panel:
 
 
 def reproduction_errors(tidy: pd.DataFrame, context: Context) -> Drawn:
-    """The faults of a reproduction and what comes of them, a row per study.
+    """The faults of a reproduction and what comes of them, some panels per study.
 
     Norm scales that are kept where they are ranked with the kernels; scores with and without that
     fault, of inverted masks and of GraSP; SynFlow with and without masks. Dashed, with open
@@ -69,29 +74,26 @@ def reproduction_errors(tidy: pd.DataFrame, context: Context) -> Drawn:
         study: _of_study(study, cells, scales, context)
         for study in replicates.studies(faulty, context)
     }
-    panels = [p for p in PANELS if any(len(p.rows(numbers)) for numbers in studies.values())]
-    if not panels:
+    rows = [row for numbers in studies.values() for row in _rows_of_panels(numbers)]
+    if not rows:
         raise PruningError(
             f"{', '.join(context.titles)}: there is no method that ranks norm scales "
             f"(*{NORM_SCALES}) and no {WITHOUT_MASKS}."
         )
-    figure, grid = style.grid(len(studies), len(panels))
+    sheet, grid = pages.grid(len(rows), max(len(panels) for _, panels in rows))
     shown = []
-    for axes, (study, numbers) in zip(grid, studies.items(), strict=True):
-        name = f"{context.title(study)} ({replicates.counts(at_init.pruned(numbers.cells))})\n"
-        for axis, panel in zip(axes, panels, strict=True):
-            rows = panel.rows(numbers)
-            if rows.empty:
-                axis.remove()
-                continue
-            panel.draw(axis, rows, numbers)
+    for axes, (numbers, panels) in zip(grid, rows, strict=True):
+        for axis, panel in zip(axes, panels, strict=False):
+            table = panel.rows(numbers)
+            panel.draw(axis, table, numbers)
             title = panel.title.format(score=numbers.metric.title)
-            axis.set_title(f"{name}{title}", loc="left")
-            name = ""  # said once a row: there is no room over every panel
-            shown.append(rows.assign(panel=title))
-    _name_methods(grid[0], at_init.pruned(pd.concat(shown)))
-    style.legend(figure, [axis for axes in grid for axis in axes])
-    return Drawn(figure, replicates.written(shown, ("panel",)))
+            axis.set_title(f"{_named(numbers, context)}\n{title}")
+            shown.append(table.assign(panel=title))
+        for spare in axes[len(panels) :]:
+            spare.remove()
+    _explain(sheet, at_init.pruned(pd.concat(shown)))
+    pages.finish(sheet, points=replicates.POINTS, spread=replicates.SPREAD, note=NOTE, dashes=True)
+    return Drawn(sheet, replicates.written(shown, ("panel",)))
 
 
 # -- which rows ---------------------------------------------------------------------------------
@@ -106,6 +108,18 @@ def _of_study(study: str, cells: pd.DataFrame, scales: pd.DataFrame, context: Co
         metric=only(mine["metric"]),
         classes=context.option(study, "classes", CLASSES),
     )
+
+
+def _rows_of_panels(numbers: _Numbers) -> list[tuple[_Numbers, list[_Panel]]]:
+    """The panels that a study has something for, a few beside each other."""
+    panels = [panel for panel in PANELS if len(panel.rows(numbers))]
+    beside = pages.beside(len(panels))
+    return [(numbers, panels[i : i + beside]) for i in range(0, len(panels), beside)]
+
+
+def _named(numbers: _Numbers, context: Context) -> str:
+    study = numbers.cells["study"].iloc[0]
+    return f"{context.title(study)} ({replicates.counts(numbers.cells)})"
 
 
 def _right(method: str) -> str:
@@ -152,7 +166,7 @@ def _synflow_removed(numbers: _Numbers) -> pd.DataFrame:
 
 
 def _draw_scales(axis: Axes, rows: pd.DataFrame, numbers: _Numbers) -> None:
-    lines = {"unmodified": FAULTY, "inverted": (0, (1, 1.2))}
+    lines = {"unmodified": FAULTY, "inverted": DOTTED}
     curves = [
         Curve(replace(_look(method), label="_", line=lines[variant]), mine, open=True)
         for (method, variant), mine in _groups(rows, "variant")
@@ -161,18 +175,17 @@ def _draw_scales(axis: Axes, rows: pd.DataFrame, numbers: _Numbers) -> None:
     style.sparsity_axis(axis, rows["density"].tolist())
     axis.set_ylim(-5, 104)
     axis.set_ylabel("Norm scales kept (%)")
-    style.explain(axis, {f"ranked, {variant}": line for variant, line in lines.items()})
+    style.explain(axis, {INVERTED: lines["inverted"]})
 
 
 def _draw_scores(
     axis: Axes,
     rows: pd.DataFrame,
     numbers: _Numbers,
-    names: tuple[str, str],
     *,
     guessing: bool = False,
 ) -> None:
-    """Scores with and without a fault; ``names`` say which line is which.
+    """Scores with and without a fault.
 
     With ``guessing``, on an axis of all scores there can be, where that of guessing is known.
     """
@@ -190,24 +203,23 @@ def _draw_scores(
     else:
         replicates.limit(axis, curves, dense, None, metric)
     axis.set_ylabel(metric.axis)
-    style.explain(axis, dict(zip(names, ("-", FAULTY), strict=True)))
 
 
 def _draw_inverted(axis: Axes, rows: pd.DataFrame, numbers: _Numbers) -> None:
-    _draw_scores(axis, rows, numbers, RANKED, guessing=True)
+    _draw_scores(axis, rows, numbers, guessing=True)
 
 
 def _draw_grasp(axis: Axes, rows: pd.DataFrame, numbers: _Numbers) -> None:
-    _draw_scores(axis, rows, numbers, RANKED)
+    _draw_scores(axis, rows, numbers)
 
 
 def _draw_synflow(axis: Axes, rows: pd.DataFrame, numbers: _Numbers) -> None:
-    _draw_scores(axis, rows, numbers, ("with masks", "without masks"))
+    _draw_scores(axis, rows, numbers)
 
 
 def _draw_removed(axis: Axes, rows: pd.DataFrame, numbers: _Numbers) -> None:
-    axis.plot([0, 100], [0, 100], color="0.8", linewidth=3, zorder=1)
-    axis.annotate("as asked for", (45, 50), ha="right", fontsize=6.6, color="0.35")
+    look = {"color": "0.8", "linewidth": 3, "zorder": 1}
+    axis.plot([0, 100], [0, 100], label="As many as asked for", **look)
     for curve in _curves(rows):
         mine = curve.rows.assign(asked=100 * (1 - curve.rows["density"])).sort_values("asked")
         replicates.draw(axis, [replace(curve, rows=mine)], "asked")
@@ -215,7 +227,6 @@ def _draw_removed(axis: Axes, rows: pd.DataFrame, numbers: _Numbers) -> None:
     axis.set_ylim(-5, 104)
     axis.set_xlabel("Sparsity asked for (%)")
     axis.set_ylabel("Weights removed (%)")
-    style.explain(axis, {"with masks": "-", "without masks": FAULTY})
 
 
 def _look(method: str) -> style.Style:
@@ -244,17 +255,18 @@ def _methods(rows: pd.DataFrame) -> list[str]:
     return style.order(list({_right(method) for method in rows["method"]}))
 
 
-def _name_methods(axes: Sequence[Axes], rows: pd.DataFrame) -> None:
-    """An entry of the legend for each method, with and without its fault."""
-    axis = next(axis for axis in axes if axis.figure is not None)
-    for method in _methods(rows):
-        style.curve(axis, [], [], _look(method))
+def _explain(sheet: pages.Pages, rows: pd.DataFrame) -> None:
+    """An entry of each page's legend for each method, and for what has the fault."""
+    for first, *_ in sheet.panels:
+        for method in _methods(rows):
+            style.curve(first, [], [], replace(_look(method), line="-"))
+        style.explain(first, LINES)
 
 
 PANELS: Sequence[_Panel] = (
-    _Panel("(a) norm scales kept", _scales_kept, _draw_scales),
-    _Panel("(b) inverted masks", _inverted, _draw_inverted),
-    _Panel("(c) GraSP, unmodified", _grasp, _draw_grasp),
-    _Panel("(d) SynFlow, weights removed", _synflow_removed, _draw_removed),
-    _Panel("(e) SynFlow, {score}", _synflow, _draw_synflow),
+    _Panel("Norm scales kept", _scales_kept, _draw_scales),
+    _Panel("Inverted masks", _inverted, _draw_inverted),
+    _Panel("GraSP", _grasp, _draw_grasp),
+    _Panel("SynFlow, weights removed", _synflow_removed, _draw_removed),
+    _Panel("SynFlow, {score}", _synflow, _draw_synflow),
 )

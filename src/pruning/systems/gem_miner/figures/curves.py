@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from pruning.analysis.score import only, shown
-from pruning.figures import replicates, style
+from pruning.figures import pages, replicates, style
 from pruning.figures.context import Context, Drawn, nothing
 from pruning.figures.style import Style
 from pruning.systems.gem_miner.rules import UNMODIFIED
@@ -49,16 +49,16 @@ def densities(table: pd.DataFrame, context: Context) -> Drawn:
         by: _looks([v for here, its in shown.values() if its == by for v in here[by]], by)
         for by in ("strength", "density")
     }
-    figure, axes = style.panels(len(names))
+    sheet, axes = pages.panels(len(names))
     drawn = []
     for panel, study in zip(axes, names, strict=True):
         here, by = shown[study]
         drawn.append(_draw_densities(panel, here, by, looks[by]))
         panel.set_title(f"{context.title(study)} (n={here['seed'].nunique()})")
-    for panel in axes[:: style.COLUMNS]:
-        panel.set_ylabel("Density")
-    style.legend(figure, axes, dashes=True)
-    return Drawn(figure, pd.concat(drawn, ignore_index=True))
+    for panel in axes[:: pages.COLUMNS]:
+        panel.set_ylabel("Density (log scale)")
+    pages.finish(sheet, points=replicates.POINTS, dashes=True)
+    return Drawn(sheet, pd.concat(drawn, ignore_index=True))
 
 
 def convergence(table: pd.DataFrame, context: Context) -> Drawn:
@@ -75,7 +75,7 @@ def convergence(table: pd.DataFrame, context: Context) -> Drawn:
     tidy = context.tables["tidy"]
     names = replicates.studies(mine, context)
     looks = _looks(mine["density"], "density")
-    figure, axes = style.panels(len(names))
+    sheet, axes = pages.panels(len(names))
     drawn = []
     for panel, study in zip(axes, names, strict=True):
         here = mine[mine["study"] == study]
@@ -85,8 +85,8 @@ def convergence(table: pd.DataFrame, context: Context) -> Drawn:
     metrics = [only(mine.loc[mine["study"] == name, "metric"]) for name in names]
     for panel, metric in style.first_of_rows(axes, metrics):
         panel.set_ylabel(metric.axis)
-    style.legend(figure, axes, dashes=True)
-    return Drawn(figure, pd.concat(drawn, ignore_index=True))
+    pages.finish(sheet, points=replicates.POINTS, spread=replicates.SPREAD, dashes=True)
+    return Drawn(sheet, pd.concat(drawn, ignore_index=True))
 
 
 def _sweep(here: pd.DataFrame) -> tuple[pd.DataFrame, str]:
@@ -148,7 +148,7 @@ def _draw_scores(panel: Axes, here: pd.DataFrame, looks: Mapping[float, Style]) 
         style.curve(panel, mine["epoch"], mine["mean"], look, markevery=(place % every, every))
         spread = mine["std"].fillna(0)
         style.band(panel, mine["epoch"], mine["mean"] - spread, mine["mean"] + spread, look)
-    panel.axvline(end, color="0.6", linewidth=0.8, zorder=1)
+    panel.axvline(end, color="0.6", linewidth=0.8, zorder=1, label="End of the search")
     _epoch_axis(panel, "Epoch: search, then training")
     return table.assign(quantity="score")
 

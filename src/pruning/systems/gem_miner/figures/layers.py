@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from pruning.analysis import replicates as summaries
-from pruning.figures import replicates, style
+from pruning.figures import pages, replicates, style
 from pruning.figures.context import Context, Drawn, nothing
 from pruning.figures.shares import share_axes, share_lines
 from pruning.systems.gem_miner.published import layers_for
@@ -27,7 +27,7 @@ def layers(table: pd.DataFrame, context: Context) -> Drawn:
         raise nothing(context, "no masks of searches.")
     shares = summaries.layer_shares(rows)
     names = replicates.studies(shares, context)
-    figure, axes = style.panels(len(names))
+    sheet, axes = pages.panels(len(names))
     drawn = []
     for panel, study in zip(axes, names, strict=True):
         here = shares[shares["study"] == study]
@@ -43,10 +43,10 @@ def layers(table: pd.DataFrame, context: Context) -> Drawn:
             sizes.assign(study=study, quantity="of all weights"),
         ]
         drawn.append(published)
-    for panel in axes[:: style.COLUMNS]:
-        panel.set_ylabel("Weights kept (%)")
-    style.legend(figure, axes)
-    return Drawn(figure, replicates.written(drawn, ("quantity", "position", "layer")))
+    for panel in axes[:: pages.COLUMNS]:
+        panel.set_ylabel("Weights kept (%, log scale)")
+    pages.finish(sheet, points=replicates.POINTS)
+    return Drawn(sheet, replicates.written(drawn, ("quantity", "position", "layer")))
 
 
 def _draw(panel: Axes, here: pd.DataFrame, sizes: pd.DataFrame, published: pd.DataFrame) -> None:

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
 from pruning.analysis.score import only
-from pruning.figures import replicates, style
+from pruning.figures import pages, replicates, style
 from pruning.figures.context import Context, Drawn, nothing
 from pruning.figures.replicates import Curve
 from pruning.figures.style import Style
@@ -99,7 +99,7 @@ def family(tidy: pd.DataFrame, context: Context) -> Drawn:
     names = replicates.studies(table, context)
     if not names:
         raise nothing(context, "nothing was found by Edge-Popup or Gem-Miner.")
-    figure, axes = style.panels(len(names))
+    sheet, axes = pages.panels(len(names))
     shown = []
     for panel, study in zip(axes, names, strict=True):
         here = table[table["study"] == study]
@@ -112,8 +112,8 @@ def family(tidy: pd.DataFrame, context: Context) -> Drawn:
         panel.set_title(f"{context.title(study)}\n{what}", loc="right")
         panel.set_xlabel(only(here["metric"]).axis)
         shown += [here, published]
-    style.legend(figure, axes)
-    return Drawn(figure, replicates.written(shown, MORE))
+    pages.finish(sheet, points=replicates.POINTS, spread=replicates.SPREAD)
+    return Drawn(sheet, replicates.written(shown, MORE))
 
 
 def budget(tidy: pd.DataFrame, context: Context) -> Drawn:
@@ -129,42 +129,51 @@ def budget(tidy: pd.DataFrame, context: Context) -> Drawn:
     names = replicates.studies(wanted[wanted["method"].isin(METHODS)], context)
     if not names:
         raise nothing(context, "no network was searched.")
-    figure, axes = style.panels(len(names))
+    sheet, axes = pages.panels(len(names))
     shown = []
     for panel, study in zip(axes, names, strict=True):
         here = wanted[wanted["study"] == study]
         searched = here[here["method"].isin(METHODS)]
         aim = searched.groupby("method")["aimed"].min().max()
         rows = _nearest(here[here["method"] != "dense"], aim)
-        for method in _order(rows["method"]):
+        order, ticks = _order(rows["method"]), _apart(rows["training_steps"])
+        for method in order:
             row = rows[rows["method"] == method]
             bars = None if row["std"].isna().all() else row["std"]
             look = replace(_look(method), line="none")
-            style.curve(panel, row["training_steps"], row["mean"], look, bars)
+            at = style.dodged(
+                row["training_steps"], order.index(method), len(order), log=True, ticks=ticks
+            )
+            style.curve(panel, at, row["mean"], look, bars)
         dense = here[here["method"] == "dense"]
         replicates.dense_band(panel, dense)
-        _steps_axis(panel, rows["training_steps"])
+        _steps_axis(panel, ticks)
         if not dense["training_steps"].all():  # it is from a file
-            panel.set_xlabel("Optimizer steps, without those of the dense network")
+            panel.set_xlabel("Optimizer steps, without those of\nthe dense network (log scale)")
         what = f"about {100 * aim:g} % kept ({replicates.counts(rows, dense)})"
         panel.set_title(style.title(context.title(study), what))
         panel.set_ylabel(only(here["metric"]).axis)
         panel.margins(0.12)
         shown += [dense, rows]
-    style.legend(figure, axes)
-    return Drawn(figure, replicates.written(shown, (*MORE, "training_steps")))
+    pages.finish(sheet, points=replicates.POINTS, spread=replicates.SPREAD)
+    return Drawn(sheet, replicates.written(shown, (*MORE, "training_steps")))
 
 
-def _steps_axis(panel: Axes, steps: pd.Series) -> None:
-    """A log axis with a tick at each number of steps that is far enough from the one before."""
-    panel.set_xscale("log")
+def _apart(steps: pd.Series) -> list[float]:
+    """Each number of steps that is far enough from the one before for a tick of its own."""
     shown: list[float] = []
     for value in sorted(steps.unique()):
         if not shown or value > shown[-1] * (steps.max() / steps.min()) ** 0.16:
             shown.append(value)
+    return shown
+
+
+def _steps_axis(panel: Axes, shown: Sequence[float]) -> None:
+    """A log axis with these ticks."""
+    panel.set_xscale("log")
     panel.xaxis.set_minor_locator(NullLocator())
     panel.set_xticks(shown, [f"{value:,.0f}" for value in shown])
-    panel.set_xlabel("Optimizer steps, everything counted")
+    panel.set_xlabel("Optimizer steps, everything counted\n(log scale)")
 
 
 # -- curves by density --------------------------------------------------------------------------
@@ -183,7 +192,7 @@ def _by_density(
     names = replicates.studies(pruned[pruned["method"].isin(OWN)], context)
     if not names:
         raise nothing(context, "no network was searched.")
-    figure, axes = style.panels(len(names))
+    sheet, axes = pages.panels(len(names))
     shown = []
     for panel, study in zip(axes, names, strict=True):
         here, dense = (
@@ -209,8 +218,8 @@ def _by_density(
         axes, [only(pruned.loc[pruned["study"] == s, "metric"]) for s in names]
     ):
         panel.set_ylabel(metric.axis)
-    style.legend(figure, axes, dashes=True)
-    return Drawn(figure, replicates.written(shown, (*MORE, "empty")))
+    pages.finish(sheet, points=replicates.POINTS, spread=replicates.SPREAD, dashes=True)
+    return Drawn(sheet, replicates.written(shown, (*MORE, "empty")))
 
 
 def _part(curve: Curve, *, empty: bool) -> Curve:
@@ -248,8 +257,12 @@ def _limit(panel: Axes, curves: Sequence[Curve], more: pd.DataFrame, metric: Met
 
 
 def _density_axis(panel: Axes, rows: pd.DataFrame, drawn: Sequence[pd.Series]) -> None:
-    """From dense to sparse; ticks where searches aimed, ends around the points that are drawn."""
-    style.compression_axis(panel, rows.loc[rows["method"].isin(OWN), "aimed"].tolist())
+    """From dense to sparse; ticks where searches aimed, ends around the points that are drawn.
+
+    And a tick at the densest network, where that of another way to prune is denser than searches.
+    """
+    aimed, densest = rows.loc[rows["method"].isin(OWN), "aimed"], rows["density"].max()
+    style.compression_axis(panel, [*aimed, *([densest] if densest > SAME * aimed.max() else [])])
     places = pd.concat(drawn)
     high, low = places.max(), places.min()
     room = (high / low) ** 0.04 if high > low else 1.2

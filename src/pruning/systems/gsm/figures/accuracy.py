@@ -4,34 +4,40 @@
 :mod:`pruning.systems.gsm.figures.weights` what becomes of layers and weights.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from pruning.analysis import replicates as summaries
 from pruning.analysis.score import only
-from pruning.figures import replicates, style
+from pruning.figures import pages, replicates, style
 from pruning.figures.context import Context, Drawn, nothing
 from pruning.figures.replicates import Curve
 from pruning.figures.style import Style
 from pruning.systems.gsm import passive_decay as decay
 from pruning.systems.gsm.published import published_for, same_density
 from pruning.systems.gsm.tables import AFTER, BEFORE, around_zeroing
-from pruning.training.metric import ACCURACY, Metric
+from pruning.training.metric import ACCURACY
 
 KEYS = ("study", "network", "dataset", "method", "variant", "level", "density", "metric")
 SOURCES = {"gsm2019": "Ding et al. 2019"}
-POINTS = 400  # of a trajectory that are drawn
-SMALL = (1e-3, 1e-4)  # what counts as small when weights are counted
-BESIDE = 0.12  # distance of two methods, in parts of that of two compression ratios
-FEW = 2  # points, between which a line would say nothing
-# Open markers are networks before zeroing, so these are of another kind.
-PUBLISHED_LOOK = {"linestyle": "none", "marker": "_", "markersize": 9, "markeredgewidth": 1.1}
+MARKERS = 6  # on a line
+SMALL = {1e-3: (0, (4, 2)), 1e-4: (0, (1, 1.2))}  # what counts as small when weights are counted
+SLOT = 0.8  # of the place of a compression ratio, that its methods stand in
+# Open markers are networks before zeroing, so these are of another kind. (Not "_": matplotlib's
+# whiskers end in that.)
+PUBLISHED_LOOK = {"linestyle": "none", "marker": "$-$", "markersize": 9, "markeredgewidth": 0.8}
+SLOTS = "Within a ratio, methods stand beside each other in the order of the legend."
+CROSSES = "Where a line dips, the weight passes through 0."
+PASSIVE = (
+    "β: momentum. Computed from the study's learning rates, weight decay and momenta: a weight "
+    "that weight decay and momentum alone move, as GSM does with all that it has not selected."
+)
 # Which scores stand beside each other: method, and before or after zeroing where that matters.
 SERIES = (
     ("gsm", BEFORE),
@@ -42,42 +48,54 @@ SERIES = (
 )
 
 
-def passive_decay(tidy: pd.DataFrame, context: Context) -> Drawn:
-    """Size of a weight that only gets passive updates, by iteration and momentum (Fig. 1).
+def passive_decay(curves: pd.DataFrame, context: Context) -> Drawn:
+    """Size of a weight that begins at 1 and never has a gradient, by epoch (Fig. 1).
 
-    No study is in it. Settings: ``learning_rate``, ``weight_decay``, ``momenta``, ``iterations``.
+    A panel per study, a line for each momentum that it trains GSM with, under the learning rates
+    of that training. Computed; of the table only steps and rates are taken. A study's option
+    ``passive`` lists ``variant``, ``momentum``, ``weight_decay`` and ``nesterov``.
     """
-    alpha, eta = context.settings["learning_rate"], context.settings["weight_decay"]
-    looks = momentum_styles(context.settings["momenta"])
-    table = _trajectories(looks, alpha, eta, context.settings["iterations"])
-    figure, (linear, log) = style.panels(2)
-    for panel in (linear, log):
-        for place, (momentum, look) in enumerate(looks.items()):
-            rows = table[table["momentum"] == momentum]
-            more = {"markevery": (POINTS // 16 + 6 * place, POINTS // 5)}
-            style.curve(panel, rows["iteration"], rows["size"], look, **more)
-        panel.set_xlim(0, table["iteration"].max())
-        panel.xaxis.set_major_locator(MaxNLocator(4))
-        panel.set_xlabel("Passive updates")
-    linear.set_ylim(0, 1.04)
-    linear.set_ylabel("|w|")
-    linear.set_title(f"Learning rate {alpha:g}, weight decay {eta:g}")
-    log.set_yscale("log")
-    log.set_ylim(10 ** np.floor(np.log10(table["size"].min())), 1.5)
-    log.set_title("The same, logarithmic")
-    for threshold in SMALL:
-        style.reference_line(log, threshold, None)
-    style.legend(figure, [linear, log])
-    return Drawn(figure, table)
+    names = [study for study in context.titles if context.option(study, "passive")]
+    tables = {study: _trajectories(curves, study, context.option(study, "passive"))
+              for study in names}  # fmt: skip
+    tables = {study: table for study, table in tables.items() if len(table)}
+    if not tables:
+        raise nothing(context, "no GSM training has both weight decay and a schedule.")
+    table = pd.concat(tables.values(), ignore_index=True)
+    looks = momentum_styles(table["momentum"])
+    sheet, axes = pages.panels(len(tables))
+    for panel, (study, mine) in zip(axes, tables.items(), strict=True):
+        for (momentum, shrinking), rows in mine.groupby(["momentum", "weight_decay"]):
+            own = shrinking == mine["weight_decay"].iloc[0]
+            look = looks[momentum]
+            if not own:
+                look = replace(look, label=f"{look.label}, weight decay {shrinking:g}", line=":")
+            style.curve(panel, rows["epoch"], rows["size"], look, markevery=_every(rows))
+        for threshold, line in SMALL.items():
+            label = f"Counted as small: below {threshold:g}"
+            panel.axhline(threshold, color="0.45", linewidth=0.9, linestyle=line, label=label)
+        panel.set_yscale("log")
+        panel.set_ylim(0.5 * min(mine["size"].min(), *SMALL), 2)
+        _whole_decades(panel)
+        panel.set_xlim(0, mine["epoch"].max())
+        panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        panel.set_xlabel("Epoch")
+        panel.set_title(f"{context.title(study)}\nweight decay {mine['weight_decay'].iloc[0]:g}")
+    for panel in axes[:: style.COLUMNS]:
+        panel.set_ylabel("Size of the weight (log scale)")
+    pages.share_y(axes)
+    grows = (table.groupby(["study", "momentum", "weight_decay"])["size"].diff() > 0).any()
+    pages.finish(sheet, note=f"{PASSIVE} {CROSSES}" if grows else PASSIVE, dashes=True)
+    return Drawn(sheet, table)
 
 
 def accuracy(tidy: pd.DataFrame, context: Context) -> Drawn:
-    """Test score by compression ratio, a panel per study (Tables 1, 2 and 4).
+    """Test score at each compression ratio, a panel per study (Tables 1, 2 and 4).
 
-    A point is the mean over replicates, its bar one standard deviation to each side. Methods stand
-    beside each other at each ratio; GSM before zeroing is open. A study's ``gsm_ylim`` sets the
-    ends of its axis; what is worse is marked at that edge. Its ``gsm_published`` names a
-    source in ``gsm.csv`` whose accuracies lie over the study's as short bars.
+    A point is the mean over replicates, its bar one standard deviation to each side. Each ratio is
+    a slot, in which methods stand beside each other; GSM before zeroing is open. A study's
+    ``gsm_ylim`` sets the ends of its axis. Its ``gsm_published`` names a source in ``gsm.csv``
+    whose accuracies lie over the study's as short bars.
     """
     table = _scores(tidy)
     pruned = summaries.pruned(table)
@@ -86,25 +104,25 @@ def accuracy(tidy: pd.DataFrame, context: Context) -> Drawn:
     names = replicates.studies(pruned, context)
     present = set(zip(pruned["method"], pruned["zeroing"], strict=True))
     series = [one for one in SERIES if one in present]
-    figure, axes = style.panels(len(names))
+    sheet, axes = pages.panels(len(names))
     shown = []
     for panel, study in zip(axes, names, strict=True):
         here = pruned[pruned["study"] == study]
         dense = table[(table["study"] == study) & (table["method"] == "dense")]
         published = _published(pd.concat([dense, here]), context)
-        curves, metric = _curves(here, published, series), only(here["metric"])
+        slots = _slots(panel, here["density"])
+        curves, metric = _curves(here, published, series, slots), only(here["metric"])
         replicates.dense_band(panel, dense)
-        _ratio_axis(panel, here["density"])
-        both = [curve for pair in curves for curve in pair]
-        replicates.limit(panel, both, dense, context.option(study, "gsm_ylim"), metric)
         for curve, theirs in curves:
-            _draw_beside(panel, curve, theirs, metric)
+            _draw_beside(panel, curve, theirs)
         _name_published(panel, published)
+        both = [*(curve for pair in curves for curve in pair), *_dense_published(published)]
+        replicates.limit(panel, both, dense, context.option(study, "gsm_ylim"), metric)
         panel.set_title(f"{context.title(study)} ({replicates.counts(here, dense)})")
         shown += [dense, here, published]
     label_rows(axes, [pruned[pruned["study"] == study] for study in names])
-    style.legend(figure, axes, dashes=True)
-    return Drawn(figure, written(shown, ("network", "dataset", "zeroing")))
+    pages.finish(sheet, points=replicates.POINTS, spread=replicates.SPREAD, note=SLOTS)
+    return Drawn(sheet, written(shown, ("network", "dataset", "zeroing")))
 
 
 def label_rows(axes: Sequence[Axes], shown: Sequence[pd.DataFrame]) -> None:
@@ -118,7 +136,7 @@ def momentum_styles(momenta: Iterable[float]) -> dict[float, Style]:
     """A style for each momentum; its colour is the same in every figure."""
     momenta = sorted(set(momenta))
     remembered = -np.log10(1 - np.asarray(momenta, dtype=float))  # what changes the decay
-    places = np.interp(remembered, [0, 1, 2, 3], [0, 0.3, 0.85, 1])
+    places = np.interp(remembered, [0, 1, 2, 3], [0, 0.25, 0.95, 1])
     labels = [f"β = {momentum:g}" for momentum in momenta]
     return dict(zip(momenta, style.sequential(labels, list(places)), strict=True))
 
@@ -146,22 +164,40 @@ def written(tables: Sequence[pd.DataFrame], more: Sequence[str]) -> pd.DataFrame
 
 
 def _trajectories(
-    momenta: Iterable[float], alpha: float, eta: float, iterations: int
+    curves: pd.DataFrame, study: str, trainings: Iterable[Mapping[str, Any]]
 ) -> pd.DataFrame:
-    shown = np.unique(np.linspace(0, iterations, POINTS + 1).round().astype(int))
-    tables = [
-        pd.DataFrame(
-            {
-                "momentum": momentum,
-                "learning_rate": alpha,
-                "weight_decay": eta,
-                "iteration": shown,
-                "size": np.abs(decay.trajectory(momentum, alpha, eta, iterations)[shown]),
-            }
-        )
-        for momentum in momenta
-    ]
-    return pd.concat(tables, ignore_index=True)
+    """Of each training that differs from those before it, the size of a weight after each epoch."""
+    mine = curves[(curves["study"] == study) & (curves["method"] == "gsm")]
+    found: dict[tuple, pd.DataFrame] = {}
+    for training in trainings:
+        rows = mine[mine["variant"] == training["variant"]]
+        key = tuple(training[name] for name in ("momentum", "weight_decay", "nesterov"))
+        if rows.empty or key in found or not training["weight_decay"] > 0:
+            continue
+        first = rows[(rows["level"] == rows["level"].min()) & (rows["seed"] == rows["seed"].min())]
+        found[key] = _trajectory(first.sort_values("step"), training).assign(study=study)
+    return pd.concat(found.values(), ignore_index=True) if found else pd.DataFrame()
+
+
+def _trajectory(epochs: pd.DataFrame, training: Mapping[str, Any]) -> pd.DataFrame:
+    """The rate of an epoch is the one at its end, so warm-up is taken to be stepwise."""
+    steps = epochs["step"].to_numpy(dtype=int)
+    rates = np.repeat(epochs["learning_rate"].to_numpy(dtype=float), np.diff(steps, prepend=0))
+    sizes = decay.scheduled(
+        training["momentum"], rates, training["weight_decay"], nesterov=training["nesterov"]
+    )
+    at = np.concatenate([[0], steps])
+    return pd.DataFrame(
+        {
+            "momentum": training["momentum"],
+            "weight_decay": training["weight_decay"],
+            "nesterov": training["nesterov"],
+            "learning_rate": np.concatenate([rates[:1], epochs["learning_rate"]]),
+            "epoch": np.concatenate([[0.0], epochs["epoch"]]),
+            "step": at,
+            "size": np.abs(sizes[at]),
+        }
+    )
 
 
 def _scores(tidy: pd.DataFrame) -> pd.DataFrame:
@@ -195,65 +231,73 @@ def _published(here: pd.DataFrame, context: Context) -> pd.DataFrame:
 
 
 def _curves(
-    here: pd.DataFrame, published: pd.DataFrame, series: Sequence[tuple[str, str]]
+    here: pd.DataFrame,
+    published: pd.DataFrame,
+    series: Sequence[tuple[str, str]],
+    slots: Mapping[float, int],
 ) -> list[tuple[Curve, Curve]]:
     """Ours and what is published of each series, with the place of each point in ``x``."""
     pairs = []
-    gap = _least_gap(here["density"])
     for place, (method, zeroing) in enumerate(series):
         look = style.method_style(method, [method])
         if zeroing == BEFORE:
-            look = replace(look, label=f"{look.label}, before zeroing", line=(0, (1, 1.2)))
-        shift = np.exp(-(place - (len(series) - 1) / 2) * BESIDE * gap)
+            look = replace(look, label=f"{look.label}, before zeroing")
+        shift = (place - (len(series) - 1) / 2) * SLOT / len(series)
         ours, theirs = (
             table[(table["method"] == method) & (table["zeroing"] == zeroing)]
             .sort_values("density", ascending=False)
-            .assign(x=lambda rows, shift=shift: rows["density"] * shift)
+            .assign(x=lambda rows, shift=shift: rows["density"].map(slots) + shift)
             for table in (here, published)
         )
-        # Without retraining an axis down to it would show nothing else.
-        main = method != "magnitude_without_retraining"
-        pairs.append(
-            (
-                Curve(look, ours, main=main and len(ours) > 0, open=zeroing == BEFORE),
-                Curve(look, theirs, main=main and len(theirs) > 0),
-            )
-        )
+        theirs = theirs.assign(std=float("nan"))
+        pairs.append((Curve(look, ours, open=zeroing == BEFORE), Curve(look, theirs)))
     return pairs
 
 
-def _least_gap(densities: Iterable[float]) -> float:
-    """Between two densities that are next to each other, in natural logarithms."""
-    found = np.sort(np.log(pd.unique(pd.Series(densities))))
-    return float(np.diff(found).min()) if len(found) > 1 else 1.0
+def _dense_published(published: pd.DataFrame) -> list[Curve]:
+    rows = published[published["method"] == "dense"].assign(std=float("nan"))
+    return [Curve(Style("Dense", "0.45", "None"), rows)] if len(rows) else []
 
 
 # -- drawing ------------------------------------------------------------------------------------
 
 
-def _ratio_axis(panel: Axes, densities: pd.Series) -> None:
-    """Compression ratios on a log axis, with room for all methods at the first and the last."""
-    style.compression_axis(panel, densities.tolist())
-    room = np.exp(0.5 * _least_gap(densities))
-    panel.set_xlim(densities.max() * room, densities.min() / room)
+def _whole_decades(panel: Axes) -> None:
+    """Ticks at some powers of ten and none between."""
+    panel.yaxis.set_major_locator(LogLocator(numticks=6))
+    panel.yaxis.set_minor_locator(NullLocator())
+
+
+def _every(rows: pd.DataFrame) -> int:
+    return max(1, len(rows) // MARKERS)
+
+
+def _slots(panel: Axes, densities: pd.Series) -> dict[float, int]:
+    """An axis with a place for each compression ratio, which is not to scale; those places."""
+    slots = {density: place for place, density in enumerate(sorted(set(densities), reverse=True))}
+    panel.set_xticks(list(slots.values()), [style.ratio(1 / density) for density in slots])
+    panel.tick_params(axis="x", length=0)
+    room = 0.5 if len(slots) > 1 else 1.0  # methods of a single ratio are still beside each other
+    panel.set_xlim(-room, len(slots) - 1 + room)
+    for place in range(1, len(slots)):
+        panel.axvline(place - 0.5, color="0.7", linewidth=0.7, zorder=0.5)
     panel.grid(axis="x", visible=False)
+    panel.set_xlabel("Compression ratio (not to scale)")
+    return slots
 
 
-def _draw_beside(panel: Axes, ours: Curve, theirs: Curve, metric: Metric) -> None:
-    outside: Counter[str] = Counter()
+def _draw_beside(panel: Axes, ours: Curve, theirs: Curve) -> None:
     if len(ours.rows):
         rows = ours.rows
         bars = None if rows["std"].isna().all() else rows["std"]
-        more = {"linewidth": 0.6, "linestyle": ours.look.line if len(rows) > FEW else "none"}
+        more = {"linestyle": "none"}
         if ours.open:
             edge = style.color(ours.look)
             more |= {"markerfacecolor": "white", "markeredgecolor": edge, "markeredgewidth": 0.8}
         style.curve(panel, rows["x"], rows["mean"], ours.look, bars, **more)
-        replicates.mark_outside(panel, ours, rows["x"], outside, metric)
     if len(theirs.rows):
         rows = theirs.rows
         panel.plot(rows["x"], rows["mean"], color=style.color(theirs.look), **PUBLISHED_LOOK)
-        replicates.mark_outside(panel, theirs, rows["x"], outside, metric, hollow=True)
 
 
 def _name_published(panel: Axes, published: pd.DataFrame) -> None:

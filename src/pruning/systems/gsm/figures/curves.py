@@ -4,9 +4,7 @@ All begin from the table ``gsm_curves``. Lines are means over replicates, bands 
 deviation to each side.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -15,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from pruning.analysis import replicates as summaries
 from pruning.analysis.score import only
 from pruning.analysis.score import shown as as_shown
-from pruning.figures import replicates, style
+from pruning.figures import pages, replicates, style
 from pruning.figures.context import Context, Drawn, nothing
 from pruning.figures.style import Style
 from pruning.systems.gsm.figures.accuracy import (
@@ -27,15 +25,15 @@ from pruning.systems.gsm.figures.accuracy import (
 )
 
 KEYS = ("study", "method", "variant", "level", "density", "metric", "momentum", "reselect")
-# Columns that are shown together, and the line and the name of each.
+# Columns that are shown together, and the name of each.
 BEFORE, AFTER = "test_score", "zeroed_test_score"
-ZEROING = {BEFORE: (0, (3, 1.2)), AFTER: "-"}
-SMALL = {"share_below_0.001": "-", "share_below_0.0001": (0, (3, 1.2))}
+ZEROING = (BEFORE, AFTER)
+SMALL = ("share_below_0.001", "share_below_0.0001")
 NAMES = {
-    BEFORE: "before zeroing",
-    AFTER: "after zeroing",
-    "share_below_0.001": "|w| < $10^{-3}$",
-    "share_below_0.0001": "|w| < $10^{-4}$",
+    BEFORE: "score before zeroing",
+    AFTER: "score after zeroing",
+    "share_below_0.001": "weights below 0.001",
+    "share_below_0.0001": "weights below 0.0001",
 }
 SELECTION = {
     True: Style("Selected anew in each step", 0, "o"),
@@ -45,14 +43,17 @@ TICKETS = ("gsm_ticket", "magnitude_ticket")
 DENSE = Style("Dense", "0.45", "None")
 LATE = 0.5  # of a training; what is earlier sets no end of an axis
 MARKERS = 6  # on a line
+LINES = "Lines are means over replicates"
+FROM = "The later half of training sets the ends of score axes."
 
 
 def momentum(curves: pd.DataFrame, context: Context) -> Drawn:
-    """Test score and small weights by epoch and momentum, a row per study (Fig. 3).
+    """Test score and small weights by epoch and momentum, two rows per study (Fig. 3).
 
-    Of the highest level that has several momenta. Left: test score before and after zeroing.
-    Right: the share of weights below two thresholds, beside the share that is to be removed. Where
-    several variants have the same momentum, the first is shown, the unmodified one before others.
+    Of the highest level that has several momenta. Above: test score before zeroing and after it.
+    Below: the share of weights under each of two thresholds, beside the share that is to be
+    removed. Where several variants have the same momentum, the first is shown, the unmodified one
+    before others.
     """
     rows = _variants(curves, reselect=True)
     chosen = {
@@ -62,93 +63,99 @@ def momentum(curves: pd.DataFrame, context: Context) -> Drawn:
     }
     if not chosen:
         raise nothing(context, "no density has GSM trainings with several momenta.")
-    figure, grid = style.grid(len(chosen), 2)
+    sheet, grid = pages.grid(2 * len(chosen), 2)
     looks = momentum_styles(pd.concat(chosen.values())["momentum"])
     shown = []
-    for (left, right), mine in zip(grid, chosen.values(), strict=True):
+    for place, mine in enumerate(chosen.values()):
         scores, shares = _summed(mine, ZEROING), _summed(mine, SMALL)
-        for place, (value, look) in enumerate(looks.items()):
-            for panel, table, lines in ((left, scores, ZEROING), (right, shares, SMALL)):
-                _lines(panel, table[table["momentum"] == value], look, lines, place)
-        _limit(left, scores)
-        left.set_ylabel(only(mine["metric"]).axis)
-        _explain(left, ZEROING)
-        density = mine["density"].iloc[0]
-        style.reference_line(right, 100 * (1 - density), "To be removed")
-        right.set_ylim(-3, 103)
-        right.set_ylabel("Small weights (%)")
-        _explain(right, SMALL)
-        title = at_ratio(scores, context)
-        for panel in (left, right):
-            panel.set_title(title)
-        _epoch_axis([left, right])
+        above, below = grid[2 * place : 2 * place + 2]
+        metric = only(mine["metric"])
+        for panels, table, columns in ((above, scores, ZEROING), (below, shares, SMALL)):
+            for panel, quantity in zip(panels, columns, strict=True):
+                for number, (value, look) in enumerate(looks.items()):
+                    _line(panel, table[table["momentum"] == value], quantity, look, number)
+                panel.set_title(_title(table, quantity, context))
+        _limit(above, scores)
+        for panel in below:
+            to_remove = 100 * (1 - mine["density"].iloc[0])
+            style.reference_line(panel, to_remove, "Share to be removed")
+            panel.set_ylim(-3, 103)
+        above[0].set_ylabel(metric.axis)
+        below[0].set_ylabel("Weights (%)")
+        _epoch_axis([*above, *below])
         shown += [scores, shares]
-    style.legend(figure, [panel for axes in grid for panel in axes])
-    return Drawn(figure, _written(shown))
+    pages.finish(sheet, points=LINES, spread=replicates.SPREAD, note=f"β: momentum. {FROM}")
+    return Drawn(sheet, _written(shown))
 
 
 def reselection(curves: pd.DataFrame, context: Context) -> Drawn:
     """Test score by epoch with weights selected anew in each step, and without (Fig. 4).
 
-    A panel per study and level that has both; before and after zeroing. Of several variants with a
+    A row per study and level that has both: before zeroing and after it. Of several variants with a
     frozen selection the one whose momentum is nearest the unmodified one's is shown.
     """
-    panels = []
+    rows = []
     for here in by_level(curves[curves["method"] == "gsm"], context):
         ours = here[here["variant"] == "unmodified"]
         frozen = _nearest(_variants(here, reselect=False), ours)
         if len(ours) and len(frozen):
-            panels.append(pd.concat([ours, frozen]))
-    if not panels:
+            rows.append(pd.concat([ours, frozen]))
+    if not rows:
         raise nothing(
             context, "no density has GSM trainings both with re-selection and without (reselect)."
         )
-    figure, axes = style.panels(len(panels))
+    sheet, grid = pages.grid(len(rows), 2)
     shown = []
-    for panel, mine in zip(axes, panels, strict=True):
+    for axes, mine in zip(grid, rows, strict=True):
         table = _summed(mine, ZEROING)
-        for place, (reselect, look) in enumerate(SELECTION.items()):
-            _lines(panel, table[table["reselect"].isin([reselect])], look, ZEROING, place)
-        _limit(panel, table)
-        _explain(panel, ZEROING)
-        panel.set_title(at_ratio(table, context))
+        for panel, quantity in zip(axes, ZEROING, strict=True):
+            for number, (reselect, look) in enumerate(SELECTION.items()):
+                _line(panel, table[table["reselect"].isin([reselect])], quantity, look, number)
+            panel.set_title(_title(table, quantity, context))
+        _limit(axes, table)
+        _epoch_axis(axes)
+        axes[0].set_ylabel(only(mine["metric"]).axis)
         shown.append(table)
-    _epoch_axis(axes)
-    label_rows(axes, panels)
-    style.legend(figure, axes)
-    return Drawn(figure, _written(shown))
+    pages.finish(sheet, points=LINES, spread=replicates.SPREAD, note=FROM)
+    return Drawn(sheet, _written(shown))
 
 
 def tickets(curves: pd.DataFrame, context: Context) -> Drawn:
     """Test score by epoch of winning tickets, a panel per study and level (Table 4).
 
     The training of the dense networks is thin. A study's ``gsm_ylim`` sets the ends of the axis;
-    otherwise the second half of training does, of all that did not collapse. What ends worse is
-    marked at that edge.
+    otherwise the second half of training does, of all that did not collapse. What lies beyond is
+    marked at that edge. Panels of a study have the same axis.
     """
     trained = curves[curves["method"].isin(TICKETS) & (curves["variant"] == "unmodified")]
     panels = by_level(trained, context)
     if not panels:
         raise nothing(context, "no winning tickets were trained.")
-    figure, axes = style.panels(len(panels))
+    sheet, axes = pages.panels(len(panels))
     shown = []
+    compared: dict[str, list[Axes]] = {}
     for panel, mine in zip(axes, panels, strict=True):
         study = mine["study"].iloc[0]
         base = curves[(curves["study"] == study) & (curves["method"] == "dense")]
         table, dense = _summed(mine, (BEFORE,)), _summed(base, (BEFORE,))
-        _lines(panel, dense, DENSE, {BEFORE: "-"}, thin=True)
+        _line(panel, dense, BEFORE, DENSE, thin=True)
         present = [method for method in TICKETS if method in set(table["method"])]
         for place, method in enumerate(present):
             look = style.method_style(method, [method])
-            _lines(panel, table[table["method"] == method], look, {BEFORE: "-"}, place)
-        _limit(panel, pd.concat([dense, table]), context.option(study, "gsm_ylim"), collapse=True)
-        _mark_outside(panel, table)
+            _line(panel, table[table["method"] == method], BEFORE, look, place)
+        ylim = context.option(study, "gsm_ylim")
+        _limit([panel], pd.concat([dense, table]), ylim, collapse=True)
         panel.set_title(at_ratio(table, context))
+        compared.setdefault(study, []).append(panel)
         shown += [dense.assign(std=float("nan")), table]
+    for together in compared.values():
+        pages.share_y(together)
     _epoch_axis(axes)
     label_rows(axes, panels)
-    style.legend(figure, axes)
-    return Drawn(figure, _written(shown))
+    note = "The thin line has no band."
+    pages.finish(sheet, points=LINES, spread=replicates.SPREAD,
+                 note=f"{note} {FROM}" if any(map(len, shown[::2])) else FROM)  # fmt: skip
+    return Drawn(sheet, _written(shown))
 
 
 # -- which rows ---------------------------------------------------------------------------------
@@ -179,7 +186,7 @@ def _nearest(frozen: pd.DataFrame, ours: pd.DataFrame) -> pd.DataFrame:
     return frozen[frozen["variant"] == frozen.loc[away.idxmin(), "variant"]]
 
 
-def _summed(rows: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+def _summed(rows: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
     """Mean, deviation and number of these columns by epoch; ``quantity`` says which.
 
     Scores as they are shown, shares in percent.
@@ -209,39 +216,35 @@ def _written(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
 # -- drawing ------------------------------------------------------------------------------------
 
 
-def _lines(
+def _line(
     panel: Axes,
     rows: pd.DataFrame,
+    quantity: str,
     look: Style,
-    lines: Mapping[str, Any],
     place: int = 0,
     *,
     thin: bool = False,
 ) -> None:
-    """A line for each quantity; only solid ones have markers and a name."""
-    for quantity, line in lines.items():
-        mine = rows[rows["quantity"] == quantity].sort_values("epoch")
-        if mine.empty:
-            continue
-        main = line == "-"
-        found = replace(look, line=line, label=look.label if main else "_")
-        every = max(1, len(mine) // MARKERS)
-        more = {"markevery": (place * every // 3 % every, every)} if main else {"marker": "None"}
-        more["linewidth"] = 0.8 if thin or not main else 1.2
-        style.curve(panel, mine["epoch"], mine["mean"], found, **more)
-        if not thin and mine["std"].notna().any():
-            low, high = mine["mean"] - mine["std"], mine["mean"] + mine["std"]
-            style.band(panel, mine["epoch"], low, high, found)
+    """A line with some markers, which stand apart from those of other places, and its band."""
+    mine = rows[rows["quantity"] == quantity].sort_values("epoch")
+    if mine.empty:
+        return
+    every = max(1, len(mine) // MARKERS)
+    more = {"markevery": (place * every // 3 % every, every), "linewidth": 0.8 if thin else 1.2}
+    style.curve(panel, mine["epoch"], mine["mean"], look, **more)
+    if not thin and mine["std"].notna().any():
+        low, high = mine["mean"] - mine["std"], mine["mean"] + mine["std"]
+        style.band(panel, mine["epoch"], low, high, look)
 
 
 def _limit(
-    panel: Axes,
+    panels: Sequence[Axes],
     table: pd.DataFrame,
     ylim: Sequence[float] | None = None,
     *,
     collapse: bool = False,
 ) -> None:
-    """The ends of the value axis, as asked for or by the later part of training.
+    """The ends of the value axes, as asked for or by the later part of training.
 
     With ``collapse``, lines that end far from the best leave the frame.
     """
@@ -252,23 +255,14 @@ def _limit(
             far = replicates.collapse(late["mean"], metric)
             late = replicates.not_beyond(late, far, metric)
         ylim = replicates.around(late, metric)
-    panel.set_ylim(*ylim)
+    for panel in panels:
+        panel.set_ylim(*ylim)
 
 
-def _mark_outside(panel: Axes, table: pd.DataFrame) -> None:
-    """Arrowheads where lines that end beyond the worse end of the axis do so."""
-    row, metric = 0, only(table["metric"])
-    for method in TICKETS:
-        last = table[table["method"] == method].sort_values("epoch").tail(1)
-        if replicates.is_outside(panel, last["mean"], metric).any():
-            look, upper = style.method_style(method, [method]), not metric.higher_is_better
-            style.arrowheads(panel, last["epoch"], [row], look, upper=upper)
-            row += 1
-
-
-def _explain(panel: Axes, lines: Mapping[str, Any]) -> None:
-    named = {NAMES[quantity]: line for quantity, line in lines.items()}
-    style.explain(panel, named, columns=len(named))
+def _title(rows: pd.DataFrame, quantity: str, context: Context) -> str:
+    """A study, and which of its quantities at which ratio."""
+    what = f"{style.ratio(1 / rows['density'].iloc[0])}, {NAMES[quantity]}"
+    return f"{context.title(rows['study'].iloc[0])}\n{what} ({replicates.counts(rows)})"
 
 
 def _epoch_axis(axes: Sequence[Axes]) -> None:

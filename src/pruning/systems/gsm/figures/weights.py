@@ -1,16 +1,17 @@
 """Figures of Ding et al. (2019) about weights: which layers keep theirs, and how large they are."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import FixedLocator, NullLocator
+from matplotlib.ticker import LogLocator, NullLocator
 
 from pruning.analysis import replicates as summaries
 from pruning.analysis.score import only, signs
 from pruning.analysis.score import shown as as_shown
-from pruning.figures import replicates, style
+from pruning.figures import pages, replicates, style
 from pruning.figures.context import Context, Drawn, nothing
 from pruning.figures.shares import name_layers, share_axes, share_lines
 from pruning.figures.style import Style
@@ -26,18 +27,21 @@ LOOKS = {  # before zeroing there is nothing of magnitude pruning yet
     "magnitude_without_retraining": Style("Dense", 1, "s", (0, (3, 1.2))),
 }
 CORRELATED = 3  # layers at least, or a rank correlation says nothing
-ZERO = (0.5, 0.2)  # decades: width of the bin from 0, and its distance from the others
-LEAST = 0.1  # weights, where a histogram ends below: means over replicates may be below 1
-ROOM = 0.3  # of a histogram's height, for what is written above it
+RANKS = (
+    "r: rank correlation over layers of GSM's share with what is lost when the layer alone is "
+    "pruned the most."
+)
+GAP = "Where GSM leaves a gap, zeroing changes little: the curve is flat and the thick line long."
 
 
 def layers(table: pd.DataFrame, context: Context) -> Drawn:
-    """What each layer keeps beside what pruning it alone does, a row per study and level (Fig. 2).
+    """What each layer keeps at each level, and beside it what pruning it alone does (Fig. 2).
 
-    Left: density of each layer under the masks of GSM and of magnitude. Right: test score of the
-    dense network when one layer alone is pruned by magnitude; above it the rank correlation over
-    layers of GSM's density with what is lost at the smallest such density. Bars are
-    one standard deviation to each side. Draws from the table ``gsm_sensitivity`` too.
+    Of each study first a panel per level, the density of each layer under the masks of GSM and of
+    magnitude, with the rank correlation over layers of GSM's density with what is lost at the
+    smallest density that layers alone were pruned to. Then one panel with the test score of the
+    dense network when one layer alone is pruned by magnitude. Bars are one standard deviation to
+    each side. Draws from the table ``gsm_sensitivity`` too.
     """
     shares = summaries.layer_shares(
         table[table["method"].isin(METHODS) & (table["variant"] == UNMODIFIED)]
@@ -48,48 +52,65 @@ def layers(table: pd.DataFrame, context: Context) -> Drawn:
     alone = alone[alone["study"].isin(shares["study"])]
     if shares.empty:
         raise nothing(context, "there are no layers both of masks and pruned alone (sensitivity).")
-    panels = by_level(shares, context)
     looks = _alone_looks(alone)
-    figure, grid = style.grid(len(panels), 2)
-    shown = []
-    for (left, right), rows in zip(grid, panels, strict=True):
-        mine = alone[alone["study"] == rows["study"].iloc[0]]
-        correlation = _rank_correlation(rows, mine)
-        _draw_shares(left, rows)
-        _draw_alone(right, mine, looks)
-        left.set_title(at_ratio(rows, context))
-        right.set_title(_alone_title(mine, correlation))
-        shown += [rows, mine, correlation]
-    style.legend(figure, [panel for axes in grid for panel in axes])
-    return Drawn(figure, written(shown, ("quantity", "layer_density", "position", "layer")))
+    rows = _rows_of_studies(by_level(shares, context), alone)
+    sheet, grid = pages.grid(len(rows), max(map(len, rows)))
+    shown: list[pd.DataFrame] = []
+    for axes, panels in zip(grid, rows, strict=True):
+        for place, (panel, (found, mine)) in enumerate(zip(axes, panels, strict=False)):
+            study = mine["study"].iloc[0]
+            if found is None:
+                _draw_alone(panel, mine, looks)
+                panel.set_title(f"{context.title(study)}\none layer pruned ({_n(mine)})")
+                panel.set_ylabel(only(mine["metric"]).axis)
+                shown.append(mine)
+                continue
+            correlation = _rank_correlation(found, mine)
+            _draw_shares(panel, found, shares[shares["study"] == study])
+            panel.set_title(_shares_title(found, correlation, context))
+            if place == 0:
+                panel.set_ylabel("Weights kept (%, log scale)")
+            shown += [found, correlation]
+        for spare in axes[len(panels) :]:
+            spare.remove()
+    note = RANKS if any("rank_correlation" in set(t["quantity"]) for t in shown) else ""
+    pages.finish(sheet, points=replicates.POINTS, spread=replicates.SPREAD, note=note, dashes=True)
+    return Drawn(sheet, written(shown, ("quantity", "layer_density", "position", "layer")))
 
 
 def magnitudes(table: pd.DataFrame, context: Context) -> Drawn:
-    """Histogram of the sizes of all prunable weights before zeroing, a panel per study and level.
+    """Share of the prunable weights that are smaller than x, before zeroing.
 
-    Of GSM's network and of the dense one it began with; means over replicates. Shaded: between the
-    largest weight that zeroing drops and the smallest that it keeps, means over replicates as well;
-    the ratio of the two is written beside it. The leftmost bin begins at 0.
+    A panel per study and level: GSM's network and the dense one it began with, means over
+    replicates. A thick line at the height of what is to be removed goes from the largest weight
+    that zeroing drops to the smallest that it keeps, means over replicates too: the longer, the
+    less zeroing changes.
     """
     wanted = table["method"].isin(METHODS) & (table["variant"] == "unmodified")
     counts = _histograms(table[wanted])
     if counts.empty:
         raise nothing(context, "no sizes of weights were counted.")
     panels = by_level(counts, context)
-    figure, axes = style.panels(len(panels))
+    sheet, axes = pages.panels(len(panels))
     for panel, rows in zip(axes, panels, strict=True):
-        start = _size_axes(panel, rows)
+        first = rows.loc[(rows["mean"] > 0) & (rows["low"] > 0), "low"].min()
         for method, look in LOOKS.items():
             mine = rows[rows["method"] == method]
             if len(mine):
-                _draw_histogram(panel, mine, look, start)
-        _draw_gaps(panel, rows, start)
+                _draw_smaller(panel, mine, look, first)
+        style.reference_line(panel, 100 * (1 - rows["density"].iloc[0]), "Share to be removed")
+        panel.set_xscale("log")
+        panel.set_xlim(first, rows.loc[rows["mean"] > 0, "high"].max())
+        panel.xaxis.set_major_locator(LogLocator(numticks=6))
+        panel.xaxis.set_minor_locator(NullLocator())
+        panel.set_ylim(-3, 103)
+        panel.set_xlabel("x, size of a weight (log scale)")
         panel.set_title(at_ratio(rows, context))
     for panel in axes[:: style.COLUMNS]:
-        panel.set_ylabel("Weights")
-    style.legend(figure, axes)
-    more = ("low", "high", "largest_dropped", "smallest_kept", "gap")
-    return Drawn(figure, written(panels, more).drop(columns="std"))  # spreads are not drawn
+        panel.set_ylabel("Weights smaller than x (%)")
+    pages.finish(sheet, points=replicates.POINTS, note=GAP, dashes=True)
+    more = ("low", "high", "smaller", "largest_dropped", "smallest_kept", "gap")
+    return Drawn(sheet, written(panels, more).drop(columns="std"))  # spreads are not drawn
 
 
 # -- which rows ---------------------------------------------------------------------------------
@@ -119,7 +140,10 @@ def _rank_correlation(rows: pd.DataFrame, alone: pd.DataFrame) -> pd.DataFrame:
 
 
 def _histograms(table: pd.DataFrame) -> pd.DataFrame:
-    """Mean counts of each bin and mean ends of the gap; a bin that a replicate lacks is empty."""
+    """Mean counts of each bin, what is smaller than its upper end in percent, and mean ends.
+
+    A bin that a replicate lacks is empty.
+    """
     keys = list(CELL)
     n = table.groupby(keys)["seed"].nunique().rename("n")
     counts = table.groupby([*keys, "low", "high"])["count"].sum().rename("mean").reset_index()
@@ -127,17 +151,35 @@ def _histograms(table: pd.DataFrame) -> pd.DataFrame:
     ends = ends[["largest_dropped", "smallest_kept"]].mean()
     gap = (ends["smallest_kept"] / ends["largest_dropped"]).rename("gap")
     counts = counts.join(ends, on=keys).join(gap, on=keys).join(n, on=keys)
-    return counts.assign(mean=counts["mean"] / counts["n"])
+    counts = counts.assign(mean=counts["mean"] / counts["n"]).sort_values([*keys, "low"])
+    cells = counts.groupby(keys)["mean"]
+    return counts.assign(smaller=100 * cells.cumsum() / cells.transform("sum"))
+
+
+def _rows_of_studies(
+    levels: Sequence[pd.DataFrame], alone: pd.DataFrame
+) -> list[list[tuple[pd.DataFrame | None, pd.DataFrame]]]:
+    """Rows of panels: of each study its levels and, without one, what pruning one layer does."""
+    studies: dict[str, list[pd.DataFrame]] = {}
+    for rows in levels:
+        studies.setdefault(rows["study"].iloc[0], []).append(rows)
+    found = []
+    for study, mine in studies.items():
+        beside = alone[alone["study"] == study]
+        panels = [(rows, beside) for rows in [*mine, None]]
+        columns = pages.beside(len(panels))
+        found += [panels[i : i + columns] for i in range(0, len(panels), columns)]
+    return found
 
 
 # -- drawing ------------------------------------------------------------------------------------
 
 
-def _draw_shares(panel: Axes, rows: pd.DataFrame) -> None:
+def _draw_shares(panel: Axes, rows: pd.DataFrame, study: pd.DataFrame) -> None:
+    """One level, on the axis of all of its study."""
     looks = {m: style.method_style(m, [m]) for m in METHODS if m in set(rows["method"])}
-    bottom = share_axes(panel, rows)
+    bottom = share_axes(panel, study)
     share_lines(panel, rows, looks, bottom, bars=True)
-    panel.set_ylabel("Weights kept (%)")
 
 
 def _alone_looks(alone: pd.DataFrame) -> dict[float, Style]:
@@ -155,79 +197,34 @@ def _draw_alone(panel: Axes, alone: pd.DataFrame, looks: dict[float, Style]) -> 
             continue
         bars = rows["std"] if rows["std"].notna().any() else None
         style.curve(panel, rows["position"], rows["mean"], look, bars)
-    panel.set_ylabel(only(alone["metric"]).axis)
 
 
-def _alone_title(alone: pd.DataFrame, correlation: pd.DataFrame) -> str:
-    title = f"Each layer pruned alone ({replicates.counts(alone)})"
-    if correlation.empty:
-        return title
-    return f"{title}\nrank correlation with GSM: {correlation['mean'].iloc[0]:.2f}"
+def _n(rows: pd.DataFrame) -> str:
+    return replicates.counts(rows)
 
 
-def _size_axes(panel: Axes, rows: pd.DataFrame) -> float:
-    """Both axes of a histogram; the left end comes back, where the bin from 0 begins."""
-    filled = rows[rows["mean"] > 0]
-    first = filled["low"].where(filled["low"] > 0, filled["high"]).min()
-    start, end = first / 10 ** sum(ZERO), filled["high"].max()
-    powers = range(math.ceil(math.log10(first)), math.ceil(math.log10(end)) + 1)
-    every = 1 + len(powers) // 7
-    ticks = {10.0**power: f"$10^{{{power}}}$" for power in powers if power % every == 0}
-    if (filled["low"] == 0).any():
-        near = start * (end / start) ** 0.1
-        ticks = {tick: label for tick, label in ticks.items() if tick > near}
-        ticks[start * 10 ** (ZERO[0] / 2)] = "0"
-    panel.set_xscale("log")
-    panel.set_yscale("log")
-    panel.xaxis.set_major_locator(FixedLocator(list(ticks)))
-    panel.xaxis.set_minor_locator(NullLocator())
-    panel.set_xticklabels(ticks.values())
-    panel.yaxis.set_minor_locator(NullLocator())
-    panel.set_xlim(start / 10**0.1, end * 10**0.1)
-    panel.set_ylim(0.5, 2 * filled["mean"].max() ** (1 + ROOM))
-    panel.set_axisbelow(True)
-    panel.set_xlabel("|w|")
-    return start
+def _shares_title(rows: pd.DataFrame, correlation: pd.DataFrame, context: Context) -> str:
+    what = f"{style.ratio(1 / rows['density'].iloc[0])} ({_n(rows)})"
+    if len(correlation):
+        what += f", r = {correlation['mean'].iloc[0]:.2f}"
+    return f"{context.title(rows['study'].iloc[0])}\n{what}"
 
 
-def _draw_histogram(panel: Axes, rows: pd.DataFrame, look: Style, start: float) -> None:
-    """Steps over the bins; the bin from 0 stands apart from ``start`` on."""
-    color = style.color(look)
-    shape = {"edgecolor": color, "facecolor": (*color, 0.2), "fill": True, "linewidth": 0.9}
-    shape |= {"linestyle": look.line, "baseline": LEAST}
-    bins = rows[rows["low"] > 0]
-    edges = np.unique(bins[["low", "high"]])
-    # Bins that no replicate has weights in may be left out.
-    counts = bins.set_index("low")["mean"].reindex(edges[:-1]).fillna(0)
-    panel.stairs(counts.clip(lower=LEAST), edges, label=look.label, **shape)
-    zero = rows.loc[rows["low"] == 0, "mean"]
-    if zero.sum() > 0:
-        panel.stairs(zero, [start, start * 10 ** ZERO[0]], **shape)
-
-
-def _draw_gaps(panel: Axes, rows: pd.DataFrame, start: float) -> None:
-    """Where zeroing cuts: GSM's gap is shaded, that of the dense network is next to nothing."""
-    cells = rows.drop_duplicates("method").set_index("method")
-    for method, look in LOOKS.items():
-        if method not in cells.index:
-            continue
-        cell = cells.loc[method]
-        panel.axvline(cell["smallest_kept"], color=style.color(look), linewidth=0.8, linestyle=":")
-        if method == "gsm":
-            low = max(cell["largest_dropped"], start * 10 ** sum(ZERO))
-            panel.axvspan(low, cell["smallest_kept"], color="0.85", linewidth=0, zorder=0.4)
-    gaps = [f"{LOOKS[m].label} {_times(cells.loc[m, 'gap'])}" for m in LOOKS if m in cells.index]
-    panel.text(
-        0.03,
-        0.96,
-        f"Smallest kept / largest removed:\n{', '.join(gaps)}",
-        transform=panel.transAxes,
-        fontsize=6.6,
-        va="top",
+def _draw_smaller(panel: Axes, rows: pd.DataFrame, look: Style, first: float) -> None:
+    """The share of weights below each size, and where zeroing cuts."""
+    line = rows[rows["high"] >= first * (1 - 1e-9)].sort_values("high")
+    at = line["high"].to_numpy()
+    share = line["smaller"].to_numpy()
+    panel.plot(at, share, color=style.color(look), linestyle=look.line, label=look.label)
+    cell = rows.iloc[0]
+    ends = [max(cell["largest_dropped"], first), cell["smallest_kept"]]
+    height = 100 * (1 - cell["density"])
+    panel.plot(
+        ends,
+        [height, height],
+        color=style.color(look),
+        linewidth=3,
+        marker=look.marker,
+        label=f"{look.label}, largest removed to smallest kept",
+        zorder=3,
     )
-
-
-def _times(gap: float) -> str:
-    if math.isinf(gap):
-        return "∞"
-    return f"{gap:.2f}" if gap < 10 else f"{gap:.0f}" if gap < 1e5 else f"{gap:.1e}"

@@ -4,14 +4,14 @@ Lines are means over replicates, bands one standard deviation to each side. An e
 those of the network that it trained.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
-from pruning.figures import replicates, style
+from pruning.figures import pages, replicates, style
 from pruning.figures.context import Context, Drawn, nothing
 from pruning.figures.style import Style
 from pruning.systems.prunetrain.communication import communication
@@ -26,8 +26,6 @@ from pruning.systems.prunetrain.figures.panels import (
     of_first,
     of_whole,
     ratio_styles,
-    rows_of,
-    share_labels,
     shrinking,
     summed,
     together,
@@ -46,12 +44,12 @@ COSTS = {
 GATED = (PRUNETRAIN, "prunetrain_gating")
 GROWING = (PRUNETRAIN, "prunetrain_dynamic_batch")
 BATCHES = {"memory": "Memory, estimated", "batch": "Mini-batch", "learning_rate": "Learning rate"}
-UNITS = {"memory": "MiB", "batch": "Images", "learning_rate": ""}
+UNITS = {"memory": "MiB", "batch": "Images", "learning_rate": "Rate"}
 PROGRESS = {
     "realised_ratio": ("Penalty in the loss", "Share of the loss (%)"),
     "seconds": ("Time of an epoch", "% of uncut epochs"),
     "bytes": ("Gradients sent", "MB per epoch"),
-    "rate_times_strength": ("Stability", "Learning rate · λ"),
+    "rate_times_strength": ("Stability", "Learning rate · λ (log scale)"),
 }
 BOUND = "bound"
 PUBLISHED_LINE = (0, (3, 1.2))
@@ -71,9 +69,11 @@ def costs(table: pd.DataFrame, context: Context) -> Drawn:
     names = replicates.studies(rows, context)
     published = {study: _intervals(rows[rows["study"] == study], context) for study in names}
     looks = ratio_styles([*rows["ratio"], *pd.concat(published.values())["ratio"]])
-    figure, grid = rows_of(len(names), len(COSTS), 1.95)
+    each = -(-len(COSTS) // pages.COLUMNS)  # rows of a study
+    sheet, grid = pages.grid(each * len(names), pages.COLUMNS)
+    rows_of_panels = [_together(grid[i : i + each], COSTS) for i in range(0, len(grid), each)]
     shown, heads = [], []
-    for row, study in zip(grid, names, strict=True):
+    for row, study in zip(rows_of_panels, names, strict=True):
         here = rows[rows["study"] == study]
         found = [summed(here, of_first(here, cost), cost) for cost in COSTS]
         for panel, drawn in zip(row, found, strict=True):
@@ -81,16 +81,16 @@ def costs(table: pd.DataFrame, context: Context) -> Drawn:
             if drawn.empty:
                 panel.text(0.5, 0.5, "none", transform=panel.transAxes, ha="center")
         _draw_intervals(row[0], published[study], looks)
-        row[0].set_ylabel("% of dense")
-        share_labels(row)
+        for panel in row[:: pages.COLUMNS]:
+            panel.set_ylabel("% of dense")
         heads.append(head(context, pd.concat(found)))
         shown += [*found, published[study]]
-    everything = [panel for row in grid for panel in row]
+    everything = [panel for row in rows_of_panels for panel in row]
     from_zero(everything, *shown, least=100)
     epoch_axis(everything)
-    entitle(grid, heads, tuple(COSTS.values()))
-    style.legend(figure, everything)
-    return Drawn(figure, written(shown))
+    entitle(rows_of_panels, heads, tuple(COSTS.values()))
+    pages.finish(sheet, points=replicates.POINTS, spread=replicates.SPREAD, dashes=True)
+    return Drawn(sheet, written(shown))
 
 
 def gates(table: pd.DataFrame, context: Context) -> Drawn:
@@ -104,7 +104,7 @@ def gates(table: pd.DataFrame, context: Context) -> Drawn:
         raise nothing(context, "no penalty ratio has both union and gating.")
     seconds = shrinking(context.tables["prunetrain_seconds"], *GATED)
     looks = method_styles(GATED)
-    figure, grid = rows_of(len(rows), 2, 2.3)
+    sheet, grid = pages.grid(len(rows), 2)
     shown, heads = [], []
     for row, (study, here) in zip(grid, rows.items(), strict=True):
         level, ratio = here[["level", "ratio"]].iloc[0]
@@ -122,8 +122,8 @@ def gates(table: pd.DataFrame, context: Context) -> Drawn:
         heads.append(head(context, pd.concat(found), f"penalty ratio {ratio:g}"))
         shown += found
     entitle(grid, heads, ("Training MACs", "Time of an epoch"))
-    style.legend(figure, [panel for row in grid for panel in row])
-    return Drawn(figure, written(shown))
+    pages.finish(sheet, points=replicates.POINTS, spread=replicates.SPREAD)
+    return Drawn(sheet, written(shown))
 
 
 def batch(table: pd.DataFrame, context: Context) -> Drawn:
@@ -136,7 +136,7 @@ def batch(table: pd.DataFrame, context: Context) -> Drawn:
     if not rows:
         raise nothing(context, "no penalty ratio has both a growing batch and one that stays.")
     looks = method_styles(GROWING)
-    figure, grid = rows_of(len(rows), len(BATCHES), 2.1)
+    sheet, grid = pages.grid(len(rows), len(BATCHES))
     shown, heads = [], []
     for row, here in zip(grid, rows.values(), strict=True):
         found = []
@@ -147,9 +147,10 @@ def batch(table: pd.DataFrame, context: Context) -> Drawn:
             if quantity == "learning_rate" and (drawn["mean"] > 0).all():
                 panel.set_yscale("log")
                 panel.yaxis.set_minor_locator(NullLocator())
+                panel.set_ylabel(f"{UNITS[quantity]} (log scale)")
             else:
                 from_zero([panel], drawn)
-            panel.set_ylabel(UNITS[quantity])
+                panel.set_ylabel(UNITS[quantity])
             found.append(drawn)
         memory = found[0][found[0]["method"] == GROWING[1]].sort_values("epoch")
         style.reference_line(row[0], memory["mean"].iloc[0], "Budget, what it is at first")
@@ -157,8 +158,8 @@ def batch(table: pd.DataFrame, context: Context) -> Drawn:
         heads.append(head(context, pd.concat(found), f"penalty ratio {here['ratio'].iloc[0]:g}"))
         shown += found
     entitle(grid, heads, tuple(BATCHES.values()))
-    style.legend(figure, [panel for row in grid for panel in row])
-    return Drawn(figure, written(shown))
+    pages.finish(sheet, points=replicates.POINTS, spread=replicates.SPREAD)
+    return Drawn(sheet, written(shown))
 
 
 def progress(table: pd.DataFrame, context: Context) -> Drawn:
@@ -174,7 +175,7 @@ def progress(table: pd.DataFrame, context: Context) -> Drawn:
         raise nothing(context, "no network shrank by PruneTrain.")
     seconds = shrinking(context.tables["prunetrain_seconds"], PRUNETRAIN)
     names, looks = replicates.studies(rows, context), ratio_styles(rows["ratio"])
-    figure, grid = rows_of(len(names), len(PROGRESS), 2.0)
+    sheet, grid = pages.grid(len(names), len(PROGRESS))
     shown, heads = [], []
     for row, study in zip(grid, names, strict=True):
         here, timed = (t[t["study"] == study] for t in (rows, seconds))
@@ -184,14 +185,14 @@ def progress(table: pd.DataFrame, context: Context) -> Drawn:
             panel.set_ylabel(PROGRESS[drawn["quantity"].iloc[0]][1])
         for panel, drawn, least in zip(row[:3], found[:3], (0, 100, 0), strict=True):
             from_zero([panel], drawn, least=least)
-        bound = summed(here, here["bound"], BOUND, ()).drop_duplicates("mean")
+        bound = summed(here, here["bound"], BOUND, (), tiny=True).drop_duplicates("mean")
         _stability_axis(row[3], found[3], bound)
         epoch_axis(row)
         heads.append(head(context, pd.concat(found)))
         shown += [*found, bound]
     entitle(grid, heads, [name for name, _ in PROGRESS.values()])
-    style.legend(figure, [panel for row in grid for panel in row])
-    return Drawn(figure, written(shown))
+    pages.finish(sheet, points=replicates.POINTS, spread=replicates.SPREAD)
+    return Drawn(sheet, written(shown))
 
 
 # -- which rows ---------------------------------------------------------------------------------
@@ -220,10 +221,21 @@ def _progress(here: pd.DataFrame, timed: pd.DataFrame) -> list[pd.DataFrame]:
         "rate_times_strength": here["rate_times_strength"].where(here["rate_times_strength"] > 0),
     }
     tables = {"seconds": timed, "bytes": timed}
-    return [summed(tables.get(name, here), values[name], name) for name in PROGRESS]
+    return [
+        summed(tables.get(name, here), values[name], name, tiny=name == "rate_times_strength")
+        for name in PROGRESS
+    ]
 
 
 # -- drawing ------------------------------------------------------------------------------------
+
+
+def _together(rows: Sequence[Sequence[Axes]], names: Collection[str]) -> list[Axes]:
+    """As many panels as there are names, row by row; the others are taken away."""
+    panels = [panel for row in rows for panel in row]
+    for spare in panels[len(names) :]:
+        spare.remove()
+    return panels[: len(names)]
 
 
 def _draw_intervals(panel: Axes, published: pd.DataFrame, looks: Mapping[float, Style]) -> None:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -9,17 +10,16 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
 from matplotlib.colors import ListedColormap, LogNorm
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from pruning.figures import replicates, style
+from pruning.figures import pages, replicates, style
 from pruning.figures.context import Context, Drawn, literal, nothing
+from pruning.figures.pages import Pages
 from pruning.figures.shares import name_layers
+from pruning.figures.sizes import PANEL_HEIGHT
 from pruning.figures.style import Style
 from pruning.systems.prunetrain.figures.panels import (
     KEYS,
-    PAGE,
-    SMALLEST,
     at_one_level,
     entitle,
     epoch_axis,
@@ -29,8 +29,6 @@ from pruning.systems.prunetrain.figures.panels import (
     method_styles,
     put_title,
     ratio_styles,
-    rows_of,
-    share_labels,
     shrinking,
     summed,
     together,
@@ -44,7 +42,8 @@ SIDES = {"dense_outputs": "Output channels", "dense_inputs": "Input channels"}
 LAYER = ("layer", "position")
 LARGEST, SMALLEST_SIZE = 10.0, 1e-4  # |w|, ends of the colours
 SHADES = 256
-MAPS, COLUMNS = 12, 4  # heat maps on a page, and beside each other
+MAPS = 12  # heat maps of a study, all on a page
+NAME_LENGTH = 20  # characters above a heat map; longer names take two lines
 AXES = {"_by_epoch": "Output channel, sorted", "_by_pair": "Output channel"}
 
 
@@ -63,7 +62,7 @@ def density(table: pd.DataFrame, context: Context) -> Drawn:
     layers = at_one_level(shrinking(context.tables["prunetrain_layers"], PRUNETRAIN), context)
     looks = ratio_styles(rows["ratio"])
     names = [study for study in replicates.studies(rows, context) if study in layers]
-    figure, grid = rows_of(len(names), len(SIDES) + 1, 2.3)
+    sheet, grid = pages.grid(len(names), len(SIDES) + 1)
     shown, heads = [], []
     for row, study in zip(grid, names, strict=True):
         here = rows[rows["study"] == study]
@@ -73,13 +72,12 @@ def density(table: pd.DataFrame, context: Context) -> Drawn:
         _limit_shares(row[:2], found)
         epoch_axis(row[:2])
         row[0].set_ylabel("Not sparse (%)")
-        share_labels(row[:2])
         bars = _bars(row[2], layers[study], looks)
-        heads.append(head(context, pd.concat(found), spread="bands and bars"))
+        heads.append(head(context, pd.concat(found)))
         shown += [*found, *bars]
     entitle(grid, heads, (*SIDES.values(), "Output channels, by layer"))
-    style.legend(figure, [panel for row in grid for panel in row])
-    return Drawn(figure, written(shown))
+    pages.finish(sheet, points=replicates.POINTS, spread=replicates.SPREAD)
+    return Drawn(sheet, written(shown))
 
 
 def scaling(table: pd.DataFrame, context: Context) -> Drawn:
@@ -93,9 +91,9 @@ def scaling(table: pd.DataFrame, context: Context) -> Drawn:
     if not rows:
         raise nothing(context, "no penalty ratio has both penalties, of one strength and by size.")
     looks = method_styles(SCALED)
-    figure, grid = rows_of(len(rows), 1, 2.6)
-    shown, heads = [], []
-    for (panel,), here in zip(grid, rows.values(), strict=True):
+    sheet, axes = pages.panels(len(rows))
+    shown = []
+    for panel, (study, here) in zip(axes, rows.items(), strict=True):
         left = 100 * here["inference_macs"] / here["inference_macs_before"]
         drawn = summed(here, left, "inference_macs", LAYER)
         size = _shares(here)
@@ -108,12 +106,13 @@ def scaling(table: pd.DataFrame, context: Context) -> Drawn:
             at = mine["position"] + 0.06 * (place - 0.5)
             style.curve(panel, at, mine["mean"], look, bars)
         from_zero([panel], drawn, size, least=100)
-        panel.set_ylabel("Inference MACs left (%)")
-        heads.append(head(context, drawn, f"penalty ratio {here['ratio'].iloc[0]:g}", "bars"))
+        what = f"penalty ratio {here['ratio'].iloc[0]:g} ({replicates.counts(drawn)})"
+        panel.set_title(style.title(context.title(study), what))
         shown += [size, drawn]
-    entitle(grid, heads, ("MACs of each layer",))
-    style.legend(figure, [panel for row in grid for panel in row])
-    return Drawn(figure, written(shown))
+    for panel in axes[:: pages.COLUMNS]:
+        panel.set_ylabel("Inference MACs left (%)")
+    pages.finish(sheet, points=replicates.POINTS, spread=replicates.SPREAD)
+    return Drawn(sheet, written(shown))
 
 
 def revival(table: pd.DataFrame, context: Context) -> Drawn:
@@ -162,11 +161,10 @@ def _whole(table: pd.DataFrame, context: Context) -> dict[str, pd.DataFrame]:
     return found
 
 
-def _layers(rows: pd.DataFrame, studies: int) -> list[str]:
+def _layers(rows: pd.DataFrame) -> list[str]:
     """The layers that are shown, evenly spaced from the first to the last where there are many."""
     names = rows.drop_duplicates("layer").sort_values("position")["layer"].tolist()
-    rows_each = max(1, MAPS // COLUMNS // studies)
-    count = min(len(names), rows_each * COLUMNS)
+    count = min(len(names), MAPS)
     return [names[round(place)] for place in np.linspace(0, len(names) - 1, count)]
 
 
@@ -198,18 +196,14 @@ def _limit_shares(axes: Sequence[Axes], tables: Sequence[pd.DataFrame]) -> None:
 def _bars(
     panel: Axes, here: pd.DataFrame, looks: Mapping[float, Style]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Output channels of each layer as built, and in front of these what is left."""
+    """Output channels of each layer as built, and in front of these what is left at the end."""
     before = summed(here, here["outputs_before"], "outputs_before", LAYER)
     after = summed(here, here["outputs"], "outputs", LAYER)
     look = looks[here["ratio"].iloc[0]]
-    label = f"Left at the end, ratio {here['ratio'].iloc[0]:g}"
-    panel.bar(before["position"], before["mean"], 0.8, color="0.85", linewidth=0, label="As built")
-    panel.bar(
-        after["position"], after["mean"], 0.5, color=style.color(look), linewidth=0, label=label
-    )
-    if after["std"].notna().any():
-        bars = {"color": "0.2", "linestyle": "none", "elinewidth": 0.8, "capsize": 1.5}
-        panel.errorbar(after["position"], after["mean"], after["std"], **bars)
+    look = replace(look, label=f"Left at the end, {look.label.lower()}", line="none")
+    panel.bar(before["position"], before["mean"], color="0.85", linewidth=0, label="As built")
+    bars = after["std"] if after["std"].notna().any() else None
+    style.curve(panel, after["position"], after["mean"], look, bars)
     name_layers(panel, here)
     from_zero([panel], before.assign(std=math.nan), after)
     panel.set_ylabel("Channels")
@@ -223,28 +217,40 @@ def _heat_maps(
     draw: Callable[[Axes, pd.DataFrame], tuple[QuadMesh, str, list[pd.DataFrame]]],
     more: Sequence[str],
 ) -> Drawn:
-    """A heat map for each layer; the rows and the colours of a study are its own."""
-    trainings = _whole(table, context)
-    names = {study: _layers(rows, len(trainings)) for study, rows in trainings.items()}
-    counts = {study: -(-len(layers) // COLUMNS) for study, layers in names.items()}
-    columns = min(COLUMNS, max(map(len, names.values())))
-    figure, grid = rows_of(sum(counts.values()), columns, 1.9)
-    figure.set_size_inches(PAGE[0], min(PAGE[1], 1.9 * sum(counts.values()) + 0.9))
-    rows, letters, shown = iter(grid), iter("abcdefghijklmnopqrstuvwxyz"), []
-    for study, training in trainings.items():
-        panels = [panel for _ in range(counts[study]) for panel in next(rows)]
-        for spare in panels[len(names[study]) :]:
+    """A heat map for each layer; the pages and the colours of a study are its own."""
+    sheets, shown = [], []
+    for training in _whole(table, context).values():
+        names = _layers(training)
+        columns = min(pages.COLUMNS, len(names))
+        sheet, grid = pages.grid(-(-len(names) // columns), columns, PANEL_HEIGHT, wide=True)
+        panels = [panel for row in grid for panel in row]
+        for spare in panels[len(names) :]:
             spare.remove()
-        panels = panels[: len(names[study])]
-        for panel, layer in zip(panels, names[study], strict=True):
+        panels, titles = panels[: len(names)], []
+        for panel, layer in zip(panels, names, strict=True):
             mesh, note, drawn = draw(panel, training[training["layer"] == layer])
-            head = _of_one(context, training) if panel is panels[0] else ""
-            put_title(panel, f"({next(letters)}) {literal(layer)}{note}", head)
+            titles.append(f"{_broken(literal(layer))}{note}")
             shown += drawn
-        for panel in panels[::COLUMNS]:
+        lines = 1 + max(title.count("\n") for title in titles[:columns])
+        for panel, title in zip(panels, titles, strict=True):
+            head = _of_one(context, training) if panel is panels[0] else ""
+            put_title(panel, title, head, lines)
+        for panel in panels[::columns]:
             panel.set_ylabel(AXES[draw.__name__])
-        _colorbar(figure, mesh, panels, training["threshold"].iloc[0])
-    return Drawn(figure, written(shown, more))
+        _colorbar(mesh, panels, training["threshold"].iloc[0])
+        sheets.append(sheet)
+    sheet = Pages(tuple(page for sheet in sheets for page in sheet.figures))
+    pages.finish(sheet, note="One training.")
+    return Drawn(sheet, written(shown, more))
+
+
+def _broken(name: str) -> str:
+    """A name of a layer, in two lines where it is long."""
+    if len(name) <= NAME_LENGTH or "." not in name:
+        return name
+    ends = [place for place, letter in enumerate(name, start=1) if letter == "."]
+    middle = min(ends, key=lambda end: abs(end - len(name) / 2))
+    return f"{name[:middle]}\n{name[middle:]}"
 
 
 def _of_one(context: Context, rows: pd.DataFrame) -> str:
@@ -301,11 +307,14 @@ def _colors(threshold: float) -> tuple[ListedColormap, LogNorm]:
     return ListedColormap([*grey, *map(tuple, bright)]), norm
 
 
-def _colorbar(figure: Figure, mesh: QuadMesh, panels: Sequence[Axes], threshold: float) -> None:
-    bar = figure.colorbar(
-        mesh, ax=list(panels), orientation="horizontal", fraction=0.05, aspect=50, extend="both"
+def _colorbar(mesh: QuadMesh, panels: Sequence[Axes], threshold: float) -> None:
+    bar = (
+        panels[0]
+        .get_figure()
+        .colorbar(
+            mesh, ax=list(panels), orientation="horizontal", fraction=0.05, aspect=50, extend="both"
+        )
     )
-    bar.ax.tick_params(labelsize=SMALLEST)
     bar.ax.minorticks_off()
     bar.ax.axvline(threshold, color="black", linewidth=1.2)
-    bar.set_label(f"Largest |w|; sparse below {threshold:g}, the line (greys)", size=8)
+    bar.set_label(f"Largest |w|; sparse below {threshold:.3g}, the line (log scale, greys)")

@@ -1,11 +1,11 @@
-"""What figures of this wing share: rows of panels, lines by epoch, and what they choose to show."""
+"""What figures of this wing share: heads of rows, lines by epoch, and what they choose to show."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from pruning.analysis import replicates as summaries
@@ -14,12 +14,11 @@ from pruning.figures.context import Context
 from pruning.figures.style import Style
 from pruning.systems.prunetrain.rules import UNMODIFIED
 
-PAGE = (7.0, 9.0)  # inches
-SMALLEST, TITLE, TITLE_PAD = 7, 7.6, 5  # pt
 MARKERS = 6  # on a line
 KEYS = ("study", "method", "variant", "level", "ratio")
 TRAINING = (*KEYS, "seed")
 WRITTEN = ("source", *KEYS, "quantity", "position", "layer", "epoch", "mean", "std", "n")
+TINY = 1e-9  # the unit in which what is far smaller than 1 is summed up
 STUDY = "study"  # where a number is from, if it was not published
 
 
@@ -70,11 +69,21 @@ def of_whole(seconds: pd.DataFrame) -> pd.Series:
 
 
 def summed(
-    rows: pd.DataFrame, values: pd.Series, quantity: str, by: Sequence[str] = ("epoch",)
+    rows: pd.DataFrame,
+    values: pd.Series,
+    quantity: str,
+    by: Sequence[str] = ("epoch",),
+    *,
+    tiny: bool = False,
 ) -> pd.DataFrame:
-    """Mean, deviation and number of values that there are over replicates, by cell and ``by``."""
-    known = rows.assign(value=values).dropna(subset="value")
-    return summaries.summed_up(known, "value", [*KEYS, *by]).assign(quantity=quantity)
+    """Mean, deviation and number of values that there are over replicates, by cell and ``by``.
+
+    Of ``tiny`` values more places are kept than the six that others have.
+    """
+    unit = TINY if tiny else 1
+    known = rows.assign(value=values / unit).dropna(subset="value")
+    table = summaries.summed_up(known, "value", [*KEYS, *by])
+    return table.assign(mean=unit * table["mean"], std=unit * table["std"], quantity=quantity)
 
 
 def written(tables: Iterable[pd.DataFrame], more: Sequence[str] = ()) -> pd.DataFrame:
@@ -103,46 +112,38 @@ def method_styles(methods: Iterable[str]) -> dict[str, Style]:
     return {method: style.method_style(method, found) for method in found}
 
 
-def rows_of(count: int, columns: int, height: float) -> tuple[Figure, list[list[Axes]]]:
-    """Rows of panels as wide as a page, a row so many inches high where they all fit it."""
-    figure, grid = style.grid(count, columns)
-    figure.set_size_inches(PAGE[0], min(PAGE[1], height * count + 0.5))
-    for panel in (panel for row in grid for panel in row):
-        panel.tick_params(labelsize=SMALLEST)
-        panel.xaxis.label.set_size(8)
-        panel.yaxis.label.set_size(8)
-    return figure, grid
+def entitle(rows: Sequence[Sequence[Axes]], heads: Sequence[str], names: Sequence[str]) -> None:
+    """A name above each panel, and above each row what it is of."""
+    for row, head in zip(rows, heads, strict=True):
+        for panel, name in zip(row, names, strict=True):
+            put_title(panel, name, head if panel is row[0] else "")
 
 
-def entitle(grid: Sequence[Sequence[Axes]], heads: Sequence[str], names: Sequence[str]) -> None:
-    """A letter and a name above each panel, and above each row what it is of."""
-    letters = iter("abcdefghijklmnopqrstuvwxyz")
-    single = sum(map(len, grid)) == 1
-    for row, head in zip(grid, heads, strict=True):
-        for place, (panel, name) in enumerate(zip(row, names, strict=True)):
-            text = name if single else f"({next(letters)}) {name}"
-            put_title(panel, text, head if place == 0 else "")
+def put_title(panel: Axes, text: str, head: str = "", lines: int = 1) -> None:
+    """A title at the left of a panel, and a line above it that may be longer than the panel.
 
-
-def put_title(panel: Axes, text: str, head: str = "") -> None:
-    """A title at the left of a panel, and a line above it that may be longer than the panel."""
-    above = "\n" if head else ""  # room for it
-    panel.set_title(f"{above}{text}", loc="left", fontsize=TITLE, pad=TITLE_PAD)
+    Args:
+        panel: whose title it is.
+        text: the title.
+        head: of the row that the panel begins.
+        lines: of the longest title in that row.
+    """
+    above = (lines - text.count("\n")) * "\n" if head else ""  # room for it
+    title = panel.set_title(f"{above}{text}", loc="left")
     if head:
-        away = TITLE_PAD + 1.15 * TITLE * (1 + text.count("\n"))
+        size = title.get_fontsize()
+        away = plt.rcParams["axes.titlepad"] + 1.2 * size * lines
         note = panel.annotate(
-            head, (0, 1), (0, away), "axes fraction", "offset points", fontsize=TITLE, va="bottom"
+            head, (0, 1), (0, away), "axes fraction", "offset points", fontsize=size, va="bottom"
         )
         note.set_in_layout(False)  # or panels would be moved apart for it
 
 
-def head(context: Context, rows: pd.DataFrame, what: str = "", spread: str = "bands") -> str:
-    """Which study, how many replicates, and what is drawn of their spread."""
+def head(context: Context, rows: pd.DataFrame, what: str = "") -> str:
+    """Which study, and how many replicates."""
     (study,) = set(rows["study"])
-    number = replicates.counts(rows)
-    spread = f", {spread}: ± 1 SD" if rows["std"].notna().any() else ""
     parts = [context.title(study), *([what] if what else [])]
-    return f"{', '.join(parts)} ({number}{spread})"
+    return f"{', '.join(parts)} ({replicates.counts(rows)})"
 
 
 def lines(
@@ -180,9 +181,3 @@ def from_zero(axes: Sequence[Axes], *tables: pd.DataFrame, least: float = 0.0) -
     low = min([0.0, *(1.05 * (table["mean"] - table["std"].fillna(0)).min() for table in filled)])
     for panel in axes:
         panel.set_ylim(low, 1.05 * top)
-
-
-def share_labels(row: Sequence[Axes]) -> None:
-    """Tick labels of the value axis at the left panel alone."""
-    for panel in row[1:]:
-        panel.tick_params(labelleft=False)

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from pruning.analysis import replicates as summaries
 from pruning.analysis.score import only, scored
 from pruning.analysis.score import shown as as_shown
-from pruning.figures import replicates, style
+from pruning.figures import pages, replicates, style
 from pruning.figures.context import Context, Drawn, nothing
 from pruning.figures.style import Style
 from pruning.systems.prunetrain.figures.panels import (
@@ -23,8 +23,6 @@ from pruning.systems.prunetrain.figures.panels import (
     head,
     method_styles,
     ratio_styles,
-    rows_of,
-    share_labels,
 )
 from pruning.systems.prunetrain.published import published_for
 from pruning.systems.prunetrain.rules import FINE_TUNED, METHODS, UNMODIFIED
@@ -55,7 +53,7 @@ def accuracy(table: pd.DataFrame, context: Context) -> Drawn:
     names = replicates.studies(summaries.pruned(rows), context)
     if not names:
         raise nothing(context, "no network shrank while it trained.")
-    figure, grid = rows_of(len(names), len(COSTS), 2.6)
+    sheet, grid = pages.grid(len(names), len(COSTS))
     shown, heads = [], []
     for row, study in zip(grid, names, strict=True):
         here = rows[rows["study"] == study]
@@ -72,12 +70,11 @@ def accuracy(table: pd.DataFrame, context: Context) -> Drawn:
             panel.set_ylim(*replicates.around(pd.concat([means, published]), metric))
             panel.set_xlabel(_cost_axis(here, cost))
         row[0].set_ylabel(metric.axis)
-        share_labels(row)
-        heads.append(head(context, means, spread="bars and band"))
+        heads.append(head(context, means))
         shown += [means, published]
     entitle(grid, heads, tuple(COSTS.values()))
-    style.legend(figure, [panel for row in grid for panel in row], dashes=True)
-    return Drawn(figure, _written(shown))
+    pages.finish(sheet, points=replicates.POINTS, spread=replicates.SPREAD, dashes=True)
+    return Drawn(sheet, _written(shown))
 
 
 def variants(table: pd.DataFrame, context: Context) -> Drawn:
@@ -98,7 +95,7 @@ def variants(table: pd.DataFrame, context: Context) -> Drawn:
     ratios = ratios.groupby(["study", "level"])["ratio"].first().rename("ratio")
     found = {study: here.join(ratios, on=["study", "level"]) for study, here in found.items()}
     looks = ratio_styles(pd.concat(found.values())["ratio"])
-    figure, grid = rows_of(len(found), 1 + len(COSTS), 2.2)
+    sheet, grid = pages.grid(len(found), 1 + len(COSTS))
     shown, heads = [], []
     for row, (study, here) in zip(grid, found.items(), strict=True):
         means = _summed(here, "ratio")
@@ -107,7 +104,7 @@ def variants(table: pd.DataFrame, context: Context) -> Drawn:
             if means[quantity].isna().all():
                 _say_untrained(panel)
                 continue
-            _draw_variants(panel, means, looks, quantity)
+            _draw_variants(panel, means, looks, quantity, named=panel is row[0])
             reference = unpruned[_columns(quantity)[0]].iloc[0]
             panel.axvline(reference, color="0.45", linewidth=0.9, linestyle=(0, (4, 2)), zorder=1)
         row[0].plot([], [], color="0.45", linewidth=0.9, linestyle=(0, (4, 2)), label="Dense")
@@ -115,15 +112,14 @@ def variants(table: pd.DataFrame, context: Context) -> Drawn:
         for panel, cost in zip(row[1:], COSTS, strict=True):
             if means[cost].notna().any():
                 panel.set_xlabel(_cost_axis(here, cost))
-        share_labels(row)
-        heads.append(head(context, means, spread="bars"))
+        heads.append(head(context, means))
         shown += [
             unpruned.assign(std=float("nan"), **dict.fromkeys(_spreads(), float("nan"))),
             means,
         ]
     entitle(grid, heads, ("Score", *COSTS.values()))
-    style.legend(figure, [panel for row in grid for panel in row])
-    return Drawn(figure, _written(shown, "ratio"))
+    pages.finish(sheet, points=replicates.POINTS, spread=replicates.SPREAD)
+    return Drawn(sheet, _written(shown, "ratio"))
 
 
 # -- which rows ---------------------------------------------------------------------------------
@@ -262,7 +258,7 @@ def _curve(panel: Axes, rows: pd.DataFrame, look: Style, cost: str, *, hollow: b
 
 
 def _draw_variants(
-    panel: Axes, means: pd.DataFrame, looks: Mapping[float, Style], quantity: str
+    panel: Axes, means: pd.DataFrame, looks: Mapping[float, Style], quantity: str, *, named: bool
 ) -> None:
     """A line for each method and variant, PruneTrain on top, with a marker for each ratio."""
     styles = method_styles(means["method"])
@@ -279,7 +275,9 @@ def _draw_variants(
         bars = {"xerr": rows[spread]} if rows[spread].notna().any() else {}
         style.curve(panel, rows[value], at, replace(look, line="none"), **bars)
     labels = [f"{styles[method].label}{VARIANTS[variant]}" for method, variant in series]
-    panel.set_yticks([-place for place in range(len(series))], labels)
+    panel.set_yticks(
+        [-place for place in range(len(series))], labels if named else [""] * len(labels)
+    )
     panel.set_ylim(0.6 - len(series), 0.6)
     panel.margins(x=0.12)
     panel.grid(axis="y", visible=False)

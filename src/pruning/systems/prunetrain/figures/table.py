@@ -4,34 +4,32 @@ Costs are counted as the authors count them and in percent of the network as bui
 so that they can be held beside what was published.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from textwrap import fill
 
 import pandas as pd
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
 
 from pruning.analysis import replicates as summaries
 from pruning.analysis.score import only, scored
 from pruning.analysis.score import shown as as_shown
-from pruning.figures import replicates, style
+from pruning.figures import pages, replicates
 from pruning.figures.context import Context, Drawn, nothing
+from pruning.figures.pages import Pages
+from pruning.figures.sizes import PAGE, ROOM, SMALLEST
 from pruning.systems.prunetrain.communication import communication
-from pruning.systems.prunetrain.figures.panels import (
-    PAGE,
-    SMALLEST,
-    TRAINING,
-    of_first,
-    shrinking,
-)
+from pruning.systems.prunetrain.figures.panels import TRAINING, of_first, shrinking
 from pruning.systems.prunetrain.figures.scores import published_accuracies
 from pruning.systems.prunetrain.rules import FINE_TUNED, UNMODIFIED
 
 PRUNETRAIN = "prunetrain"
 CELL = ["study", "network", "dataset", "variant", "level", "ratio"]
 OURS = "this study"
+POINTS = "Means over n replicates"
 NONE = "\N{EN DASH}"  # where nothing is known
-LINE, ROOM = 0.118, 0.1  # inches: a line of a row, and what is around its lines
+LINE, AROUND = 0.118, 0.1  # inches: a line of a row, and what is around its lines
 NAME_LENGTH = 18  # characters of a line of text
 
 
@@ -202,17 +200,52 @@ def _headings(metrics: pd.Series) -> list[str]:
     return ["", "Penalty\nratio", *found.values(), "From"]
 
 
-def _draw(cells: list[list[str]], headings: list[str], published: Sequence[bool]) -> Figure:
-    """Rows as high as their texts, published ones shaded."""
-    heights = [
-        LINE * max(text.count("\n") + 1 for text in row) + ROOM for row in (headings, *cells)
+def _draw(cells: list[list[str]], headings: list[str], published: Sequence[bool]) -> Pages:
+    """Rows as high as their texts, published ones shaded; each page has the headings."""
+    first, *heights = [
+        LINE * max(text.count("\n") + 1 for text in row) + AROUND for row in (headings, *cells)
     ]
-    figure, ((panel,),) = style.grid(1, 1)
-    figure.set_size_inches(PAGE[0], sum(heights) + ROOM)
+    parts = _parts(heights, PAGE[1] - ROOM - first)
+    figures = []
+    for part in parts:
+        here = [first, *heights[part]]
+        sheet, ((panel,),) = pages.grid(1, 1, sum(here), wide=True)
+        _draw_part(panel, [headings, *cells[part]], here, published[part])
+        figures += sheet.figures
+    sheet = Pages(tuple(figures))
+    pages.finish(sheet, note=_note([text for row in cells for text in row], any(published)))
+    return sheet
+
+
+def _note(texts: Sequence[str], published: bool) -> str:
+    """What is said of what stands in the table, where it does."""
+    spread = any("±" in text for text in texts)
+    said = [
+        f"{POINTS} ± one standard deviation." if spread else f"{POINTS}.",
+        "Shaded: published." if published else "",
+        f"{NONE}: not known." if NONE in texts else "",
+    ]
+    return " ".join(filter(None, said))
+
+
+def _parts(heights: Sequence[float], room: float) -> list[slice]:
+    """The rows of each page."""
+    starts, used = [0], 0.0
+    for row, height in enumerate(heights):
+        if used + height > room:
+            starts.append(row)
+            used = 0.0
+        used += height
+    return [slice(*ends) for ends in itertools.pairwise([*starts, len(heights)])]
+
+
+def _draw_part(
+    panel: Axes, cells: list[list[str]], heights: Sequence[float], published: Sequence[bool]
+) -> None:
     panel.set_axis_off()
     panel.set(xlim=(0, 1), ylim=(sum(heights), 0))
     drawn = panel.table(
-        cells, colLabels=headings, colWidths=WIDTHS, bbox=(0, 0, 1, 1), edges="horizontal"
+        cells[1:], colLabels=cells[0], colWidths=WIDTHS, bbox=(0, 0, 1, 1), edges="horizontal"
     )
     drawn.auto_set_font_size(False)
     drawn.set_fontsize(SMALLEST)
@@ -225,7 +258,6 @@ def _draw(cells: list[list[str]], headings: list[str], published: Sequence[bool]
         if shaded:
             ends = sum(heights[:row]), sum(heights[: row + 1])
             panel.axhspan(*ends, color="0.93", linewidth=0, zorder=-1)
-    return figure
 
 
 def _number(row: pd.Series, name: str, column: Column) -> str:
