@@ -271,6 +271,8 @@ def save(pages: Pages, pdf: Path | str, png: Path | str) -> None:
     Raises:
         PruningError: a file cannot be written.
     """
+    for page in pages.figures:
+        _settle(page)
     try:
         written = io.BytesIO()
         with PdfPages(written, metadata={"CreationDate": None}) as file:
@@ -283,6 +285,20 @@ def save(pages: Pages, pdf: Path | str, png: Path | str) -> None:
     finally:
         for page in pages.figures:
             plt.close(page)
+
+
+def _settle(page: Figure) -> None:
+    """Fix where panels are, without the last digits.
+
+    Matplotlib's solver finds the same places by steps whose order follows from where things lie in
+    memory, so rounding errors, and with them bytes, would differ from run to run.
+    """
+    page.draw_without_rendering()
+    page.set_layout_engine("none")
+    for panel in page.axes:
+        for which in ("original", "active"):
+            bounds = panel.get_position(original=which == "original").bounds
+            panel.set_position([round(end, 6) for end in bounds], which=which)
 
 
 def _write(data: bytes, path: Path | str) -> None:
