@@ -586,7 +586,7 @@ def test_a_pdf_has_the_pages_and_a_png_shows_them_all(tmp_path):
     pages.save(sheet, tmp_path / "a.pdf", tmp_path / "a.png")
     assert (tmp_path / "a.pdf").read_bytes().count(b"/Type /Page /") == 2
     for panel in axes:  # or the last digits of what the solver found would be in the bytes
-        assert all(end == round(end, 6) for end in panel.get_position().bounds)
+        assert all(abs(end - round(end, 6)) < 1e-12 for end in panel.get_position().bounds)
     height, width, _ = plt.imread(tmp_path / "a.png").shape
     sizes = np.array([page.get_size_inches() for page in sheet.figures])
     assert (width, height) == pytest.approx(300 * np.array([7, sizes[:, 1].sum()]), abs=2)

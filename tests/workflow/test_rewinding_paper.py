@@ -21,7 +21,7 @@ GRID = (
 figure: {published: "renda2020:resnet20"}""",
 )
 FIGURES = {
-    "accuracy_vs_retrain_time", "accuracy_vs_retrain_time_core", "algorithm_vs_literature",
+    "accuracy_vs_retrain_time", "accuracy_vs_retrain_time_core",
     "fixed_retrain_time", "rewind_vs_finetune", "rewind_vs_finetune_core",
     "rewind_vs_finetune_iterative", "rewind_vs_finetune_one_shot",
     "rewind_vs_finetune_structured", "speedup",

@@ -95,12 +95,16 @@ def test_editing_the_report_on_masks_reruns_it_and_trains_nothing(finished):
 
 
 def test_a_comment_reruns_nothing_and_an_algorithm_its_stages(finished):
-    finished.edit("src/pruning/training/loop.py", "loss.backward()", "loss.backward()  # why")
+    finished.edit("src/pruning/training/backward.py", ".backward()", ".backward()  # why")
     assert finished.plan() == {}
     finished.edit("src/pruning/scores/magnitude.py", "weight.abs()", "weight.square()")
     after = {"collect": 1, "prune": 4, "report": 4, "retrain": 4, "figure": 1}
     assert finished.plan() == after
-    finished.edit("src/pruning/training/loop.py", "loss.backward()", "(2 * loss).backward()")
+    finished.edit(
+        "src/pruning/training/backward.py",
+        "(loss if term is None else loss + term)",
+        "(2 * (loss if term is None else loss + term))",
+    )
     assert finished.plan() == ALL
 
 
