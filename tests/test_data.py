@@ -607,7 +607,7 @@ def test_real_mnist_from_files_on_disk(tmp_path):
     data = prepare("mnist", "mnist", SHARED_DATA, {})
     assert data.train_images.shape == (60_000, 28, 28, 1)
     assert np.bincount(data.test_labels).tolist()[:3] == [980, 1135, 1032]
-    assert store.check(data).channel_statistics()[0][0] / 255 == pytest.approx(0.1307, abs=1e-4)
+    assert data.channel_statistics()[0][0] / 255 == pytest.approx(0.1307, abs=1e-4)
 
 
 @pytest.mark.skipif(

@@ -68,23 +68,34 @@ def _ahead(load: Load, requests: Iterable[Any], count: int) -> Iterator[Tensor]:
     )
     with _no_alarm():
         loaded = iter(loader)
-    while True:
-        try:
-            made = next(loaded)
-        except StopIteration:
-            return
-        except RuntimeError as error:  # torch's, of a process that is no longer there
-            if "DataLoader worker" not in str(error):
-                raise
-            raise PruningError(
-                "A process that reads pictures ended unexpectedly: killed, perhaps as memory ran "
-                "out, or without room in /dev/shm. Nothing that was written is lost. Run the same "
-                "command again; if it happens again, with more memory or fewer "
-                "`resources.loader_workers`."
-            ) from None
-        if isinstance(made, str):
-            raise PruningError(made)
-        yield made
+    try:
+        while True:
+            made = _next(loaded)
+            if made is None:
+                return
+            if isinstance(made, str):
+                raise PruningError(made)
+            yield made
+    finally:
+        del loaded  # which ends the workers; an error would keep this frame, and so them
+
+
+def _next(loaded: Iterator[Tensor | str]) -> Tensor | str | None:
+    """What comes next, or the text of an error; None at the end."""
+    try:
+        return next(loaded)
+    except StopIteration:
+        return None
+    except (EOFError, ConnectionError, FileNotFoundError):
+        pass  # what it had read went with it
+    except RuntimeError as error:  # torch's, of a process that is no longer there
+        if "DataLoader worker" not in str(error):
+            raise
+    return (
+        "A process that reads pictures ended unexpectedly: killed, perhaps as memory ran out, or "
+        "without room in /dev/shm. Nothing that was written is lost. Run the same command again; "
+        "if it happens again, with more memory or fewer `resources.loader_workers`."
+    )
 
 
 class _Pictures(Dataset):
