@@ -176,6 +176,15 @@ def test_workers_prefetch_and_where_one_begins_change_no_bit(tree, monkeypatch, 
     assert not torch.equal(expected[0][0], expected[-1][0])
 
 
+def test_reading_draws_nothing_that_a_network_draws_from(tree, monkeypatch):
+    """Or dropout would be another with workers, and in a training that was resumed."""
+    before = torch.get_rng_state()
+    source = stream(loaded(tree), Batching(4, resized_crop=CROP), 1, monkeypatch)
+    source.batch(0)
+    source.batch(5)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_images_are_drawn_on_by_epoch_and_image_not_by_place(tree):
     data = loaded(tree)
     seen = {}

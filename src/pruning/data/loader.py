@@ -64,6 +64,7 @@ def _ahead(load: Load, requests: Iterable[Any], count: int) -> Iterator[Tensor]:
         prefetch_factor=AHEAD,
         collate_fn=_as_it_is,
         worker_init_fn=_Start(os.getpid()),
+        generator=torch.Generator(),  # else it draws from the one that dropout draws from
         multiprocessing_context="fork",
     )
     with _no_alarm():
