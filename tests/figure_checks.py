@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.container import ErrorbarContainer
 from matplotlib.text import Text
+from matplotlib.transforms import Bbox
 
 from pruning.figures import outside
 from pruning.figures.sizes import PAGE, SMALLEST
@@ -125,13 +126,12 @@ def check_places(page, panels):
     whole = page.bbox
     boxes = []
     for panel in panels:
-        for text in heads(panel):
-            assert inside(text.get_window_extent(), whole, SLACK), text.get_text()
         titles = [panel.title, panel._left_title, panel._right_title]
         texts = [t for t in (*titles, panel.xaxis.label, panel.yaxis.label) if t.get_text().strip()]
         for text in texts:
             assert inside(text.get_window_extent(), whole, SLACK), text.get_text()
-        boxes += [(t.get_text(), t.get_window_extent()) for t in texts]
+        texts += heads(panel)
+        boxes += [(t.get_text(), written(t)) for t in texts]
         boxes.append(("frame", panel.get_window_extent()))
     for bar in (axes for axes in page.axes if axes not in panels):  # that explains colours
         assert inside(bar.get_tightbbox(), whole, SLACK)
@@ -142,6 +142,13 @@ def check_places(page, panels):
         assert inside(box, whole, SLACK), name
     for (name, one), (other, two) in itertools.combinations(boxes, 2):
         assert not meet(one, two), (name, other)
+
+
+def written(text):
+    """Where a text is, without empty lines that it begins with."""
+    box, lines = text.get_window_extent(), text.get_text().split("\n")
+    shown = len("\n".join(lines).lstrip("\n").split("\n"))
+    return Bbox([[box.x0, box.y0], [box.x1, box.y0 + box.height * shown / len(lines)]])
 
 
 def heads(panel):

@@ -35,6 +35,7 @@ from pruning.figures.sizes import (
 from pruning.files import atomic_path
 
 LEGEND_ROW, NOTE_LINE = 0.15, 0.125  # inches
+LONGEST, WIDER = 6, 5.0  # entries in one column, and inches of a page where there are more
 LEGEND_ROWS = 3  # that a page has room for; with more it becomes higher, or its panels lower
 EDGE = 0.04  # inches around legend and note
 TITLE_CHARACTER, TITLE_OVER = 0.06, 0.15  # inches; a title may be wider than its frame
@@ -153,13 +154,23 @@ def _letter(panel: Axes, letter: str) -> None:
 
 def _fold_title(panel: Axes) -> None:
     """A title that is wider than its panel goes on in the next line."""
-    width = int((axes_size(panel)[0] + TITLE_OVER) / TITLE_CHARACTER)
     for place in ("left", "center"):
-        # A dollar sign is as wide as one character, though it is escaped.
-        lines = panel.get_title(loc=place).replace(r"\$", "\0").split("\n")
-        if any(len(line) > width for line in lines):
-            folded = "\n".join(textwrap.fill(line, width) for line in lines)
-            panel.set_title(folded.replace("\0", r"\$"), loc=place)
+        title = panel.get_title(loc=place)
+        if (lines := folded(panel, title)) != title:
+            panel.set_title(lines, loc=place)
+
+
+def folded(panel: Axes, title: str) -> str:
+    """A title as it will be: in as many lines as the panel's width makes of it.
+
+    Args:
+        panel: whose title it is.
+        title: with its letter, where panels have one.
+    """
+    width = int((axes_size(panel)[0] + TITLE_OVER) / TITLE_CHARACTER)
+    # A dollar sign is as wide as one character, though it is escaped.
+    lines = title.replace(r"\$", "\0").split("\n")
+    return "\n".join(textwrap.fill(line, width) for line in lines).replace("\0", r"\$")
 
 
 def _spread(axes: Iterable[Axes], points: str, spread: str) -> str:
@@ -206,10 +217,14 @@ def _legend(page: Figure, axes: Sequence[Axes], note: str, dashes: bool) -> None
     entries = _entries(axes)
     width, height = page.get_size_inches()
     handle = 0.55 if dashes else 0.45
-    widths = [handle + 0.055 * len(label) for label in entries]  # inches, at the legend's size
+    widths = [handle + 0.052 * len(label) for label in entries]  # inches, at the legend's size
     columns = max(1, min(len(widths), int(width / max(widths, default=width))))
     while len(widths) > LEGEND_ROWS * columns and _legend_width(widths, columns + 1) <= width:
         columns += 1
+    if columns == 1 and len(widths) > LONGEST and width < WIDER:  # a column as long as the panel
+        page.set_size_inches(WIDER, height)
+        _legend(page, axes, note, dashes)
+        return
     rows = -(-len(widths) // columns)
     lines = textwrap.wrap(note, int(LETTERS * width))
     more = LEGEND_ROW * max(0, rows - LEGEND_ROWS) + NOTE_LINE * len(lines)

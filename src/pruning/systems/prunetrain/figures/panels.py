@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from pruning.analysis import replicates as summaries
-from pruning.figures import replicates, style
+from pruning.figures import pages, replicates, style
 from pruning.figures.context import Context
 from pruning.figures.style import Style
 from pruning.systems.prunetrain.rules import UNMODIFIED
@@ -115,8 +115,15 @@ def method_styles(methods: Iterable[str]) -> dict[str, Style]:
 def entitle(rows: Sequence[Sequence[Axes]], heads: Sequence[str], names: Sequence[str]) -> None:
     """A name above each panel, and above each row what it is of."""
     for row, head in zip(rows, heads, strict=True):
-        for panel, name in zip(row, names, strict=True):
-            put_title(panel, name, head if panel is row[0] else "")
+        shown = list(zip(row, names, strict=True))
+        lines = max(_lines(panel, name) for panel, name in shown)
+        for panel, name in shown:
+            put_title(panel, name, head if panel is row[0] else "", lines)
+
+
+def _lines(panel: Axes, title: str) -> int:
+    """How many lines a title will have, with its letter."""
+    return 1 + pages.folded(panel, f"(a) {title}").count("\n")
 
 
 def put_title(panel: Axes, text: str, head: str = "", lines: int = 1) -> None:
@@ -128,7 +135,7 @@ def put_title(panel: Axes, text: str, head: str = "", lines: int = 1) -> None:
         head: of the row that the panel begins.
         lines: of the longest title in that row.
     """
-    above = (lines - text.count("\n")) * "\n" if head else ""  # room for it
+    above = (lines + 1 - _lines(panel, text)) * "\n" if head else ""  # room for it
     title = panel.set_title(f"{above}{text}", loc="left")
     if head:
         size = title.get_fontsize()
