@@ -34,7 +34,7 @@ def workers(environment: Mapping[str, str] = os.environ) -> int:
         PruningError: the environment says something else than a number.
     """
     told = environment.get(WORKERS, "0")
-    if not told.isdigit():
+    if not told.isdecimal():
         raise PruningError(f"{WORKERS} must be a whole number, it is {told!r}.")
     return int(told)
 
@@ -128,11 +128,18 @@ class _Start:
 
     def __call__(self, _number: int) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the training, which ends us
+        sys.excepthook = _tell_unless_gone
         if sys.platform == "linux":
             set_parent_death_signal = 1  # PR_SET_PDEATHSIG; else torch looks every few seconds
             ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
         if os.getppid() != self.parent:
             os._exit(1)
+
+
+def _tell_unless_gone(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    """Threads that hand pictures over meet a training that is killed just then: nothing to tell."""
+    if not issubclass(kind, ConnectionError | EOFError):
+        sys.__excepthook__(kind, error, trace)
 
 
 @contextlib.contextmanager
