@@ -475,18 +475,26 @@ def test_imagenet_is_whole_or_refused(tmp_path, monkeypatch):
     assert prepare("imagenet", "imagenet", tmp_path, {"size": 112}).cut == Cut(112, 128)
 
 
-def test_imagenet_as_its_archives_unpack_is_refused_with_what_to_do(tmp_path):
+@pytest.mark.parametrize("below", ["", "ILSVRC/Data/CLS-LOC"])  # the latter as Kaggle has it
+def test_imagenet_as_its_archives_unpack_is_refused_with_what_to_do(tmp_path, below):
     imagenet_tree(tmp_path)
-    flat = tmp_path / "imagenet" / "val"
+    if below:
+        where = tmp_path / "whole" / below
+        where.parent.mkdir(parents=True)
+        (tmp_path / "imagenet").rename(where)
+        (tmp_path / "whole").rename(tmp_path / "imagenet")
+    flat = tmp_path / "imagenet" / below / "val"
     for folder in list(flat.iterdir()):
         for file in folder.iterdir():
             file.rename(flat / file.name)
         folder.rmdir()
-    with pytest.raises(PruningError, match="in no class folder.*val/<wnid>"):
-        prepare("imagenet", "imagenet", tmp_path, {})
-    (tmp_path / "imagenet" / "train" / "n03.tar").write_bytes(b"")
-    with pytest.raises(PruningError, match="archives of classes"):
-        prepare("imagenet", "imagenet", tmp_path, {})
+    for look in (prepare, find_source):  # the latter when Snakemake starts
+        with pytest.raises(PruningError, match="in no class folder.*val/<wnid>"):
+            look("imagenet", "imagenet", tmp_path, {})
+    (tmp_path / "imagenet" / below / "train" / "n03.tar").write_bytes(b"")
+    for look in (prepare, find_source):
+        with pytest.raises(PruningError, match="archives of classes"):
+            look("imagenet", "imagenet", tmp_path, {})
 
 
 def test_what_stands_in_for_imagenet_is_small_and_as_large(tmp_path):

@@ -81,6 +81,13 @@ def test_a_signal_ends_a_training_and_who_reads_for_it(tree, name, group):
     assert path.with_suffix(".err").read_text() == ""
 
 
+def test_who_reads_tells_of_all_but_a_training_that_is_gone(capsys):
+    loader._tell_unless_gone(ConnectionResetError, ConnectionResetError(), None)
+    assert capsys.readouterr().err == ""
+    loader._tell_unless_gone(ValueError, ValueError("a fault"), None)
+    assert "a fault" in capsys.readouterr().err
+
+
 # The path that the rules' scripts take.
 
 RECIPE = {
