@@ -203,18 +203,20 @@ def test_images_are_drawn_on_by_epoch_and_image_not_by_place(tree):
     assert sum(torch.equal(first[row], second[row]) for row in first) < 3
 
 
-def test_a_share_reads_its_own_pictures_alone(tree, monkeypatch):
+@pytest.mark.parametrize("boundary", ["straddle", "keep", "drop"])
+def test_a_share_reads_its_own_pictures_alone(tree, monkeypatch, boundary):
     data = loaded(tree)
-    batching = Batching(6, flip=True, resized_crop=CROP)
+    batching = Batching(6, boundary, flip=True, resized_crop=CROP)
     read = []
     real = PictureFiles._picture
     monkeypatch.setattr(PictureFiles, "_picture", lambda s, row: read.append(row) or real(s, row))
     whole = batches(stream(data, batching), range(4))
-    assert len(read) == 24
-    for count in (2, 4):
+    assert len(read) == (20 if boundary == "keep" else 24)
+    total = len(read)
+    for count in (2, 4, 7):  # of 7, one has nothing
         read.clear()
         parts = [batches(stream(data, batching), range(4), Share(r, count)) for r in range(count)]
-        assert len(read) == 24  # together
+        assert len(read) == total  # together
         for index, (images, labels) in enumerate(whole):
             assert torch.equal(torch.cat([part[index][0] for part in parts]), images)
             assert torch.equal(torch.cat([part[index][1] for part in parts]), labels)
