@@ -14,6 +14,7 @@ import torch
 
 from pruning.data import loader, splits
 from pruning.data.batching import Batching, ResizedCrop
+from pruning.errors import PruningError
 from pruning.running import jobs
 from tests.test_image_files import alive, listed, make_tree, stream
 
@@ -79,6 +80,21 @@ def test_a_signal_ends_a_training_and_who_reads_for_it(tree, name, group):
     assert process.exitcode == expected
     assert wait_for(lambda: not any(map(alive, workers)))
     assert path.with_suffix(".err").read_text() == ""
+
+
+def test_without_room_in_shared_memory_a_training_ends_and_says_what_to_do(tree, monkeypatch):
+    """Containers have little of it. By itself torch prints tracebacks, and the training waits."""
+
+    def full(_tensor):
+        raise RuntimeError("unable to allocate shared memory(shm): No space left on device (28)")
+
+    monkeypatch.setattr(torch.Tensor, "share_memory_", full)
+    data = splits.load(listed(tree))
+    source = stream(data, Batching(5), 2, monkeypatch)
+    with pytest.raises(PruningError, match=r"No space left on device .*/dev/shm.*--shm-size"):
+        source.batch(0)
+    assert not multiprocessing.active_children()
+    assert stream(data, Batching(5), 0, monkeypatch).batch(0)[0].shape == (5, 12, 12, 3)
 
 
 def test_who_reads_tells_of_all_but_a_training_that_is_gone(capsys):
@@ -179,8 +195,6 @@ def test_threads_that_a_job_was_given_are_shared_by_those_who_train_and_who_read
 
 @pytest.mark.parametrize("told", ["two", "-1", "1.5", "", "²"])
 def test_a_number_of_workers_that_is_none_is_refused(told):
-    from pruning.errors import PruningError
-
     with pytest.raises(PruningError, match=loader.WORKERS):
         loader.workers({loader.WORKERS: told})
 

@@ -107,9 +107,26 @@ class _Pictures(Dataset):
 
     def __getitem__(self, request: Any) -> Tensor | str:
         try:
-            return torch.from_numpy(self.load(request))
+            return _shared(torch.from_numpy(self.load(request)))
         except PruningError as error:
             return str(error)
+
+
+def _shared(made: Tensor) -> Tensor:
+    """In memory that the training sees too.
+
+    Torch would do that in a thread of its own, and where it cannot, the training would wait for
+    ever.
+    """
+    try:
+        return made.share_memory_()
+    except (RuntimeError, OSError) as error:
+        raise PruningError(
+            f"There is no room for pictures that were read ahead ({' '.join(str(error).split())}). "
+            "They wait in shared memory, /dev/shm: give it more (Docker: --shm-size), or have "
+            "fewer `resources.loader_workers`; with 0 none is needed. Nothing that was written is "
+            "lost."
+        ) from None
 
 
 def _as_it_is(made: Any) -> Any:
