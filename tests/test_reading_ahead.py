@@ -16,6 +16,10 @@ from pruning.data import loader, splits
 from pruning.data.batching import Batching, ResizedCrop
 from pruning.errors import PruningError
 from pruning.running import jobs
+from pruning.training.loop import Run, train
+from pruning.training.resume import ResumeFile
+from tests.conftest import assert_same_state, small_task
+from tests.test_callback import Killed, Killing
 from tests.test_image_files import alive, listed, make_tree, stream
 
 FORK = multiprocessing.get_context("fork")
@@ -102,6 +106,28 @@ def test_who_reads_tells_of_all_but_a_training_that_is_gone(capsys):
     assert capsys.readouterr().err == ""
     loader._tell_unless_gone(ValueError, ValueError("a fault"), None)
     assert "a fault" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("boundary", ["straddle", "keep"])
+def test_a_killed_training_goes_on_to_the_same_bytes_with_other_numbers_of_workers(
+    tree, monkeypatch, boundary
+):
+    batches = Batching(
+        8, boundary, flip=True, resized_crop=CROP, normalization="scale"
+    )  # 30 pictures are no whole number of batches
+    data = splits.load(listed(tree))
+    task = small_task(data, "small_cnn", epochs=3, milestones=(2,), batches=batches)
+    start, timeline = task.initial_state(0), task.timeline
+    run = Run(timeline.total_steps, timeline.schedule(), 0, ("x",))
+    whole = train(task, start, run)
+    for epoch in (1, 2):
+        monkeypatch.setenv(loader.WORKERS, "2")
+        with pytest.raises(Killed):
+            train(task, start, run, resume=Killing(tree / str(epoch), epoch))
+        monkeypatch.setenv(loader.WORKERS, "1")
+        again = train(task, start, run, resume=ResumeFile(tree / str(epoch), "same"))
+        assert_same_state(again.state, whole.state)
+        assert again.metrics == whole.metrics
 
 
 # The path that the rules' scripts take.
