@@ -274,6 +274,23 @@ def test_what_stands_in_for_a_data_set_has_its_sizes(tmp_path):
     assert not (tmp_path / "t.safetensors").exists()
 
 
+def test_a_study_of_imagenet_is_tried_out_without_it(workflow):
+    """On what stands in for it: pictures in files, as many and as large."""
+    others = dict.fromkeys(("at_init", "gsm", "gem_miner", "prunetrain"))
+    crop = {"scale": [0.08, 1], "ratio": [0.75, 1.3333]}
+    batches = {"size": 4, "resized_crop": crop, "normalization": "given"}
+    batches |= {"mean": [0.5] * 3, "std": [0.25] * 3}
+    changes = {**others, "dataset": "imagenet", "rewinding.modes": ["one_shot"]}
+    changes |= {"rewinding.thinnings": None, "rewinding.fraction": None, "rewinding.levels": None}
+    changes |= {"rewinding.densities": [0.5], "recipe.batches": batches}
+    there_is = {"imagenet": {"kind": "imagenet"}}
+    assert trials.try_out(workflow(changes, **there_is), "s")
+    changes["recipe.batches"] = {"size": 4}
+    message = "per_channel .* 'imagenet' are files .*`normalization: given`"
+    with pytest.raises(PruningError, match=message):
+        trials.try_out(workflow(changes, **there_is), "s")
+
+
 def test_what_is_known_follows_the_options_and_a_tree_of_one_s_own_is_not_known():
     assert known_facts({"kind": "cifar10", "size": 16}).shape == (3, 16, 16)
     assert known_facts({"kind": "tiny_imagenet", "path": "mine"}) is None

@@ -7,7 +7,8 @@ import torch
 
 import pruning
 from pruning import registry
-from pruning.data.batches import Batching
+from pruning.data.batches import Batching, TrainingStream
+from pruning.data.loader import WORKERS
 from pruning.data.splits import load
 from pruning.systems.gem_miner.method import search
 from pruning.systems.gem_miner.rules import Search
@@ -17,6 +18,7 @@ from pruning.training.recipe import OptimizerConfig
 from pruning.training.resume import ResumeFile
 from tests.conftest import assert_same_state
 from tests.test_callback import Killed, Killing
+from tests.test_image_files import listed, make_tree
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")
 
@@ -50,6 +52,23 @@ def test_initial_states_and_batches_are_those_of_the_cpu(pair, network):
         assert b.is_cuda
         assert torch.equal(labels, others.cpu())
         assert torch.allclose(a, b.cpu(), atol=1e-5)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_pictures_from_files_come_to_the_gpu_as_they_are(tmp_path, monkeypatch, workers):
+    make_tree(tmp_path / "tree", train=150)
+    path = listed(tmp_path)
+    batching = Batching(100, flip=True, crop_padding=2)  # of two chunks
+    monkeypatch.setenv(WORKERS, str(workers))
+    cpu, gpu = (
+        TrainingStream(load(path, device=d).train, lambda x: x, batching, 0, ("x",))
+        for d in ("cpu", "cuda")
+    )
+    for index in range(4):
+        (a, labels), (b, others) = (source.batch(index) for source in (cpu, gpu))
+        assert b.is_cuda
+        assert torch.equal(a, b.cpu())
+        assert torch.equal(labels, others.cpu())
 
 
 @pytest.mark.parametrize("network", NETWORKS)

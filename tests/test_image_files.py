@@ -203,18 +203,20 @@ def test_images_are_drawn_on_by_epoch_and_image_not_by_place(tree):
     assert sum(torch.equal(first[row], second[row]) for row in first) < 3
 
 
-def test_a_share_reads_its_own_pictures_alone(tree, monkeypatch):
+@pytest.mark.parametrize("boundary", ["straddle", "keep", "drop"])
+def test_a_share_reads_its_own_pictures_alone(tree, monkeypatch, boundary):
     data = loaded(tree)
-    batching = Batching(6, flip=True, resized_crop=CROP)
+    batching = Batching(6, boundary, flip=True, resized_crop=CROP)
     read = []
     real = PictureFiles._picture
     monkeypatch.setattr(PictureFiles, "_picture", lambda s, row: read.append(row) or real(s, row))
     whole = batches(stream(data, batching), range(4))
-    assert len(read) == 24
-    for count in (2, 4):
+    assert len(read) == (20 if boundary == "keep" else 24)
+    total = len(read)
+    for count in (2, 4, 7):  # of 7, one has nothing
         read.clear()
         parts = [batches(stream(data, batching), range(4), Share(r, count)) for r in range(count)]
-        assert len(read) == 24  # together
+        assert len(read) == total  # together
         for index, (images, labels) in enumerate(whole):
             assert torch.equal(torch.cat([part[index][0] for part in parts]), images)
             assert torch.equal(torch.cat([part[index][1] for part in parts]), labels)
@@ -475,18 +477,26 @@ def test_imagenet_is_whole_or_refused(tmp_path, monkeypatch):
     assert prepare("imagenet", "imagenet", tmp_path, {"size": 112}).cut == Cut(112, 128)
 
 
-def test_imagenet_as_its_archives_unpack_is_refused_with_what_to_do(tmp_path):
+@pytest.mark.parametrize("below", ["", "ILSVRC/Data/CLS-LOC"])  # the latter as Kaggle has it
+def test_imagenet_as_its_archives_unpack_is_refused_with_what_to_do(tmp_path, below):
     imagenet_tree(tmp_path)
-    flat = tmp_path / "imagenet" / "val"
+    if below:
+        where = tmp_path / "whole" / below
+        where.parent.mkdir(parents=True)
+        (tmp_path / "imagenet").rename(where)
+        (tmp_path / "whole").rename(tmp_path / "imagenet")
+    flat = tmp_path / "imagenet" / below / "val"
     for folder in list(flat.iterdir()):
         for file in folder.iterdir():
             file.rename(flat / file.name)
         folder.rmdir()
-    with pytest.raises(PruningError, match="in no class folder.*val/<wnid>"):
-        prepare("imagenet", "imagenet", tmp_path, {})
-    (tmp_path / "imagenet" / "train" / "n03.tar").write_bytes(b"")
-    with pytest.raises(PruningError, match="archives of classes"):
-        prepare("imagenet", "imagenet", tmp_path, {})
+    for look in (prepare, find_source):  # the latter when Snakemake starts
+        with pytest.raises(PruningError, match="in no class folder.*val/<wnid>"):
+            look("imagenet", "imagenet", tmp_path, {})
+    (tmp_path / "imagenet" / below / "train" / "n03.tar").write_bytes(b"")
+    for look in (prepare, find_source):
+        with pytest.raises(PruningError, match="archives of classes"):
+            look("imagenet", "imagenet", tmp_path, {})
 
 
 def test_what_stands_in_for_imagenet_is_small_and_as_large(tmp_path):

@@ -1,6 +1,8 @@
 """Several processes that train one network."""
 
 import ast
+import multiprocessing
+import os
 import shutil
 from dataclasses import replace
 from types import SimpleNamespace
@@ -10,7 +12,9 @@ import pytest
 import torch
 from torch import nn
 
-from pruning.data.batching import Batching
+from pruning.data import loader
+from pruning.data.batching import Batching, ResizedCrop
+from pruning.data.picture_files import PictureFiles
 from pruning.data.splits import load
 from pruning.errors import PruningError
 from pruning.masks.weights import prune
@@ -31,6 +35,7 @@ from pruning.training.state import capture, load_into
 from tests import together
 from tests.conftest import REPOSITORY, SCHEMAS, small_task
 from tests.test_callback import Killed, Killing, Lasso
+from tests.test_image_files import listed, make_tree
 
 GSM = OptimizerConfig("gsm", 5e-4, (), {"momentum": 0.9, "density": 0.1})
 
@@ -199,6 +204,33 @@ def shrunk(path, count):
     result = train_prunetrain(task, task.initial_state(0), how)
     assert result.trained.metrics[-1]["batch"] > 64
     return arrays(result.trained.state), [vars(result.start), *result.trained.metrics]
+
+
+PICTURES = {
+    "epochs": 2,
+    "milestones": (),
+    "batches": Batching(
+        6, "keep", flip=True, resized_crop=ResizedCrop((0.2, 1.0), (0.75, 1.33)),
+        normalization="given", mean=(0.5,) * 3, std=(0.25,) * 3,
+    ),
+}  # fmt: skip
+
+
+def read_from_files(path, count, workers=0):
+    """What :func:`trained` gives, and which training pictures this process read, in turn."""
+    os.environ[loader.WORKERS] = str(workers)
+    read, real = [], PictureFiles._drawn
+    PictureFiles._drawn = lambda self, row, *rest: read.append(row) or real(self, row, *rest)
+    try:
+        return *trained(path, count, **PICTURES), read
+    finally:
+        PictureFiles._drawn = real
+
+
+def read_in_both_ways(path, count):
+    # Those of a job are no daemons, which may not have processes of their own.
+    multiprocessing.current_process()._config["daemon"] = False
+    return read_from_files(path, count), read_from_files(path, count, workers=1)
 
 
 MASKED = {"network": "small_cnn", "density": 0.3, "batches": Batching(64)}
@@ -466,3 +498,21 @@ def test_one_module_alone_knows_how_processes_speak():
             if any(name.startswith("torch.distributed") for name in names):
                 found.add(path.name)
     assert found == {"processes.py"}
+
+
+def test_each_process_reads_its_own_pictures_and_workers_change_nothing(tmp_path):
+    """Of 20 pictures in batches of 6, 6, 6 and 2: three, three, three and one for each."""
+    make_tree(tmp_path / "tree", train=20)
+    path = listed(tmp_path)
+    found = well(together.run(2, read_in_both_ways, path, 2))
+    result, metrics = one([alike[:2] for alike, _ in found])
+    assert same(result, one([ahead[:2] for _, ahead in found])[0])
+    task = small_task(load(path), **PICTURES)
+    assert same(result, accumulated(task, 2, 8))
+    order = task.batches(0, ("x",)).order
+    for rank, ((*_, read), (*_, of_workers)) in enumerate(found):
+        pieces = [piece for index in range(8) for piece in order.pieces(index, Share(rank, 2))]
+        assert read == [row for piece in pieces for row in order.images(piece).tolist()]
+        assert len(read) == 20  # of 40 that two epochs have
+        assert not of_workers  # which read in processes of their own
+    assert metrics[-1]["test_loss"] > 0

@@ -92,7 +92,8 @@ def listed(name: str, found: ImageTree, cut: Cut, source: str) -> PictureIndex:
         PruningError: a file that cannot be read, or is no image.
     """
     items = [item for images in found.images.values() for item, _ in images]
-    looked = dict(zip(items, _look(Decoder(name), found, items), strict=True))
+    decode = Decoder(name, grey=cut.grey, background=cut.background)
+    looked = dict(zip(items, _look(decode, found, items), strict=True))
     return PictureIndex(
         name=name,
         **{split: _listing(found.images[split], looked) for split in SPLITS},
@@ -101,6 +102,7 @@ def listed(name: str, found: ImageTree, cut: Cut, source: str) -> PictureIndex:
         source=source,
         source_sha256=of_files({_path(item): seen.sha256 for item, seen in looked.items()}),
         skipped=found.skipped,
+        converted=decode.notes,
     )
 
 

@@ -5,9 +5,9 @@ from typing import Literal
 
 from pruning.data.cut import Cut
 from pruning.data.image_files import folder_tree, listed
+from pruning.data.imagenet_tree import find_imagenet
 from pruning.data.known import KNOWN
 from pruning.data.picture_index import PictureIndex
-from pruning.data.trees import EXTENSIONS, FILE, FOLDER, IMAGENET, Entry, Walk, find_images
 from pruning.errors import PruningError
 from pruning.option_types import Pixels
 
@@ -42,8 +42,7 @@ def imagenet(
     tree = folder_tree(name, root, path)
     if resize is None:
         resize = round(RESIZE[0] * size / RESIZE[1])
-    _refuse_packed(Walk(name, tree, IMAGENET))
-    found = find_images(name, tree, IMAGENET)
+    found = find_imagenet(name, tree)
     known = KNOWN["imagenet"]
     counts = (len(found.images["train"]), len(found.images["test"]), len(found.classes))
     if counts != (known.train, known.test, known.classes):
@@ -55,31 +54,3 @@ def imagenet(
             "`test` to `val` will do)."
         )
     return listed(name, found, Cut(size, resize, interpolation), f"ImageNet in {path}, val is test")
-
-
-def _refuse_packed(walk: Walk) -> None:
-    """Refuse what the archives unpack to at first: archives of classes, and images of none."""
-    train, val = (_entries(walk, folder) for folder in IMAGENET)
-    if any(entry.name.endswith(".tar") for entry in train):
-        raise walk.refusal(
-            ("train",),
-            "holds archives of classes (<wnid>.tar), as ILSVRC2012_img_train.tar unpacks to. "
-            "Unpack each into a folder of its name, and remove the archives: `for f in *.tar; do "
-            'mkdir "${f%.tar}" && tar xf "$f" -C "${f%.tar}" && rm "$f"; done`',
-        )
-    flat = any(Path(e.name).suffix.lower() in EXTENSIONS for e in val if e.kind == FILE)
-    if flat and not any(entry.kind == FOLDER for entry in val):
-        raise walk.refusal(
-            ("val",),
-            "holds images in no class folder, as ILSVRC2012_img_val.tar unpacks to. Move each into "
-            "val/<wnid>: their classes are in the development kit "
-            "(data/ILSVRC2012_validation_ground_truth.txt by number, data/meta.mat for the names), "
-            "or in Kaggle's LOC_val_solution.csv. torchvision.datasets.ImageNet(folder, "
-            "split='val') does it, from both archives",
-        )
-
-
-def _entries(walk: Walk, folder: str) -> list[Entry]:
-    top = {entry.name: entry for entry in walk.visible(walk.tree.top, (), False)}
-    entry = top.get(folder)
-    return walk.visible(entry, (folder,)) if entry is not None and entry.kind == FOLDER else []

@@ -82,7 +82,7 @@ def prepared_facts(path: Path | str) -> Facts | None:
         return None
 
 
-def stand_in(facts: Facts, path: Path, kind: str) -> bool:
+def stand_in(facts: Facts, path: Path, kind: str, name: str = "stand-in") -> bool:
     """Write a prepared data set of that size, whose images are noise.
 
     Args:
@@ -90,6 +90,7 @@ def stand_in(facts: Facts, path: Path, kind: str) -> bool:
         path: the file.
         kind: of the data set that it stands for. Where images are read while training, it lists a
             few files, which are written beside it, again and again.
+        name: of the data set that it stands for, which messages call it by.
 
     Returns:
         Whether it was written: not one of gigabytes.
@@ -97,16 +98,16 @@ def stand_in(facts: Facts, path: Path, kind: str) -> bool:
     from pruning.data.store import save
 
     if kind in READ_WHILE_TRAINING:
-        save(_files(facts, path), path)
+        save(_files(facts, path, name), path)
         return True
     channels, height, width = facts.shape
     if (facts.train + facts.test) * channels * height * width > MOST_BYTES:
         return False
-    save(_tensors(facts), path)
+    save(_tensors(facts, name), path)
     return True
 
 
-def _tensors(facts: Facts) -> "ImageData":
+def _tensors(facts: Facts, name: str) -> "ImageData":
     import numpy as np
 
     from pruning.data.store import ImageData
@@ -115,7 +116,7 @@ def _tensors(facts: Facts) -> "ImageData":
     tile = _noise(257, (height, width, channels))
     train, test = _labels(facts)
     return ImageData(
-        name="stand-in",
+        name=name,
         train_images=np.resize(tile, (facts.train, height, width, channels)),
         train_labels=train,
         test_images=np.resize(tile, (facts.test, height, width, channels)),
@@ -125,7 +126,7 @@ def _tensors(facts: Facts) -> "ImageData":
     )
 
 
-def _files(facts: Facts, path: Path) -> "PictureIndex":
+def _files(facts: Facts, path: Path, name: str) -> "PictureIndex":
     import numpy as np
     from PIL import Image
 
@@ -136,9 +137,9 @@ def _files(facts: Facts, path: Path) -> "PictureIndex":
 
     names = [f"{number:02}.png" for number in range(FILES)]
     contents = []
-    for name, pixels in zip(names, _noise(FILES, (32, 32, 3)), strict=True):
-        Image.fromarray(pixels).save(path.with_name(name))
-        contents.append(path.with_name(name).read_bytes())
+    for file, pixels in zip(names, _noise(FILES, (32, 32, 3)), strict=True):
+        Image.fromarray(pixels).save(path.with_name(file))
+        contents.append(path.with_name(file).read_bytes())
     write_json(note_file(path), {"location": str(path.parent)})
     few = Listing.of([(n, len(c), checksum(c), 0) for n, c in zip(names, contents, strict=True)])
 
@@ -155,7 +156,7 @@ def _files(facts: Facts, path: Path) -> "PictureIndex":
     train, test = map(again_and_again, _labels(facts))
     channels, size, _ = facts.shape
     return PictureIndex(
-        name="stand-in",
+        name=name,
         train=train,
         test=test,
         cut=Cut(size, size, grey=channels == 1),

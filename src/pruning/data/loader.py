@@ -34,7 +34,7 @@ def workers(environment: Mapping[str, str] = os.environ) -> int:
         PruningError: the environment says something else than a number.
     """
     told = environment.get(WORKERS, "0")
-    if not told.isdigit():
+    if not told.isdecimal():
         raise PruningError(f"{WORKERS} must be a whole number, it is {told!r}.")
     return int(told)
 
@@ -107,9 +107,26 @@ class _Pictures(Dataset):
 
     def __getitem__(self, request: Any) -> Tensor | str:
         try:
-            return torch.from_numpy(self.load(request))
+            return _shared(torch.from_numpy(self.load(request)))
         except PruningError as error:
             return str(error)
+
+
+def _shared(made: Tensor) -> Tensor:
+    """In memory that the training sees too.
+
+    Torch would do that in a thread of its own, and where it cannot, the training would wait for
+    ever.
+    """
+    try:
+        return made.share_memory_()
+    except (RuntimeError, OSError) as error:
+        raise PruningError(
+            f"There is no room for pictures that were read ahead ({' '.join(str(error).split())}). "
+            "They wait in shared memory, /dev/shm: give it more (Docker: --shm-size), or have "
+            "fewer `resources.loader_workers`; with 0 none is needed. Nothing that was written is "
+            "lost."
+        ) from None
 
 
 def _as_it_is(made: Any) -> Any:
@@ -128,11 +145,18 @@ class _Start:
 
     def __call__(self, _number: int) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the training, which ends us
+        sys.excepthook = _tell_unless_gone
         if sys.platform == "linux":
             set_parent_death_signal = 1  # PR_SET_PDEATHSIG; else torch looks every few seconds
             ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
         if os.getppid() != self.parent:
             os._exit(1)
+
+
+def _tell_unless_gone(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    """Threads that hand pictures over meet a training that is killed just then: nothing to tell."""
+    if not issubclass(kind, ConnectionError | EOFError):
+        sys.__excepthook__(kind, error, trace)
 
 
 @contextlib.contextmanager

@@ -77,6 +77,7 @@ class PictureIndex:
         source: where the files came from, for the record.
         source_sha256: of their names and bytes, see :mod:`pruning.data.sources`.
         skipped: files that were left out, counted by reason.
+        converted: images that are changed beyond their kind when they are read, counted by how.
     """
 
     name: str

@@ -23,6 +23,7 @@ MODES = {
     **dict.fromkeys(("LA", "La", "PA", "RGBA", "RGBa"), ALPHA),
 }
 DEEP_FORMATS = ("PNG", "PPM", "TIFF")  # which say how many of 16 bits they use
+SCALED = "images of 16 bits, scaled to 8"
 # TIFF's tags.
 BITS, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339
 ORIENTATION = 0x0112
@@ -86,10 +87,17 @@ class Decoder:
             return self._pixels(where, picture)
 
     def look(self, where: str, content: bytes) -> None:
-        """Refuse what is no image, or one of a kind that cannot be decoded, by its header alone."""
+        """Refuse what is no image, or one of a kind that cannot be decoded, by its header alone.
+
+        Notes what decoding would.
+        """
         with self._opened(where, content) as picture:
             self._check_frames(where, picture)
-            self._kind(where, picture)
+            kind = self._kind(where, picture)
+            if kind == DEEP:
+                self.notes[SCALED] += 1
+            elif kind == ALPHA or picture.has_transparency_data:
+                self.notes[self._laid_over] += 1
 
     @contextlib.contextmanager
     def _opened(self, where: str, content: bytes) -> Iterator[Any]:
@@ -167,7 +175,7 @@ class Decoder:
             visible = np.where(values == transparent, self.background, grey)
             self._check_visible(where, visible, values)
             grey = visible
-        self.notes["images of 16 bits, scaled to 8"] += 1
+        self.notes[SCALED] += 1
         if values.max() < top / 16:
             self.notes["images that use less than a sixteenth of their 16 bits"] += 1
         grey = grey.astype(np.uint8)
@@ -192,7 +200,7 @@ class Decoder:
         behind = Image.new("RGBA", picture.size, (*[self.background] * 3, 255))
         visible = Image.alpha_composite(behind, coloured)
         self._check_visible(where, np.asarray(visible), np.asarray(coloured))
-        self.notes[f"images with transparency, laid over grey level {self.background}"] += 1
+        self.notes[self._laid_over] += 1
         return visible.convert("L" if self.grey else "RGB")
 
     def _check_visible(self, where: str, visible: np.ndarray, drawn: np.ndarray) -> None:
@@ -204,6 +212,10 @@ class Decoder:
                 "its transparency alone, or hidden by it. Give the data set another `background`, "
                 "or take the transparency out",
             )
+
+    @property
+    def _laid_over(self) -> str:
+        return f"images with transparency, laid over grey level {self.background}"
 
     def _refusal(self, where: str, what: str) -> PruningError:
         return PruningError(f"Data set {self.name!r}: {where} {what}.")

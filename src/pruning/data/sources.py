@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from pruning.data import trees
+from pruning.data.imagenet_tree import find_imagenet
 from pruning.data.notes import note_file
 from pruning.errors import PruningError
 from pruning.files import digest, read_json, sha256, write_json
@@ -135,7 +136,11 @@ Files = tuple[Path, dict[str, str]]
 
 
 def _image_tree(
-    folders: tuple[str, str], name: str, root: Path, options: Mapping[str, Any]
+    name: str,
+    root: Path,
+    options: Mapping[str, Any],
+    folders: tuple[str, str] = trees.SPLITS,
+    find: Callable[[str, trees.Tree], trees.ImageTree] = trees.find_images,
 ) -> Files:
     path = _path(root, options)
     if path is None or not path.is_dir():
@@ -143,13 +148,14 @@ def _image_tree(
     tree = trees.FolderTree(name, path)
     if not trees.has_splits(name, tree, folders):
         return path, {}
-    images = trees.find_images(name, tree, folders).images
+    images = find(name, tree).images
     found = [item for split in images.values() for item, _ in split]
     return path, {"/".join(item.names): item.place for item in found}
 
 
 def _imagenet(name: str, root: Path, options: Mapping[str, Any]) -> Files:
-    return _image_tree(trees.IMAGENET, name, root, {"path": "imagenet", **options})
+    options = {"path": "imagenet", **options}
+    return _image_tree(name, root, options, trees.IMAGENET, find_imagenet)
 
 
 def _tiny_imagenet(name: str, root: Path, options: Mapping[str, Any]) -> Files:
@@ -192,8 +198,8 @@ SOURCES: dict[str, Callable[[str, Path, Mapping[str, Any]], Files]] = {
     "cifar10": partial(_listed, "cifar-10-batches-py", CIFAR10),
     "cifar100": partial(_listed, "cifar-100-python", CIFAR100),
     "tiny_imagenet": _tiny_imagenet,
-    "image_folder": partial(_image_tree, trees.SPLITS),
-    "image_files": partial(_image_tree, trees.SPLITS),
+    "image_folder": _image_tree,
+    "image_files": _image_tree,
     "imagenet": _imagenet,
 }
 

@@ -289,7 +289,7 @@ def find_images(name: str, tree: Tree, folders: tuple[str, str] = SPLITS) -> Ima
 
 def has_splits(name: str, tree: Tree, folders: tuple[str, str] = SPLITS) -> bool:
     """Whether there is anything called like a split. Raises like :func:`find_images`."""
-    return any(splits for level in _levels(Walk(name, tree, folders)) for _, splits in level)
+    return bool(nearest_splits(Walk(name, tree, folders)))
 
 
 def sort_key(names: Iterable[str]) -> tuple[str, str]:
@@ -299,6 +299,17 @@ def sort_key(names: Iterable[str]) -> tuple[str, str]:
 
 
 Level = list[tuple[tuple[str, ...], dict[str, Entry]]]
+
+
+def nearest_splits(walk: Walk) -> Level:
+    """The folders with anything called like a split that are nearest to the top, and these splits.
+
+    Each folder is a path from the top, with the entry of each split by its name.
+    """
+    for level in _levels(walk):
+        if held := [(names, splits) for names, splits in level if splits]:
+            return held
+    return []
 
 
 def _levels(walk: Walk) -> Iterator[Level]:

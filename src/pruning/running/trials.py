@@ -75,7 +75,7 @@ def _try_out(study: "Study", dataset: Mapping[str, Any]) -> bool:
         data = prepared
         if not prepared.exists():
             data = Path(folder, "data.safetensors")
-            if not stand_in(facts, data, dataset["kind"]):
+            if not stand_in(facts, data, dataset["kind"], study.dataset):
                 return False
         trial.try_out(study, data)
     return True
