@@ -252,7 +252,7 @@ SAME = net()
     [
         ("small_cnn", r"NetworkConfig: `pruning.NetworkConfig\('small_cnn'\)`.*this is a str"),
         (None, "this is a NoneType"),
-        (lambda: net(), r"cannot be called with a shape and a number of classes"),
+        (lambda: net(), r"cannot be called with \(shape, classes\)"),
         (lambda shape, classes: "net", "gives a str, no module"),
         (lambda shape, classes: SAME, "gives the same weights whatever the seed"),
         (lambda shape, classes: nn.Sequential(SAME), "gives the same weights whatever the seed"),

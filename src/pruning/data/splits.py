@@ -172,6 +172,11 @@ def load(
     validation, device = validation or Validation(), torch.device(device)
     header = read_header(path)
     shapes = read_shapes(path)
+    if validation.source not in shapes:
+        raise PruningError(
+            f"validation.source is {validation.source!r}, but the images of {header['name']!r} are "
+            f"those to train and to test on. Say one of {', '.join(shapes)}."
+        )
     counts, shape = {split: size[0] for split, size in shapes.items()}, shapes["train"][1:]
     rest, held_out = validation_indices(header["name"], counts[validation.source], validation)
     if not len(rest):

@@ -107,6 +107,7 @@ def prune(
         return current
     if not any(mask.any() for mask in current.values()):
         raise PruningError("Earlier pruning left no weight, so there is nothing to rank.")
+    check_sample(task, seed, selection.sample)
     batches = task.scoring_batches(seed, **selection.sample)
     before = masking.density(current)
     for done in range(1, selection.iterations + 1):
@@ -116,6 +117,23 @@ def prune(
             scores = _scores(score, context, selection.score_options)
         current = _select(scores, target, selection, current)
     return {name: mask.cpu() for name, mask in current.items()}
+
+
+def check_sample(task: Task, seed: int, sample: Mapping[str, Any]) -> None:
+    """Refuse to sample what to score on by what a kind of task does not count.
+
+    Raises:
+        PruningError: it says what the task counts by.
+    """
+    asked = inspect.signature(task.scoring_batches)
+    try:
+        asked.bind(seed, **sample)
+    except TypeError:
+        allowed = ", ".join(name for name in asked.parameters if name != "seed") or "nothing"
+        raise PruningError(
+            f"{task.name}: what to score on is said by {', '.join(sample)}, but this kind of task "
+            f"counts it by: {allowed}."
+        ) from None
 
 
 def prune_weights(

@@ -31,9 +31,7 @@ _SET_LATER = {
 }  # fmt: skip
 
 
-def build(
-    config: NetworkConfig, shape: tuple[int, int, int], classes: int, seed: int | None
-) -> nn.Module:
+def build(config: NetworkConfig, takes: Any, makes: int, seed: int | None) -> nn.Module:
     """Build a network on the CPU.
 
     It is what its author wrote: weights that are tied stay so, and what the initialization does not
@@ -41,13 +39,13 @@ def build(
 
     Args:
         config: which network.
-        shape: (C, H, W) of the input images.
-        classes: number of outputs.
+        takes: what its inputs are: (C, H, W) of images, of text how many pieces there are.
+        makes: number of outputs: classes, or pieces of the text that it writes.
         seed: draws the weights; ``None`` leaves them as they are, unset or as their author draws
             them, for a state that is loaded next.
 
     Raises:
-        PruningError: unknown name, option or initialization, or a shape the network cannot take.
+        PruningError: unknown name, option or initialization, or inputs the network cannot take.
     """
     factory = registry.find("network", config.name)
     parameters = list(inspect.signature(factory).parameters.values())[2:]
@@ -60,14 +58,15 @@ def build(
             )
     try:
         module = _made(
-            lambda: factory(shape, classes, **config.options),
+            lambda: factory(takes, makes, **config.options),
             seed,
             known=not registry.is_from_outside("network", config.name),
         )
     except (TypeError, ValueError, IndexError, RuntimeError) as error:
         raise PruningError(
-            f"Network {config.name!r} cannot be built with the options {config.options} on images "
-            f"of shape {shape}: {str(error).splitlines()[0] if str(error) else error!r}."
+            f"Network {config.name!r} cannot be built with the options {config.options} for inputs "
+            f"of {takes} and {makes} outputs: "
+            f"{str(error).splitlines()[0] if str(error) else repr(error)}."
         ) from error
     if seed is not None:
         registry.find("initialization", config.initialization)(module, seed)

@@ -3,6 +3,7 @@
 import copy
 import inspect
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,30 +13,48 @@ from torch.nn.utils.prune import is_pruned
 from pruning.errors import PruningError
 from pruning.models.build import constructed, refuse_changing
 
-Factory = Callable[[tuple[int, int, int], int], nn.Module]
+# From what a network takes and makes, as of :func:`pruning.models.build.build`, to a new one.
+Factory = Callable[[Any, int], nn.Module]
 
 
-def build_own(
-    network: nn.Module | Factory, shape: tuple[int, int, int], classes: int, seed: int | None
-) -> nn.Module:
+@dataclass(frozen=True)
+class Wanted:
+    """What a network of a task has to be.
+
+    Attributes:
+        takes, makes: as of :func:`pruning.models.build.build`.
+        example: one example as its arguments.
+        what: the example, for messages: "an image (1, 3, 32, 32)".
+        arguments: what a function that makes networks is called with: "shape, classes".
+        check: refuses what a network gave for the example, in evaluation mode.
+    """
+
+    takes: Any
+    makes: int
+    example: tuple[torch.Tensor, ...]
+    what: str
+    arguments: str
+    check: Callable[[Any], None]
+
+
+def build_own(network: nn.Module | Factory, takes: Any, makes: int, seed: int | None) -> nn.Module:
     """A module on the CPU, which shares nothing with any other.
 
     Args:
-        network: a module, which is copied with its weights; or a function from shape (C, H, W) and
-            number of classes to a new one.
-        shape, classes: of the data.
+        network: a module, which is copied with its weights; or a function that makes a new one.
+        takes, makes: as of :func:`pruning.models.build.build`.
         seed: for what the function draws; None where a state is loaded next.
 
     Raises:
         PruningError: fresh weights are asked for of a module, which cannot be drawn anew.
     """
     if not isinstance(network, nn.Module):
-        return constructed(lambda: network(shape, classes), seed).cpu()
+        return constructed(lambda: network(takes, makes), seed).cpu()
     if seed is not None:
         raise PruningError(
             "This needs a network with freshly drawn weights, and the task has a module, whose own "
-            "are the only ones there are. Give the task a function that makes such modules: "
-            "`pruning.Task(data, lambda shape, classes: ..., recipe)`."
+            "are the only ones there are. Give the task a function that makes such modules: for "
+            "images `pruning.Task(data, lambda shape, classes: ..., recipe)`."
         )
     return copied(network)
 
@@ -61,19 +80,18 @@ def copied(module: nn.Module) -> nn.Module:
         ) from None
 
 
-def check_own(network: Any, shape: tuple[int, int, int], classes: int) -> None:
-    """Refuse what is no network for these data, before anything is trained.
+def check_own(network: Any, wanted: Wanted) -> None:
+    """Refuse what is no network for a task, before anything is trained.
 
     Args:
         network: what the user has given.
-        shape, classes: of the data.
+        wanted: of the task.
 
     Raises:
-        PruningError: neither module nor function of shape and classes, weights of another type than
-            float32, a function whose weights do not follow from torch's generator, or outputs that
-            are not one logit for each class.
+        PruningError: neither module nor function, weights of another type than float32, a function
+            whose weights do not follow from torch's generator, or what ``wanted`` refuses.
     """
-    module = copied(network) if isinstance(network, nn.Module) else _made(network, shape, classes)
+    module = copied(network) if isinstance(network, nn.Module) else _made(network, wanted)
     for name, tensor in module.state_dict().items():
         if isinstance(tensor, torch.Tensor) and tensor.is_floating_point():
             kind = str(tensor.dtype).removeprefix("torch.")
@@ -83,54 +101,35 @@ def check_own(network: Any, shape: tuple[int, int, int], classes: int) -> None:
                     "`module.float()`."
                 )
     module.eval()
-    image = f"(1, {', '.join(map(str, shape))})"
     try:
         with torch.no_grad():
-            logits = module(torch.ones(1, *shape))
+            made = module(*wanted.example)
     except (RuntimeError, TypeError, ValueError, IndexError, NotImplementedError) as error:
         reason = " ".join(str(error).split()).rstrip(".")
-        raise PruningError(f"The network does not take an image {image}: {reason}.") from error
-    refuse_other_logits(logits, shape, classes)
+        raise PruningError(f"The network does not take {wanted.what}: {reason}.") from error
+    wanted.check(made)
     if not isinstance(network, nn.Module):
         refuse_changing(
-            lambda: constructed(lambda: network(shape, classes), 0).cpu(), (torch.ones(1, *shape),)
+            lambda: constructed(lambda: network(wanted.takes, wanted.makes), 0).cpu(),
+            wanted.example,
         )
 
 
-def refuse_other_logits(logits: Any, shape: tuple[int, int, int], classes: int) -> None:
-    """Refuse what is not one logit for each class.
-
-    Args:
-        logits: what a network gave for one image.
-        shape, classes: of the data.
-
-    Raises:
-        PruningError: something else; the message says what.
-    """
-    found = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
-    if found != (1, classes):
-        image = f"(1, {', '.join(map(str, shape))})"
-        raise PruningError(
-            f"The network makes {found} of an image {image}, where it has to give one logit for "
-            f"each of {classes} classes, (1, {classes})."
-        )
-
-
-def _made(network: Any, shape: tuple[int, int, int], classes: int) -> nn.Module:
+def _made(network: Any, wanted: Wanted) -> nn.Module:
     if not callable(network):
         hint = f": `pruning.NetworkConfig({network!r})`" if isinstance(network, str) else ""
         raise PruningError(
-            f"A task's network is a NetworkConfig{hint}, a module, or a function from shape and "
-            f"number of classes to one; this is a {type(network).__name__}."
+            f"A task's network is a NetworkConfig{hint}, a module, or a function "
+            f"`lambda {wanted.arguments}: ...` that makes one; this is a {type(network).__name__}."
         )
     try:
-        inspect.signature(network).bind(shape, classes)
+        inspect.signature(network).bind(wanted.takes, wanted.makes)
     except TypeError as error:
         raise PruningError(
-            f"The function that makes the network cannot be called with a shape and a number of "
-            f"classes ({error}): `lambda shape, classes: ...` around it can."
+            f"The function that makes the network cannot be called with ({wanted.arguments}) "
+            f"({error}): `lambda {wanted.arguments}: ...` around it can."
         ) from None
-    made = [constructed(lambda: network(shape, classes), seed) for seed in (0, 0, 1)]
+    made = [constructed(lambda: network(wanted.takes, wanted.makes), seed) for seed in (0, 0, 1)]
     for module in made:
         if not isinstance(module, nn.Module):
             raise PruningError(

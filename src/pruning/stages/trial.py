@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from pruning import registry
+from pruning.data.validation import OWN
 from pruning.errors import PruningError
 from pruning.extensions import explained
 from pruning.files import digest
 from pruning.masks import mask as masking
 from pruning.masks.report import report
+from pruning.masks.weights import check_sample
 from pruning.models.batch_norm import only_in_groups
 from pruning.models.cost import network_macs
 from pruning.stages.context import StageContext
@@ -69,7 +71,7 @@ def try_out(study: Study, data: Path | str) -> None:
 
 def _refuse_no_validation(study: Study, task: Task) -> None:
     fraction, source = (study.task["validation"][key] for key in ("fraction", "source"))
-    if fraction and not task.examples("validation"):
+    if fraction and source != OWN and not task.examples("validation"):
         raise PruningError(
             f"validation.fraction: {fraction:g} of the {task.examples(source)} {source} images are "
             "not even one. Raise it, or say 0 for none."
@@ -227,6 +229,7 @@ class Sampled:
 
     def scoring_batches(self, seed: int, **sample: Any) -> list[Any]:
         """The first batch, once the whole sample was drawn."""
+        check_sample(self._task, seed, sample)
         len(self._task.scoring_batches(seed, **sample))
         batches = few(self._task).scoring_batches(seed, **sample)
         return [batches[0]] if len(batches) else []

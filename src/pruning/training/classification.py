@@ -17,7 +17,7 @@ from pruning.data.validation import Validation
 from pruning.errors import PruningError
 from pruning.models.build import build, refuse_changing
 from pruning.models.config import NetworkConfig
-from pruning.models.own import Factory, build_own, check_own, copied, refuse_other_logits
+from pruning.models.own import Factory, Wanted, build_own, check_own, copied
 from pruning.seeds import generator
 from pruning.training import processes
 from pruning.training.metric import ACCURACY, Metric
@@ -84,7 +84,7 @@ class Classification(ImageBatches, Task):
 
     def __post_init__(self) -> None:
         if not isinstance(self.network, NetworkConfig):
-            check_own(self.network, self.data.shape, len(self.data.classes))
+            check_own(self.network, self._wanted)
         if isinstance(self.network, nn.Module):
             object.__setattr__(self, "network", copied(self.network))
 
@@ -105,7 +105,7 @@ class Classification(ImageBatches, Task):
         Raises:
             PruningError: a seed where the network is a module, whose weights cannot be drawn.
         """
-        given = self.data.shape, len(self.data.classes), seed
+        given = self._wanted.takes, self._wanted.makes, seed
         if isinstance(self.network, NetworkConfig):
             return build(self.network, *given)
         return build_own(self.network, *given)
@@ -153,13 +153,19 @@ class Classification(ImageBatches, Task):
     def check_network(self, made: Any) -> None:
         """Refuse other than one logit for each class, and code of a user's that makes another
         network each time."""
-        shape, classes = self.data.shape, len(self.data.classes)
         ours = type(self).loss is Classification.loss  # else what a network gives is the task's
         if ours and isinstance(made, Tensor) and made.ndim == 2:  # else see `logits`
-            refuse_other_logits(made, shape, classes)
+            self._wanted.check(made)
         named = isinstance(self.network, NetworkConfig)
         if named and registry.is_from_outside("network", self.network.name):
             refuse_changing(partial(self.build, 0), self.example())
+
+    @cached_property
+    def _wanted(self) -> Wanted:
+        shape, classes = self.data.shape, len(self.data.classes)
+        check = partial(refuse_other_logits, shape=shape, classes=classes)
+        image = f"an image (1, {', '.join(map(str, shape))})"
+        return Wanted(shape, classes, one_image(shape), image, "shape, classes", check)
 
     def record(self) -> dict[str, Any]:
         """The data set, and how its images are split."""
@@ -194,6 +200,25 @@ def from_values(
 def one_image(shape: tuple[int, int, int]) -> tuple[Tensor, ...]:
     """What a network of images takes to count costs on: one of shape (C, H, W), all ones."""
     return (torch.ones(1, *shape),)
+
+
+def refuse_other_logits(made: Any, shape: tuple[int, int, int], classes: int) -> None:
+    """Refuse what is not one logit for each class.
+
+    Args:
+        made: what a network gave for one image.
+        shape, classes: of the data.
+
+    Raises:
+        PruningError: something else; the message says what.
+    """
+    found = tuple(made.shape) if isinstance(made, Tensor) else type(made).__name__
+    if found != (1, classes):
+        image = f"(1, {', '.join(map(str, shape))})"
+        raise PruningError(
+            f"The network makes {found} of an image {image}, where it has to give one logit for "
+            f"each of {classes} classes, (1, {classes})."
+        )
 
 
 def logits(module: nn.Module, images: Tensor) -> Tensor:

@@ -34,7 +34,7 @@ class AtInit:
     Attributes:
         cells: what is trained.
         densities: of level 1, 2, ...
-        images_per_class: to score on.
+        sample: what to score on, as the task counts it; empty for as much as it takes by itself.
         iterations: rounds of scoring and pruning, where not the method's own, by method.
         score_options: what scores take besides the method's own options, by method.
         rewind_epoch: whose weights lottery tickets are trained from.
@@ -43,7 +43,7 @@ class AtInit:
 
     cells: tuple[Cell, ...]
     densities: tuple[float, ...]
-    images_per_class: int
+    sample: Mapping[str, Any]
     iterations: Mapping[str, int]
     score_options: Mapping[str, Mapping[str, Any]]
     rewind_epoch: float | None
@@ -66,8 +66,7 @@ class AtInit:
             "score_options": {**row.score_options, **self.score_options.get(method_name, {})},
         }
         # Only where it decides anything, so that a change repeats nothing else.
-        sample = {"images_per_class": self.images_per_class}
-        return told | ({"sample": sample} if row.images else {})
+        return told | ({"sample": self.sample} if row.images else {})
 
     def trained_epoch(self, cell: Cell) -> float:
         """The epoch of the dense training whose weights are trained on."""
@@ -150,12 +149,22 @@ def read(
     return AtInit(
         cells=tuple(dict.fromkeys(cells)),
         densities=densities,
-        images_per_class=values["images_per_class"],
+        sample=_sample(values),
         iterations=values["iterations"],
         score_options=score_options,
         rewind_epoch=rewind,
         training_time=epochs,
     )
+
+
+def _sample(values: Mapping[str, Any]) -> dict[str, Any]:
+    if "images_per_class" not in values:
+        return dict(values.get("sample", {}))
+    if "sample" in values:
+        raise PruningError(
+            "at_init has `images_per_class`, which is of images, and `sample`. Take one out."
+        )
+    return {"images_per_class": values["images_per_class"]}
 
 
 def _densities(values: Mapping[str, Any]) -> tuple[float, ...]:
