@@ -33,6 +33,8 @@ IMAGES_PER_CLASS = 10  # to score on: Frankle et al. (2021), section 3
 class ImageBatches:
     """What a batch of images (B, C, H, W) and labels (B,) is to scores."""
 
+    label_smoothing = 0.0
+
     def batch_examples(self, batch: tuple[Tensor, Tensor]) -> int:
         """How many images a batch has."""
         return len(batch[1])
@@ -40,9 +42,11 @@ class ImageBatches:
     def scoring_loss(
         self, module: nn.Module, batch: tuple[Tensor, Tensor], temperature: float = 1.0
     ) -> Tensor:
-        """Mean cross-entropy of logits / temperature, in nats."""
+        """Mean cross-entropy of logits / temperature, in nats, with labels smoothed as training
+        has them."""
         images, labels = batch
-        return nn.functional.cross_entropy(logits(module, images) / temperature, labels)
+        made = logits(module, images) / temperature
+        return nn.functional.cross_entropy(made, labels, label_smoothing=self.label_smoothing)
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,11 @@ class Classification(ImageBatches, Task):
             object.__setattr__(self, "network", copied(self.network))
 
     @property
+    def label_smoothing(self) -> float:
+        """Of the recipe."""
+        return self.recipe.label_smoothing
+
+    @property
     def device(self) -> torch.device:
         """Where it trains: where its images are."""
         return self.data.train.device
@@ -126,9 +135,14 @@ class Classification(ImageBatches, Task):
         return TrainingStream(self.data.train, self.normalize, self.recipe.batches, seed, stream)
 
     def loss(self, module: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
-        """Mean cross-entropy, in nats."""
+        """Cross-entropy in nats, the recipe's mean or sum over the batch, with its smoothing."""
         images, labels = batch
-        return nn.functional.cross_entropy(logits(module, images), labels)
+        return nn.functional.cross_entropy(
+            logits(module, images),
+            labels,
+            reduction=self.recipe.loss,
+            label_smoothing=self.recipe.label_smoothing,
+        )
 
     def scoring_batches(
         self, seed: int, images_per_class: int = IMAGES_PER_CLASS

@@ -15,6 +15,7 @@ from pruning.share import Share
 from pruning.training.schedules import CosineDecay, Schedule, StepDecay, schedule_from_dict
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
+LOSSES = ("mean", "sum")
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,9 @@ class Recipe:
         schedule: learning rate by step.
         steps: the length in optimizer steps where it is not int(T * steps per epoch)
             (Renda et al.'s CIFAR runs stop at step 71,108 of 182 epochs).
+        loss: of a batch, the ``mean`` or the ``sum`` of its examples' losses.
+        label_smoothing: of each target's probability, how much is shared out among all classes
+            (or pieces of text) alike (Szegedy et al. 2016, section 7).
         threads: CPU threads. Bits depend on it, so it is part of the recipe.
         precision: ``float32``; ``tf32``: layers multiply numbers of 10 bits on a GPU;
             ``bfloat16``: layers compute in it, and weights, updates and losses in float32.
@@ -64,6 +68,8 @@ class Recipe:
     schedule: StepDecay | CosineDecay
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     steps: int | None = None
+    loss: str = "mean"
+    label_smoothing: float = 0.0
     threads: int = 1
     precision: str = "float32"
     batch_norm_group: int | None = None
@@ -73,6 +79,12 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
             raise unknown("precision", self.precision, PRECISIONS)
+        if self.loss not in LOSSES:
+            raise unknown("loss", self.loss, LOSSES)
+        if not 0 <= self.label_smoothing < 1:
+            raise PruningError(
+                f"label_smoothing must lie in [0, 1), it is {self.label_smoothing}."
+            )
         if not 0 < self.epochs < math.inf:
             raise PruningError(f"A recipe's epochs must be positive, they are {self.epochs}.")
         group, most = self.batch_norm_group, self.batches.size

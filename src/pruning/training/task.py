@@ -66,7 +66,7 @@ class Task(Protocol):
 
     @abstractmethod
     def loss(self, module: nn.Module, batch: Any) -> Tensor:
-        """What is minimized: a scalar, the mean over the batch."""
+        """What is minimized: a scalar, the recipe's mean or sum over the examples of the batch."""
 
     @abstractmethod
     def batch_examples(self, batch: Any) -> int:
