@@ -50,6 +50,7 @@ NETWORKS = {
     "mobilenet": "pruning.models.mobilenet_v1:mobilenet",
     "mobilenet_v2": "pruning.models.mobilenet:mobilenet_v2",
     "wide_resnet28": "pruning.models.wide_resnet:wide_resnet28",
+    "gnmt": "pruning.models.gnmt:gnmt",
 }
 
 # Packages whose own names are taken as ``package:name``: modules with ``check``, ``builder`` and
@@ -94,6 +95,8 @@ INITIALIZATIONS = {
     "kaiming_uniform": "pruning.models.initialization:kaiming_uniform",
     "normal_std_01": "pruning.models.initialization:normal_std_01",
     "signed_constant": "pruning.models.initialization:signed_constant",
+    "uniform_01": "pruning.models.initialization:uniform_01",
+    "uniform_02": "pruning.models.initialization:uniform_02",
     "unsigned_constant": "pruning.models.initialization:unsigned_constant",
     "xavier_normal": "pruning.models.initialization:xavier_normal",
     "xavier_uniform": "pruning.models.initialization:xavier_uniform",

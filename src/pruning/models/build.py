@@ -155,8 +155,8 @@ def prunable_names(
         module: the network.
         exempt: names of layers ("fc", "conv1"), which stand for all in them, or of tensors, that
             are never pruned, nor where they are shared; ``*`` stands for any letters.
-        also: the same of tensors of two or more dimensions that are pruned though no layer in the
-            table has them.
+        also: the same of other parameters that are pruned: tensors that no layer in the table
+            has, biases, scales of normalizations.
 
     Raises:
         PruningError: a name that fits no weight; tensors of two or more dimensions that are of no
@@ -173,10 +173,11 @@ def prunable_names(
     unknown = [n for n, p in named.items() if p.ndim > 1 and n not in taken]
     candidates = {name: first.get(name, name) for name in (*first, *made)}
     weights = {*of_table, *made, *unknown}
+    others = {*named} - weights  # biases, vectors: pruned where somebody says so
     _refuse_old_style(module)
     _refuse_hidden(module)
     kept = _matching(exempt, candidates, weights, "Exempt", "exempt")
-    added = _matching(also, candidates, weights, "Prunable", "prunable")
+    added = _matching(also, candidates, weights, "Prunable", "prunable", others)
     if both := sorted(kept & added):
         raise PruningError(
             f"{_list(both)} is named under `exempt` and under `prunable`. Take it out of one."
@@ -311,14 +312,15 @@ def _matching(
     weights: Collection[str],
     what: str,
     key: str,
+    others: Collection[str] = (),
 ) -> set[str]:
-    """First names of the weights that patterns name."""
+    """First names of the weights that patterns name, and of others that they name themselves."""
     found = set()
     for pattern in patterns:
         names = {
             first
             for name, first in candidates.items()
-            if first in weights
+            if (first in weights or (first in others and fnmatchcase(name, pattern)))
             and any(fnmatchcase(part, pattern) for part in (name, *_owners(name)))
         }
         if not names:

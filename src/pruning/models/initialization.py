@@ -121,6 +121,18 @@ def xavier_normal(module: nn.Module, seed: int) -> None:
     )
 
 
+def uniform_01(module: nn.Module, seed: int) -> None:
+    """Renda et al. 2020 for GNMT (reference, section 2.2): every kernel uniform within 0.1 of 0,
+    whatever its size, biases 0.
+    """
+    _within(module, seed, 0.1)
+
+
+def uniform_02(module: nn.Module, seed: int) -> None:
+    """As :func:`uniform_01` within 0.2, for networks so narrow that 0.1 leaves activations tiny."""
+    _within(module, seed, 0.2)
+
+
 def signed_constant(module: nn.Module, seed: int) -> None:
     """Ramanujan et al. 2020, section 3.3: every kernel entry is + or - sqrt(2/fan_in), each by the
     toss of a fair coin; biases 0.
@@ -215,6 +227,14 @@ def _generator(seed: int, layer: str, attribute: str, *more: str) -> torch.Gener
     """A generator for one tensor; most layers have one kernel, and theirs goes by the layer."""
     purpose = () if attribute == "weight" else (attribute,)
     return generator(seed, "initialization", layer, *purpose, *more)
+
+
+def _within(module: nn.Module, seed: int, bound: float) -> None:
+    _initialize(
+        module,
+        seed,
+        lambda _, __, weight, source: weight.uniform_(-bound, bound, generator=source),
+    )
 
 
 def _uniform(weight: Tensor, std: float, source: torch.Generator) -> None:

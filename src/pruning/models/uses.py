@@ -38,11 +38,14 @@ class Traced:
         uses: by the weight's first name, of all that layers of the table or products use.
         reached: names of the parameters that something which depends on the example was combined
             with, in whatever way.
+        vectors: names of those of fewer than two dimensions, biases above all: they are added or
+            scale, which is no multiply-accumulate.
         output: what the network gave.
     """
 
     uses: Mapping[str, Uses]
     reached: frozenset[str]
+    vectors: frozenset[str]
     output: Any
 
 
@@ -78,7 +81,8 @@ def trace(module: nn.Module, example: tuple[Tensor, ...]) -> Traced:
             hook.remove()
         for part in training:
             part.training = True
-    return Traced(counter.uses, frozenset(counter.reached), output)
+    vectors = frozenset(name for name, p in module.named_parameters() if p.ndim < 2)
+    return Traced(counter.uses, frozenset(counter.reached), vectors, output)
 
 
 def refuse_unused(names: Sequence[str], traced: Traced) -> None:
@@ -98,7 +102,7 @@ def refuse_unused(names: Sequence[str], traced: Traced) -> None:
             "followed, so pruning could not train what is left. Take such layers out, or list them "
             "under `exempt`."
         )
-    uncounted = [name for name in names if name not in traced.uses]
+    uncounted = [n for n in names if n not in traced.uses and n not in traced.vectors]
     if uncounted:
         raise PruningError(
             f"What {', '.join(uncounted)} costs cannot be counted: the forward pass multiplies "
@@ -162,6 +166,9 @@ class _Counter(TorchDispatchMode):
         self.depth -= 1
         if self.depth:
             return  # part of another layer, which counts for it
+        for attribute in layers.biases(layer):
+            name = layers.inside(prefix, attribute)
+            self.reached.add(self.names.get(id(layer._parameters.get(attribute)), name))
         for attribute, count in uses.items():
             weight = (
                 layer.get_submodule(attribute.rpartition(".")[0]) if "." in attribute else layer
