@@ -82,9 +82,7 @@ class Recipe:
         if self.loss not in LOSSES:
             raise unknown("loss", self.loss, LOSSES)
         if not 0 <= self.label_smoothing < 1:
-            raise PruningError(
-                f"label_smoothing must lie in [0, 1), it is {self.label_smoothing}."
-            )
+            raise PruningError(f"label_smoothing must lie in [0, 1), it is {self.label_smoothing}.")
         if not 0 < self.epochs < math.inf:
             raise PruningError(f"A recipe's epochs must be positive, they are {self.epochs}.")
         group, most = self.batch_norm_group, self.batches.size
