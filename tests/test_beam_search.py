@@ -1,4 +1,4 @@
-"""Beam search against one in plain lists, a sentence at a time, and on distributions made by hand."""
+"""Beam search against one in plain lists, and on distributions made by hand."""
 
 import math
 from dataclasses import dataclass
@@ -150,3 +150,28 @@ def test_sentences_that_have_ended_leave_and_the_others_go_on():
         alone = [beam_search(module, *padded([s]), most_steps=9)[0] for s in SOURCES]
     assert together == alone
     assert len({len(pieces) for pieces in together}) > 1
+
+
+@pytest.mark.parametrize("penalties", [(0.6, 0.1), (1.0, 0.0), (0.3, 1.0)])
+def test_the_better_score_is_by_the_formula_to_a_percent(penalties):
+    """Of two translations, of probabilities p and 1 - p, the one that the formula prefers."""
+    a, b = penalties
+    # 5 and its end read (0.7, 0.3) twice; 6 6 6 and its end (0.1, 0.9) four times.
+    first = ((5 + 2) / 6) ** a, b * (math.log(1.0) + math.log(0.3 + 0.3))
+    second = ((5 + 4) / 6) ** a, b * (math.log(0.7 + 0.1 + 0.1 + 0.1) + math.log(1.0))
+
+    def gap(p):
+        return math.log(p) / first[0] + first[1] - math.log(1 - p) / second[0] - second[1]
+
+    low, high = 1e-9, 1 - 1e-9
+    while high - low > 1e-12:
+        middle = (low + high) / 2
+        low, high = (low, middle) if gap(middle) > 0 else (middle, high)
+    attention = {
+        (): [0.7, 0.3], (5,): [0.7, 0.3], (6,): [0.1, 0.9], (6, 6): [0.1, 0.9],
+        (6, 6, 6): [0.1, 0.9], (5, END): [0.9, 0.9], (5, END, END): [0.9, 0.9],
+    }  # fmt: skip
+    for p, expected in ((low * 0.99, [6, 6, 6]), (min(1.0, low * 1.01), [5])):
+        table = {(): {5: p, 6: 1 - p}, (5,): {END: 1.0}, (6,): {6: 1.0}, (6, 6): {6: 1.0}}
+        found = search(table, attention, length_penalty=a, coverage_penalty=b)
+        assert found == expected

@@ -47,7 +47,7 @@ def test_the_network_is_that_of_the_formulas(layers, context):
     logits = module(source, lengths, given)
     naive = Naive(module, layers, context)
     for row, (sentence, pieces) in enumerate(zip(SOURCES, GIVEN, strict=True)):
-        for step, (expected, weights) in enumerate(naive.decode(sentence, pieces)):
+        for step, (expected, _) in enumerate(naive.decode(sentence, pieces)):
             torch.testing.assert_close(logits[row, step], expected, rtol=1e-10, atol=1e-12)
     # Step by step, as a search decodes, it is the same network.
     at = module.encode(source, lengths)

@@ -1,4 +1,4 @@
-"""Cross-entropy over the pieces of target sentences, of which all logits at once may be gigabytes."""
+"""Cross-entropy over the pieces of target sentences, whose logits at once may be gigabytes."""
 
 from typing import Any
 
