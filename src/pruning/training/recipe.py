@@ -9,6 +9,8 @@ from fractions import Fraction
 from typing import Any
 
 from pruning.data.batching import Batching
+from pruning.data.batching_kinds import batching_from_dict
+from pruning.data.sentence_batching import SentenceBatching
 from pruning.errors import PruningError, unknown
 from pruning.files import plain
 from pruning.share import Share
@@ -44,7 +46,8 @@ class Recipe:
 
     Attributes:
         epochs: T, the length of the original training.
-        batches: batch size, epoch boundaries, augmentation, normalization.
+        batches: batch size, epoch boundaries; of images augmentation and normalization, of
+            sentences which of them share a batch.
         optimizer: which, and its weight decay.
         schedule: learning rate by step.
         steps: the length in optimizer steps where it is not int(T * steps per epoch)
@@ -64,7 +67,7 @@ class Recipe:
     """
 
     epochs: float
-    batches: Batching
+    batches: Batching | SentenceBatching
     schedule: StepDecay | CosineDecay
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     steps: int | None = None
@@ -106,7 +109,7 @@ class Recipe:
         optimizer = dict(values.pop("optimizer", {}))
         optimizer["decay_exclude"] = tuple(optimizer.get("decay_exclude", ()))
         return cls(
-            batches=Batching.from_dict(values.pop("batches")),
+            batches=batching_from_dict(values.pop("batches")),
             schedule=schedule_from_dict(values.pop("schedule")),
             optimizer=OptimizerConfig(**optimizer),
             **values,
