@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-from pruning.data.batching import Batching
+from pruning.data.batchings import AnyBatching, batching_from_dict
 from pruning.errors import PruningError, unknown
 from pruning.files import plain
 from pruning.share import Share
@@ -44,7 +44,7 @@ class Recipe:
 
     Attributes:
         epochs: T, the length of the original training.
-        batches: batch size, epoch boundaries, augmentation, normalization.
+        batches: batch size, and what goes into a batch.
         optimizer: which, and its weight decay.
         schedule: learning rate by step.
         steps: the length in optimizer steps where it is not int(T * steps per epoch)
@@ -64,7 +64,7 @@ class Recipe:
     """
 
     epochs: float
-    batches: Batching
+    batches: AnyBatching
     schedule: StepDecay | CosineDecay
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     steps: int | None = None
@@ -106,7 +106,7 @@ class Recipe:
         optimizer = dict(values.pop("optimizer", {}))
         optimizer["decay_exclude"] = tuple(optimizer.get("decay_exclude", ()))
         return cls(
-            batches=Batching.from_dict(values.pop("batches")),
+            batches=batching_from_dict(values.pop("batches")),
             schedule=schedule_from_dict(values.pop("schedule")),
             optimizer=OptimizerConfig(**optimizer),
             **values,
