@@ -186,8 +186,13 @@ def few(task: Task) -> Task:
     """The same task with batches of two images, or of one where it has no more, for one process."""
     recipe = task.recipe
     small = replace(recipe.batches, size=min(FEW, recipe.batches.size))
-    group = recipe.batch_norm_group and min(recipe.batch_norm_group, small.size)
-    return replace(task, recipe=replace(recipe, batches=small, batch_norm_group=group, processes=1))
+    changed = {
+        "batches": small,
+        "batch_norm_group": recipe.batch_norm_group and min(recipe.batch_norm_group, small.size),
+        "clip_groups": min(recipe.clip_groups, small.size),
+        "processes": 1,
+    }
+    return replace(task, recipe=replace(recipe, **changed))
 
 
 def try_batches(task: Task, seed: int) -> None:

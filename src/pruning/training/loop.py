@@ -154,7 +154,7 @@ class _Trainer:
         self.module = channels_last(module.to(task.device)).train()
         load_into(self.module, state)
         refuse_lone_examples(task, self.module)
-        self.backward = backward_of(task, self.module, batches, self.callback)
+        self.backward = backward_of(task, self.module, batches, self.callback, self._mask_gradients)
         prunable = task.prunable()
         self.optimizer = optimizers.make(task.recipe.optimizer, self.module, prunable)
         slots = _to(state.slots, task.device)
