@@ -67,6 +67,10 @@ DATASET_KINDS = {
     "image_folder": "pruning.data.image_folder:image_folder",
     "image_files": "pruning.data.image_files:image_files",
     "imagenet": "pruning.data.imagenet:imagenet",
+    "parallel_text": "pruning.data.parallel_text:parallel_text",
+    "multi30k": "pruning.data.multi30k:multi30k",
+    "parallel_tokens": "pruning.data.parallel_tokens:parallel_tokens",
+    "wmt16_en_de": "pruning.data.wmt16_en_de:wmt16_en_de",
 }
 
 SCORES = {

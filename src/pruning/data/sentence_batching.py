@@ -1,4 +1,4 @@
-"""How training sentences become batches, as plain values: no torch, so a study is checked fast.
+"""How pairs of sentences become batches, as plain values: no torch, so that a study is checked fast.
 
 :mod:`pruning.data.sentence_batches` carries it out.
 """
@@ -8,55 +8,64 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-from pruning.data.batching import MOST_PASSES
 from pruning.errors import PruningError, unknown
 
-MEASURES = ("source", "both")
+SIDES = ("source", "both")
+MOST_PASSES = 100  # over the training pairs within one batch
 
 
 @dataclass(frozen=True)
 class SentenceBatching:
-    """How pairs of sentences become batches: each of pairs of one bucket, of similar lengths.
+    """How pairs of sentences become batches of one length, or nearly.
 
-    What is left of a bucket when an epoch ends goes into the next one's batches, so that nothing
-    is dropped and an epoch is N / size steps. A bucket of fewer pairs than a batch has joins the
-    next shorter one.
+    A batch is filled from one bucket. What is left of a bucket when an epoch is over is carried
+    into the next, and nothing is dropped: so an epoch is N/size steps, and a bucket of few pairs
+    waits some epochs for a batch, which then has its pairs several times.
 
     Attributes:
         size: pairs per batch.
-        width: tokens that a bucket spans. Where it is 1, nearly all batches have sources of one
-            length, which need no padding.
-        of: ``source``: a pair's bucket is its source tokens // width; ``both``: the larger of that
-            and of (target tokens + 1) // width, the beginning counted, as Renda et al. (reference,
-            section 2.5: width 10).
+        width: how many lengths share a bucket; with 1 ``of: source`` there is nothing to pad in
+            the source.
+        of: ``source``: a bucket is source tokens // width; ``both``: the larger of that and
+            (target tokens + 1) // width, as Renda et al.'s GNMT has it at width 10, which counts
+            the target's beginning (reference, section 2.5).
+        epoch_boundary: ``straddle``, as no batch ends with an epoch.
     """
 
     size: int
     width: int = 1
     of: str = "source"
+    epoch_boundary: str = "straddle"
     kind: str = field(default="sentences", init=False)
 
     def __post_init__(self) -> None:
-        for key in ("size", "width"):
-            if getattr(self, key) < 1:
-                raise PruningError(f"batches.{key} must be at least 1, it is {getattr(self, key)}.")
-        if self.of not in MEASURES:
-            raise unknown("measure of buckets (batches.of)", self.of, MEASURES)
+        for key, value in (("size", self.size), ("width", self.width)):
+            if value < 1:
+                raise PruningError(f"batches.{key} must be at least 1, it is {value}.")
+        if self.of not in SIDES:
+            raise unknown("side to make buckets of (batches.of)", self.of, SIDES)
+        if self.epoch_boundary != "straddle":
+            raise PruningError(
+                f"Batches of sentences straddle epochs, so epoch_boundary: {self.epoch_boundary} "
+                "does not go with `kind: sentences`. Take it out."
+            )
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "SentenceBatching":
-        """From plain values, as a study file has them."""
+        """A batching from plain values, as a study file has them. Raises like the class itself."""
         return cls(**values)
 
     def steps_per_epoch(self, pairs: int) -> Fraction:
-        """Optimizer steps in one epoch over so many pairs, exactly."""
+        """Optimizer steps in which ``pairs`` pairs are seen once, exactly."""
+        if not pairs:
+            raise PruningError("No training pair is left. Use a data set that has some.")
         if self.size > MOST_PASSES * pairs:
             raise PruningError(
                 f"A batch of {self.size} (batches.size) would have each of the {pairs} training "
-                "pairs very often. Use a smaller batch."
+                f"pairs {self.size // pairs:,} times. Use a smaller batch."
             )
         return Fraction(pairs, self.size)
 
-    def smallest(self, pairs: int) -> int:
+    def smallest(self, _pairs: int) -> int:
         """How many pairs the smallest batch has, of a training set of so many."""
         return self.size

@@ -1,6 +1,7 @@
 """A prepared data set on disk: uint8 images and labels in one safetensors file.
 
-Or, where there are too many images, a list of their files: :mod:`pruning.data.picture_index`.
+Or, where there are too many images, a list of their files: :mod:`pruning.data.picture_index`; or
+text: :mod:`pruning.data.text_store`.
 
 Training jobs read this file and nothing else, so they never import torchvision, PIL or
 scikit-learn. Images are stored channels-last (N, H, W, C): a permuted view of them is already in
@@ -23,16 +24,19 @@ from pruning.files import atomic_path, reading
 
 FORMAT = "pruning-dataset-1"
 INDEX = "pruning-picture-index-1"  # of a list of files instead of their images
+TEXT = "pruning-text-1"  # of text: pruning.data.text_store
+WHAT = {FORMAT: "images", INDEX: "images", TEXT: "text"}  # by format
 PART = 2**24
 SPLITS = ("train", "test")
 OPTIONAL = ("source_sha256", "skipped", "converted")
+Shapes = dict[str, tuple[int, ...]]
 
 
 class Prepared(Protocol):
     """What is written as a prepared data set.
 
     Attributes:
-        source_sha256, skipped, converted: as of :class:`ImageData`.
+        source_sha256, skipped, converted: as of :class:`ImageData`, whatever its examples are.
     """
 
     source_sha256: str | None
@@ -43,10 +47,11 @@ class Prepared(Protocol):
         """Refuse what no training could use. Raises PruningError."""
 
     def header(self) -> dict[str, Any]:
-        """Plain values that are written: ``format``, ``name``, ``classes``, ``source``, ..."""
+        """Plain values that are written: ``format``, ``name``, ``source``, ..."""
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Arrays that are written, by name; ``train_labels`` and ``test_labels`` among them."""
+        """Arrays that are written, by name; of images ``train_labels`` and ``test_labels`` among
+        them."""
 
 
 @dataclass(frozen=True)
@@ -184,7 +189,28 @@ def read_shapes(path: Path | str) -> dict[str, tuple[int, ...]]:
     return _open(path)[1]
 
 
-def _open(path: Path | str) -> tuple[dict, dict[str, tuple[int, ...]]]:
+def _open(path: Path | str) -> tuple[dict, Shapes]:
+    header, sizes = opened(path, FORMAT, INDEX)
+    _check_classes(header, path)
+    shapes = (_listed if header["format"] == INDEX else _decoded)(header, sizes)
+    if len(shapes) < len(SPLITS) or any(len(s) != 4 or 0 in s for s in shapes.values()):
+        raise _wrong(path, "there are no training or test images, or they are not (N, H, W, C)")
+    if header["format"] == FORMAT:
+        _check_statistics(header, path, channels=shapes["train"][3])
+    return header, shapes
+
+
+def opened(path: Path | str, *formats: str) -> tuple[dict, Shapes]:
+    """The header of a prepared data set, and the shape of each array that it has.
+
+    Args:
+        path: the file.
+        formats: keys of :data:`WHAT` that will do; all of them without any.
+
+    Raises:
+        PruningError: the file is missing, damaged, of another place, or not one of ours; it is of
+            something else than is wanted.
+    """
     try:
         with reading(path), safe_open(path, framework="numpy") as file:
             told = (file.metadata() or {}).get("dataset", "{}")
@@ -204,21 +230,20 @@ def _open(path: Path | str) -> tuple[dict, dict[str, tuple[int, ...]]]:
         raise PruningError(
             f"The prepared data set {path} does not exist. Snakemake makes it (rule prepare_data)."
         ) from error
-    if not isinstance(header, dict) or header.get("format") not in (FORMAT, INDEX):
+    found = header.get("format") if isinstance(header, dict) else None
+    if not isinstance(found, str) or found not in WHAT:
+        expected = (formats or (FORMAT,))[0]
         raise PruningError(
-            f"{path} is not a prepared data set of this project (format {FORMAT}). Delete it, or "
+            f"{path} is not a prepared data set of this project (format {expected}). Delete it, or "
             "name another file."
         )
-    _check_names(header, path)
-    shapes = (_listed if header["format"] == INDEX else _decoded)(header, sizes)
-    if len(shapes) < len(SPLITS) or any(len(s) != 4 or 0 in s for s in shapes.values()):
-        raise _wrong(path, "there are no training or test images, or they are not (N, H, W, C)")
-    if header["format"] == FORMAT:
-        _check_statistics(header, path, channels=shapes["train"][3])
-    return header, shapes
-
-
-Shapes = dict[str, tuple[int, ...]]
+    _check_texts(header, path)
+    if formats and found not in formats:
+        raise PruningError(
+            f"Data set {header['name']!r} is {WHAT[found]} ({path}), where {WHAT[formats[0]]} "
+            f"should be. Name another `dataset`, or a `task` that learns from {WHAT[found]}."
+        )
+    return header, sizes
 
 
 def _decoded(_header: dict, sizes: Shapes) -> Shapes:
@@ -235,10 +260,13 @@ def _listed(header: dict, sizes: Shapes) -> Shapes:
     return {s: (*sizes[f"{s}_labels"], *image) for s in SPLITS if f"{s}_labels" in sizes}
 
 
-def _check_names(header: dict, path: Path | str) -> None:
+def _check_texts(header: dict, path: Path | str) -> None:
     for key in ("name", "source"):
         if not isinstance(header.get(key), str):
             raise _wrong(path, f"`{key}` is no text")
+
+
+def _check_classes(header: dict, path: Path | str) -> None:
     classes = header.get("classes")
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
         raise _wrong(path, "`classes` is no list of names")

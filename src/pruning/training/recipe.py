@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-from pruning.data.batchings import AnyBatching, batching_from_dict
+from pruning.data.batching import Batching
+from pruning.data.batching_kinds import batching_from_dict
+from pruning.data.sentence_batching import SentenceBatching
 from pruning.errors import PruningError, unknown
 from pruning.files import plain
 from pruning.share import Share
@@ -69,7 +71,7 @@ class Recipe:
     """
 
     epochs: float
-    batches: AnyBatching
+    batches: Batching | SentenceBatching
     schedule: AnySchedule
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     steps: int | None = None

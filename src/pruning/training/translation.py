@@ -9,11 +9,15 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from pruning.data.parallel_text import ParallelText, load_text
 from pruning.data.pieces import UNKNOWN
-from pruning.data.sentence_batches import SentenceStream, scoring_rows
+from pruning.data.sentence_batches import (
+    ScoringSentences,
+    SentenceBatch,
+    SentenceStream,
+    sentence_batch,
+)
 from pruning.data.sentence_batching import SentenceBatching
-from pruning.data.sentences import Pairs, SentenceBatch
+from pruning.data.sentences import ParallelText, load_text
 from pruning.data.validation import OWN
 from pruning.errors import PruningError
 from pruning.models.beam_search import beam_search
@@ -38,7 +42,8 @@ NEEDED = ("features", "project", "encode", "step")
 class Translation(Task):
     """Sentences of one language in, their translations out. The library calls it so too.
 
-    A batch is a :class:`pruning.data.sentences.SentenceBatch`. Networks have, besides ``forward``,
+    A batch is a :class:`pruning.data.sentence_batches.SentenceBatch`. Networks have, besides
+    ``forward``,
     what :class:`pruning.models.gnmt.Gnmt` has: ``features`` and ``project``, so that not all logits
     have to be there at once, ``encode`` and ``step``, so that it can be searched.
 
@@ -97,7 +102,7 @@ class Translation(Task):
 
     def examples(self, split: str) -> int:
         """How many pairs a split has."""
-        return self.data.counts[split]
+        return len(getattr(self.data, split))
 
     def batches(self, seed: int, stream: Sequence[str | int]) -> SentenceStream:
         """The training batches of one run."""
@@ -113,19 +118,14 @@ class Translation(Task):
         """How many pairs a batch has."""
         return len(batch)
 
-    def scoring_batches(self, seed: int, sentences: int = SENTENCES) -> "ScoringSentences":
-        """So many training pairs, drawn from the seed alone.
-
-        Raises:
-            PruningError: there are fewer.
-        """
-        if sentences > self.examples("train"):
-            raise PruningError(
-                f"Scoring wants {sentences} training pairs, but there are "
-                f"{self.examples('train')}. Lower `sentences`."
-            )
-        draws = generator(seed, "scoring sentences")
-        return ScoringSentences(self.data, sentences, self.recipe.batches.size, draws)
+    def scoring_batches(self, seed: int, sentences: int = SENTENCES) -> ScoringSentences:
+        """So many training pairs, drawn from the seed alone."""
+        return ScoringSentences(
+            self.data.train,
+            sentences=sentences,
+            size=self.recipe.batches.size,
+            generator=generator(seed, "scoring sentences"),
+        )
 
     def scoring_loss(
         self, module: nn.Module, batch: SentenceBatch, temperature: float = 1.0
@@ -181,13 +181,13 @@ class Translation(Task):
 
         Processes that train together take turns, batch by batch.
         """
-        pairs: Pairs = getattr(self.data, split)
+        pairs = getattr(self.data, split)
         order = pairs.source.lengths.argsort(stable=True)  # of like lengths, for little padding
         mine = order.split(AT_A_TIME)[processes.rank() :: processes.world()]
         found: list[tuple[int, str]] = []
         loss, count = 0.0, 0
         for rows in mine:
-            batch = pairs.batch(rows)
+            batch = sentence_batch(pairs, rows)
             features = module.features(batch.source, batch.source_lengths, batch.given)
             loss += self._loss_of(module, features, batch).item()
             count += int(batch.lengths.sum())
@@ -211,32 +211,6 @@ class Translation(Task):
     ) -> Tensor:
         wanted = batch.wanted, batch.lengths
         return summed_loss(module, features, *wanted, vocabulary=self.data.vocabulary[1], **options)
-
-
-class ScoringSentences(Sequence):
-    """Batches of training pairs to score weights on; drawn and made when they are asked for.
-
-    Args:
-        data: whose training pairs.
-        count: of pairs.
-        size: pairs per batch; the last may be smaller.
-        source: draws which.
-    """
-
-    def __init__(self, data: ParallelText, count: int, size: int, source: torch.Generator) -> None:
-        self.data, self.count, self.size, self.source = data, count, size, source
-
-    @cached_property
-    def _rows(self) -> tuple[Tensor, ...]:
-        return scoring_rows(self.data.train, self.count, self.source).split(self.size)
-
-    def __len__(self) -> int:
-        return -(-self.count // self.size)
-
-    def __getitem__(self, index: int) -> SentenceBatch:
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        return self.data.train.batch(self._rows[index])
 
 
 def from_values(
