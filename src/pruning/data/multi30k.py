@@ -13,25 +13,16 @@ from pathlib import Path
 
 from pruning.data import text_files
 from pruning.data.parallel_text import parallel_text
+from pruning.data.text_sets import MULTI30K, MULTI30K_TEXTS
 from pruning.data.text_store import TextData
 from pruning.errors import PruningError
 from pruning.files import atomic_path
 from pruning.locks import FileLock
 from pruning.option_types import Count
 
-FOLDER = "multi30k"
 ADDRESS = "https://raw.githubusercontent.com/multi30k/dataset/master/data/task1/raw"
 TRAIN, VALIDATION, TEST = "train", "val", "test_2016_flickr"
 SECONDS = 60
-# SHA-256 of each text, unpacked: packed again it is another file and the same text.
-TEXTS = {
-    "train.de": "2c2b73fd2b548fbcde3a875e0a78d6ee94d498bfdee6bd3eae3945779e9ddf72",
-    "train.en": "460a15fbd157e34a7a9957ee388c1ca247fe47af3ef25fb50442af6c274e0fc6",
-    "val.de": "660e09eb7e1da2f856ea13ee5ad3cf6d36b3d5b0b733c857e94c5747a3dfc660",
-    "val.en": "1f2a23d992769b5b3d209b0a10dd0b77c08cceb1f20dfb97ed0aafa49d107227",
-    "test_2016_flickr.de": "4be6b5b3236b79c25475c6bb829800a7ce559e9ba7a1f6c2394fe4d40be46d16",
-    "test_2016_flickr.en": "399a4382932c1aadd3ceb9bef1008d388a64c76d4ae4e9d4728c6f4301cac182",
-}
 LANGUAGES = ("de", "en")
 
 
@@ -63,13 +54,13 @@ def multi30k(
             f"Data set {name!r}: multi30k is read from 'de' to 'en', or from 'en' to 'de'; not "
             f"from {source!r} to {target!r}. Read other languages of it as `parallel_text`."
         )
-    folder = Path(root, FOLDER)
-    for file, expected in TEXTS.items():
+    folder = Path(root, MULTI30K)
+    for file, expected in MULTI30K_TEXTS.items():
         if not text_files.present(folder, [file]):
             _download(name, folder, file, expected)
         _check(name, text_files.find(name, folder, file), expected)
     data = parallel_text(
-        name, root, FOLDER, source, target, TRAIN, VALIDATION, TEST, vocabulary, most_tokens
+        name, root, MULTI30K, source, target, TRAIN, VALIDATION, TEST, vocabulary, most_tokens
     )
     return replace(data, source=f"Multi30k task 1, {source} -> {target}, test 2016 (Flickr)")
 
@@ -120,7 +111,7 @@ def _fetched(name: str, folder: Path, address: str, expected: str) -> bytes:
             f"Data set {name!r}: a text is not in {folder}, and {address} cannot be downloaded "
             f"({type(error).__name__}: {error}). Put the files of Multi30k's task 1 "
             f"(data/task1/raw) into {folder}, or set PRUNING_DATA to the folder that has "
-            f"{FOLDER}/."
+            f"{MULTI30K}/."
         ) from None
     with contextlib.suppress(OSError, EOFError, zlib.error):
         if hashlib.sha256(gzip.decompress(packed)).hexdigest() == expected:

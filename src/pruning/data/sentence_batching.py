@@ -1,4 +1,4 @@
-"""How pairs of sentences become batches, as plain values: no torch, so that a study is checked fast.
+"""How pairs of sentences become batches, as plain values: no torch, so studies are checked fast.
 
 :mod:`pruning.data.sentence_batches` carries it out.
 """

@@ -17,9 +17,10 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from pruning.data import trees
+from pruning.data import text_files, trees
 from pruning.data.imagenet_tree import find_imagenet
 from pruning.data.notes import note_file
+from pruning.data.text_sets import MULTI30K, MULTI30K_TEXTS, WMT16, WMT16_FILES
 from pruning.errors import PruningError
 from pruning.files import digest, read_json, sha256, write_json
 
@@ -33,6 +34,13 @@ MNIST = (
         for what in ("images-idx3-ubyte", "labels-idx1-ubyte")
     ),
     *("processed/training.pt", "processed/test.pt"),  # read instead, where old versions left them
+)
+# Options of parallel text: stems of files, their endings, and whole names. Where the vocabulary is
+# learned, its option is a number.
+PARALLEL = (
+    ("train", "validation", "test"),
+    ("source", "target"),
+    ("vocabulary", "validation_references", "test_references"),
 )
 
 
@@ -187,6 +195,24 @@ def _listed(folder: str, files: tuple[str, ...], name: str, root: Path, _options
     return Path(root, folder), {file: str(path) for file, path in paths.items() if path.is_file()}
 
 
+def _parallel(
+    name: str, root: Path, options: Mapping[str, Any], preset: Mapping[str, str] | None = None
+) -> Files:
+    """Which files of parallel text are there, plain or as ``.gz``."""
+    given = {**(preset or {}), **options}
+    path = _path(root, given)
+    if path is None or not path.is_dir():
+        return Path(root), {}
+    stems, languages, beside = ([given[k] for k in keys if k in given] for keys in PARALLEL)
+    files = [*text_files.names(stems, languages), *beside]
+    return path, text_files.present(path, [file for file in files if isinstance(file, str)])
+
+
+def _multi30k(name: str, root: Path, _options: Any) -> Files:
+    path = Path(root, MULTI30K)
+    return path, text_files.present(path, MULTI30K_TEXTS)
+
+
 def _none(name: str, root: Path, _options: Any) -> Files:
     return Path(root), {}
 
@@ -201,6 +227,10 @@ SOURCES: dict[str, Callable[[str, Path, Mapping[str, Any]], Files]] = {
     "image_folder": _image_tree,
     "image_files": _image_tree,
     "imagenet": _imagenet,
+    "parallel_text": _parallel,
+    "multi30k": _multi30k,
+    "parallel_tokens": _parallel,
+    "wmt16_en_de": partial(_parallel, preset={"path": WMT16, **WMT16_FILES}),
 }
 
 

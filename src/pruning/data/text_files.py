@@ -43,8 +43,8 @@ def find(name: str, folder: Path, wanted: str) -> Path:
     found = list(present(folder, [wanted]).values())
     if len(found) > 1:
         raise PruningError(
-            f"Data set {name!r}: {folder} has {wanted} and {wanted}.gz, and they may differ. Remove "
-            "one of them."
+            f"Data set {name!r}: {folder} has {wanted} and {wanted}.gz, and they may differ. "
+            "Remove one of them."
         )
     if not found:
         raise PruningError(

@@ -4,25 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from pruning.data.parallel_tokens import parallel_tokens
+from pruning.data.text_sets import WMT16, WMT16_FILES
 from pruning.data.text_store import TextData
 from pruning.errors import PruningError
 from pruning.option_types import Count
 
-FILES = {
-    "source": "en",
-    "target": "de",
-    "train": "train.tok.clean.bpe.32000",
-    "validation": "newstest2014.tok.bpe.32000",
-    "test": "newstest2015.tok.bpe.32000",
-    "vocabulary": "vocab.bpe.32000",
-    "validation_references": "newstest2014.de",
-    "test_references": "newstest2015.de",
-}
 
-
-def wmt16_en_de(
-    name: str, root: Path, path: str = "wmt16_en_de", most_tokens: Count = 48
-) -> TextData:
+def wmt16_en_de(name: str, root: Path, path: str = WMT16, most_tokens: Count = 48) -> TextData:
     """The folder that ``resources/prepare_wmt16.py`` makes; newstest2014 validates, 2015 tests.
 
     Args:
@@ -40,5 +28,5 @@ def wmt16_en_de(
             "resources/prepare_wmt16.py` makes it where there is a network; or set PRUNING_DATA to "
             "the folder it is in."
         )
-    data = parallel_tokens(name, root, path, most_tokens=most_tokens, **FILES)
+    data = parallel_tokens(name, root, path, most_tokens=most_tokens, **WMT16_FILES)
     return replace(data, source=f"WMT16 en -> de in {path}, newstest2014 and newstest2015")

@@ -11,11 +11,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pruning.data.known import Facts, known_facts, prepared_facts, stand_in
+from pruning.data.known import Facts, TextFacts, known_facts, prepared_facts, stand_in
 from pruning.errors import PruningError
 from pruning.extensions import explained
 from pruning.files import digest, read_json, write_json
@@ -133,7 +132,7 @@ def require(workflow: "Workflow", name: str) -> None:
         write_json(file, mark)
 
 
-def _mark(study: "Study", facts: Facts) -> str:
+def _mark(study: "Study", facts: Facts | TextFacts) -> str:
     """A digest of all that decides whether a study can run."""
     own = [system.trial.rpartition(":")[0] for system in systems() if system.trial]
     given = study.task.get("dense", {}).get("from")
@@ -144,7 +143,7 @@ def _mark(study: "Study", facts: Facts) -> str:
             "parts": repr(study.parts),
             "figure": study.figure,
             "seeds": study.seeds,
-            "data": {**asdict(facts), "fewest": None},
+            "data": facts.certain(),
             "file": told and [told.st_size, told.st_mtime_ns],
             "code": code_version(TRIAL, *own, *study.code_entries()),
             "python": sys.version,

@@ -10,8 +10,8 @@ from pruning.analysis.claims_catalog import claims_of
 from pruning.analysis.claims_catalog import entry as claims_entry
 from pruning.analysis.records import read_summary, read_timing
 from pruning.analysis.tables import mask_tables
-from pruning.data.known import Facts, known_facts
-from pruning.data.store import read_header, read_shapes
+from pruning.data.known import Facts, TextFacts, known_facts, prepared_facts
+from pruning.data.store import opened
 from pruning.errors import PruningError
 from pruning.figures.catalog import entry, figures_of
 from pruning.study import places
@@ -148,11 +148,10 @@ def plan(study: Study, dataset: Mapping[str, Any]) -> Plan:
     from pruning.models.build import build
     from pruning.models.config import NetworkConfig
     from pruning.models.cost import network_macs, training_macs
-    from pruning.training.classification import one_image
 
-    images, shape, classes = _data(study, dataset)
-    module = build(NetworkConfig(**study.task["network"]), shape, classes, None)
-    macs = network_macs(module, one_image(shape))
+    images, facts = _data(study, dataset)
+    module = build(NetworkConfig(**study.task["network"]), facts.takes, facts.makes, None)
+    macs = network_macs(module, facts.example())
     work = {}
     if not study.given:
         work["dense"] = Work.trainings(study.task["recipe"], len(study.seeds), images)
@@ -251,23 +250,23 @@ def describe(plan: Plan, study: Study, images_per_second: float | None = None) -
     return "\n".join(lines)
 
 
-def _data(study: Study, dataset: Mapping[str, Any]) -> tuple[int, tuple[int, int, int], int]:
+def _data(study: Study, dataset: Mapping[str, Any]) -> tuple[int, Facts | TextFacts]:
+    """How many examples are trained on, and what is known of the data set."""
     prepared = Path(places.data_file(study.dataset))
     if prepared.exists():
-        shapes, classes = read_shapes(prepared), len(read_header(prepared)["classes"])
-        (train, height, width, channels), (test, *_) = shapes["train"], shapes["test"]
-        facts = Facts(train, test, (channels, height, width), classes)
+        opened(prepared)  # refuses what is damaged
+        facts = prepared_facts(prepared)
     else:
         facts = known_facts(dataset)
     if facts is None:
         raise PruningError(
-            f"How many images {study.dataset} has is known once it is prepared: "
+            f"How many examples {study.dataset} has is known once it is prepared: "
             f"`pruning prepare {study.dataset}`, then plan again."
         )
-    images, validation = facts.train, study.task["validation"]
+    examples, validation = facts.train, study.task["validation"]
     if validation["source"] == "train":
-        images -= round(validation["fraction"] * images)
-    return images, facts.shape, facts.classes
+        examples -= round(validation["fraction"] * examples)
+    return examples, facts
 
 
 def _age(path: Path) -> float:

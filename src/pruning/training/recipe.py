@@ -46,7 +46,8 @@ class Recipe:
 
     Attributes:
         epochs: T, the length of the original training.
-        batches: batch size, and what goes into a batch.
+        batches: batch size, epoch boundaries; of images augmentation and normalization, of
+            sentences which of them share a batch.
         optimizer: which, and its weight decay.
         schedule: learning rate by step.
         steps: the length in optimizer steps where it is not int(T * steps per epoch)
