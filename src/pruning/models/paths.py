@@ -162,8 +162,10 @@ def on_a_path(module: nn.Module, masks: Mapping[str, Tensor], example: tuple[Ten
                 continue  # a path begins at the input
             kept = masks[name].to(torch.float64) if name in masks else parameter
             # Divided by what a filter keeps, so that deep networks neither overflow nor vanish.
-            fan_in = kept.flatten(1).sum(1).clamp(min=1) if kept.ndim > 1 else kept.new_ones(1)
-            parameter.copy_(kept / fan_in.view(-1, *[1] * (kept.ndim - 1)))
+            if kept.ndim > 1:
+                fan_in = kept.flatten(1).sum(1).clamp(min=1)
+                kept = kept / fan_in.view(-1, *[1] * (kept.ndim - 1))
+            parameter.copy_(kept)
     weights = [named[name] for name in masks]
     for layer in model.modules():
         if isinstance(layer, nn.MultiheadAttention):
