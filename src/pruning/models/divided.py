@@ -8,6 +8,10 @@ from pruning.errors import PruningError
 from pruning.models.layers import inside
 
 
+class Emptied(PruningError):
+    """Nothing is left of a tensor that is divided by."""
+
+
 def refuse_emptied(name: str, module: nn.Module, masks: Mapping[str, Tensor]) -> None:
     """Refuse masks of which the network would make 0 / 0.
 
@@ -19,7 +23,7 @@ def refuse_emptied(name: str, module: nn.Module, masks: Mapping[str, Tensor]) ->
         masks: what is kept, by parameter name.
 
     Raises:
-        PruningError: naming the tensors that nothing is left of.
+        Emptied: naming the tensors that nothing is left of.
     """
     emptied = [
         tensor
@@ -28,7 +32,7 @@ def refuse_emptied(name: str, module: nn.Module, masks: Mapping[str, Tensor]) ->
         if tensor in masks and not bool(masks[tensor].any())
     ]
     if emptied:
-        raise PruningError(
+        raise Emptied(
             f"{name}: pruning leaves nothing of {', '.join(emptied)}, and the network divides by "
             "its norm, so that it would make no numbers. List it under `exempt`, prune less, or "
             "choose an initialization whose weights are of like size in all tensors."

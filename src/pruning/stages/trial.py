@@ -22,6 +22,7 @@ from pruning.masks.report import report
 from pruning.masks.weights import check_sample
 from pruning.models.batch_norm import only_in_groups
 from pruning.models.cost import network_macs
+from pruning.models.divided import Emptied
 from pruning.stages.context import StageContext
 from pruning.stages.saved import taken
 from pruning.study import places
@@ -159,7 +160,8 @@ class Trial:
                 pruner = registry.find("pruner", options.pop("kind"))
                 if "iterations" in options:
                     options["iterations"] = 1
-                pruner(Sampled(task), start, seed=self.seed, purpose=(name, level), **options)
+                with contextlib.suppress(Emptied):  # which trained weights may be spared
+                    pruner(Sampled(task), start, seed=self.seed, purpose=(name, level), **options)
 
     @contextlib.contextmanager
     def about(self, where: str = "") -> Iterator[None]:
