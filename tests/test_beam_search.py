@@ -171,7 +171,7 @@ def test_the_better_score_is_by_the_formula_to_a_percent(penalties):
         (): [0.7, 0.3], (5,): [0.7, 0.3], (6,): [0.1, 0.9], (6, 6): [0.1, 0.9],
         (6, 6, 6): [0.1, 0.9], (5, END): [0.9, 0.9], (5, END, END): [0.9, 0.9],
     }  # fmt: skip
-    for p, expected in ((low * 0.99, [6, 6, 6]), (min(1.0, low * 1.01), [5])):
+    for p, expected in ((low * 0.999, [6, 6, 6]), (min(1.0, low * 1.001), [5])):
         table = {(): {5: p, 6: 1 - p}, (5,): {END: 1.0}, (6,): {6: 1.0}, (6, 6): {6: 1.0}}
         found = search(table, attention, length_penalty=a, coverage_penalty=b)
         assert found == expected

@@ -11,7 +11,7 @@ WANTED, LENGTHS = padded([[5, 6, 7, 2], [8, 2], [4, 3, 2]])
 def loss(module, **options):
     source, lengths = padded(SOURCES)
     features = module.features(source, lengths, padded(GIVEN)[0])
-    return token_loss.summed_loss(module, features, WANTED, LENGTHS, **options)
+    return token_loss.summed_loss(module, features, WANTED, LENGTHS, vocabulary=11, **options)
 
 
 def test_it_is_the_formula_and_padding_counts_nothing():

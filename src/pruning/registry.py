@@ -109,6 +109,7 @@ INITIALIZATIONS = {
 
 TASK_KINDS = {
     "classification": "pruning.training.classification:from_values",
+    "translation": "pruning.training.translation:from_values",
 }
 
 OPTIMIZERS = {

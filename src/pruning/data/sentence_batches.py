@@ -52,12 +52,30 @@ def sentence_batch(pairs: Pairs, rows: Tensor) -> SentenceBatch:
 
 
 def buckets(pairs: Pairs, batching: SentenceBatching) -> np.ndarray:
-    """Which bucket each pair is in: integers (N,) from 0 without a gap, in order of length."""
+    """Which bucket each pair is in: integers (N,) from 0 without a gap, in order of length.
+
+    One with fewer pairs than a batch joins the next shorter one, and the shortest the next longer,
+    so that rare lengths need not wait for many epochs.
+    """
     length = pairs.source.lengths // batching.width
     if batching.of == "both":
         length = torch.maximum(length, (pairs.target.lengths + 1) // batching.width)
-    found, numbered = np.unique(length.numpy(), return_inverse=True)
-    return numbered.astype(np.uint16 if len(found) <= 2**16 else np.int64)  # sorts fast
+    _, numbered, counts = np.unique(length.numpy(), return_inverse=True, return_counts=True)
+    joined = _joined(counts, batching.size)
+    return joined[numbered].astype(np.uint16 if len(joined) <= 2**16 else np.int64)  # sorts fast
+
+
+def _joined(counts: np.ndarray, size: int) -> np.ndarray:
+    """The number of each bucket, once those of fewer pairs than ``size`` have joined others."""
+    begins, waiting = np.zeros(len(counts), bool), 0
+    for bucket in reversed(range(len(counts))):
+        waiting += counts[bucket]
+        if waiting >= size:
+            begins[bucket], waiting = True, 0
+    begins[0] = False  # what is left waits with the first that is whole
+    if waiting and begins.any():
+        begins[np.flatnonzero(begins)[0]] = False
+    return begins.cumsum()
 
 
 class SentenceOrder:

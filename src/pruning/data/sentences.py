@@ -147,6 +147,8 @@ class ParallelText:
         languages: that are translated from, and to.
         source_pieces, target_pieces: of each vocabulary, by id.
         train, validation, test: the three parts.
+        mean_tokens: of a training pair's source and target.
+        device: where the tokens are.
         joining: how pieces become text, one of :data:`pruning.data.joining.JOININGS`.
         record: names the data set, for the summaries.
     """
@@ -158,8 +160,15 @@ class ParallelText:
     train: Pairs | StoredPairs
     validation: Pairs | StoredPairs
     test: Pairs | StoredPairs
+    mean_tokens: tuple[float, float]
+    device: torch.device
     joining: str
     record: dict
+
+    @property
+    def vocabulary(self) -> tuple[int, int]:
+        """How many pieces source and target have."""
+        return len(self.source_pieces), len(self.target_pieces)
 
     def text(self, ids: Sequence[int]) -> str:
         """Plain text of a target sentence, which ends before END where it has one.
@@ -183,7 +192,7 @@ def load_text(path: Path | str, device: str | torch.device = "cpu") -> ParallelT
         PruningError: the file is missing, damaged or foreign, or is of images.
     """
     device = torch.device(device)
-    header, counts = read_text_header(path)
+    header, counts, means = read_text_header(path)
     pieces = read_pieces(path)
 
     @cache
@@ -211,6 +220,8 @@ def load_text(path: Path | str, device: str | torch.device = "cpu") -> ParallelT
         languages=tuple(header["languages"]),
         source_pieces=pieces[0],
         target_pieces=pieces[1],
+        mean_tokens=means,
+        device=device,
         joining=header["joining"],
         record=record,
         **splits,

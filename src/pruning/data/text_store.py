@@ -168,8 +168,11 @@ class TextData:
         return PruningError(f"Data set {self.name!r}: {what}.")
 
 
-def read_text_header(path: Path | str) -> tuple[dict[str, Any], dict[str, int]]:
-    """What prepared text says of itself, and how many pairs each split has.
+def read_text_header(
+    path: Path | str,
+) -> tuple[dict[str, Any], dict[str, int], tuple[float, float]]:
+    """What prepared text says of itself, how many pairs each split has, and how many source and
+    target tokens a training pair has in the mean.
 
     Raises:
         PruningError: the file is missing, damaged, of another place, or no prepared text.
@@ -184,7 +187,9 @@ def read_text_header(path: Path | str) -> tuple[dict[str, Any], dict[str, int]]:
     )
     if not right:
         raise seals.changed(path)
-    return header, {name: sizes[f"{name}_source_lengths"][0] for name in SPLITS}
+    counts = {name: sizes[f"{name}_source_lengths"][0] for name in SPLITS}
+    source, target = (sizes[f"train_{side}_tokens"][0] / counts["train"] for side in SIDES)
+    return header, counts, (source, target)
 
 
 def read_pieces(path: Path | str) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -57,13 +57,13 @@ def channel_sparsity(masks: Mapping[str, Tensor]) -> list[int]:
     """A histogram of the sparsity of output channels (rows of linear layers), of all layers.
 
     Args:
-        masks: of kernels, (out, in, ...).
+        masks: of kernels, (out, in, ...); vectors, which have no channels, are left out.
 
     Returns:
         :data:`BINS` bins of equal width over [0, 1), and one for channels that lost everything.
     """
     counts = torch.zeros(BINS + 1, dtype=torch.int64)
-    for mask in masks.values():
+    for mask in (mask for mask in masks.values() if mask.ndim > 1):
         channels = mask.flatten(1)
         size = channels.shape[1]
         gone = size - channels.count_nonzero(1)

@@ -17,6 +17,8 @@ class Attention(nn.Module):
         scale: g at the start; sqrt(1/H) without it.
     """
 
+    divides_by = ("v.weight",)  # by its norm: of nothing but zeros it would make NaN
+
     def __init__(self, width: int, scale: float | None = None) -> None:
         super().__init__()
         self.memory = nn.Linear(width, width, bias=False)

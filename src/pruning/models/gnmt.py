@@ -43,9 +43,6 @@ class Decoding:
 class Gnmt(nn.Module):
     """Sentences in, logits of their translations out; see :func:`gnmt`."""
 
-    # A tensor that is nothing but zeros makes 0 / 0 of them.
-    divides_by = ("attention.v.weight",)
-
     def __init__(
         self,
         source_vocabulary: int,

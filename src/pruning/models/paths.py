@@ -132,8 +132,9 @@ def _attend(layer: nn.MultiheadAttention, *args: Any, **kwargs: Any) -> tuple[Te
 def on_a_path(module: nn.Module, masks: Mapping[str, Tensor], example: tuple[Tensor, ...]) -> Masks:
     """The kept weights on some path from the input to an output.
 
-    Every kept weight is made positive, biases are left out and normalizations pass their input on,
-    so that nothing cancels; a weight is on a path where its gradient is not zero (float64).
+    Every kept weight is made positive, biases are zero, pruned ones too, and normalizations pass
+    their input on, so that nothing cancels; a weight is on a path where its gradient is not zero
+    (float64).
 
     Args:
         module: the network; it is not changed.
@@ -147,19 +148,24 @@ def on_a_path(module: nn.Module, masks: Mapping[str, Tensor], example: tuple[Ten
         PruningError: the network's output is no finite number even so.
     """
     model = copy.deepcopy(module).cpu().double().eval().requires_grad_(True)
-    named = dict(model.named_parameters())
+    named, biases = dict(model.named_parameters()), set()
     with torch.no_grad():
-        for layer in model.modules():
+        for prefix, layer in model.named_modules():
             left_out = layers.biases(layer)
+            biases |= {layers.inside(prefix, name) for name in left_out}
             for name, parameter in layer.named_parameters(recurse=False):
                 parameter.fill_(0 if name in left_out else 1)
             if isinstance(layer, nn.modules.batchnorm._NormBase):
                 layer.reset_running_stats()
         for name, parameter in named.items():
+            if name in biases:
+                continue  # a path begins at the input
             kept = masks[name].to(torch.float64) if name in masks else parameter
             # Divided by what a filter keeps, so that deep networks neither overflow nor vanish.
-            fan_in = kept.flatten(1).sum(1).clamp(min=1) if kept.ndim > 1 else kept.new_ones(1)
-            parameter.copy_(kept / fan_in.view(-1, *[1] * (kept.ndim - 1)))
+            if kept.ndim > 1:
+                fan_in = kept.flatten(1).sum(1).clamp(min=1)
+                kept = kept / fan_in.view(-1, *[1] * (kept.ndim - 1))
+            parameter.copy_(kept)
     weights = [named[name] for name in masks]
     for layer in model.modules():
         if isinstance(layer, nn.MultiheadAttention):
@@ -173,6 +179,8 @@ def on_a_path(module: nn.Module, masks: Mapping[str, Tensor], example: tuple[Ten
         )
     gradients = torch.autograd.grad(total, weights, allow_unused=True)
     return {
-        name: torch.zeros_like(masks[name]) if g is None else (w * g).detach().abs() > 0
+        name: torch.zeros_like(masks[name])
+        if g is None
+        else (masks[name].to(g.device) & (g != 0) if name in biases else (w * g).detach().abs() > 0)
         for name, w, g in zip(masks, weights, gradients, strict=True)
     }

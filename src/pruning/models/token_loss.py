@@ -1,5 +1,6 @@
 """Cross-entropy over the pieces of target sentences, whose logits at once may be gigabytes."""
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ def summed_loss(
     wanted: Tensor,
     lengths: Tensor,
     *,
+    vocabulary: int,
     smoothing: float = 0.0,
     temperature: float = 1.0,
 ) -> Tensor:
@@ -29,6 +31,7 @@ def summed_loss(
         features: (B, T, H).
         wanted: pieces (B, T).
         lengths: how many of a row are no padding, (B,), on the CPU.
+        vocabulary: V.
         smoothing: of labels.
         temperature: what logits are divided by.
     """
@@ -44,19 +47,12 @@ def summed_loss(
             label_smoothing=smoothing,
         )
 
-    rows = max(1, MOST_LOGITS // pieces(module))
-    if len(wanted) <= rows or not torch.is_grad_enabled():
-        parts = zip(features.split(rows), wanted.split(rows), strict=True)
-        return torch.stack([part(*given) for given in parts]).sum()
+    rows = max(1, MOST_LOGITS // vocabulary)
     parts = zip(features.split(rows), wanted.split(rows), strict=True)
-    return torch.stack(
-        [checkpoint(part, *p, use_reentrant=False, preserve_rng_state=False) for p in parts]
-    ).sum()
-
-
-def pieces(module: Any) -> int:
-    """How many logits a position has."""
-    return module.output.out_features
+    if len(wanted) > rows and torch.is_grad_enabled():
+        again = partial(checkpoint, part, use_reentrant=False, preserve_rng_state=False)
+        return torch.stack([again(*given) for given in parts]).sum()
+    return torch.stack([part(*given) for given in parts]).sum()
 
 
 def real(features: Tensor, wanted: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:

@@ -22,6 +22,7 @@ from pruning.masks.report import report
 from pruning.masks.weights import check_sample
 from pruning.models.batch_norm import only_in_groups
 from pruning.models.cost import network_macs
+from pruning.models.divided import Emptied
 from pruning.stages.context import StageContext
 from pruning.stages.saved import taken
 from pruning.study import places
@@ -159,7 +160,8 @@ class Trial:
                 pruner = registry.find("pruner", options.pop("kind"))
                 if "iterations" in options:
                     options["iterations"] = 1
-                pruner(Sampled(task), start, seed=self.seed, purpose=(name, level), **options)
+                with contextlib.suppress(Emptied):  # which trained weights may be spared
+                    pruner(Sampled(task), start, seed=self.seed, purpose=(name, level), **options)
 
     @contextlib.contextmanager
     def about(self, where: str = "") -> Iterator[None]:
@@ -186,8 +188,13 @@ def few(task: Task) -> Task:
     """The same task with batches of two images, or of one where it has no more, for one process."""
     recipe = task.recipe
     small = replace(recipe.batches, size=min(FEW, recipe.batches.size))
-    group = recipe.batch_norm_group and min(recipe.batch_norm_group, small.size)
-    return replace(task, recipe=replace(recipe, batches=small, batch_norm_group=group, processes=1))
+    changed = {
+        "batches": small,
+        "batch_norm_group": recipe.batch_norm_group and min(recipe.batch_norm_group, small.size),
+        "clip_groups": min(recipe.clip_groups, small.size),
+        "processes": 1,
+    }
+    return replace(task, recipe=replace(recipe, **changed))
 
 
 def try_batches(task: Task, seed: int) -> None:

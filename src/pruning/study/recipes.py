@@ -6,6 +6,7 @@ from typing import Any
 from pruning import registry
 from pruning.errors import PruningError
 from pruning.training.recipe import Recipe
+from pruning.training.schedules import Pieces
 
 # What optimizers call by these names, a recipe says elsewhere.
 ELSEWHERE = {
@@ -63,11 +64,11 @@ def complete_recipe(
 def _check_ends(recipe: Recipe, where: str) -> None:
     """That what a schedule says happens before the training ends.
 
-    Where its epochs are not those of the training, that takes the number of images: see
+    Where it is not in epochs of the training, that takes the number of examples: see
     :meth:`pruning.training.recipe.Timeline.schedule`.
     """
     schedule, epochs = recipe.schedule, recipe.epochs
-    if recipe.epoch_steps is not None:
+    if recipe.epoch_steps is not None or isinstance(schedule, Pieces):
         return
     if schedule.warmup > epochs:
         raise PruningError(

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from pruning import registry
 from pruning.data.batches import Normalizer, TrainingStream
+from pruning.data.batching import Batching
 from pruning.data.scoring import ScoringBatches
 from pruning.data.splits import Split, Splits, load
 from pruning.data.validation import Validation
@@ -87,6 +88,11 @@ class Classification(ImageBatches, Task):
     metric: ClassVar[Metric] = ACCURACY
 
     def __post_init__(self) -> None:
+        if not isinstance(self.recipe.batches, Batching):
+            raise PruningError(
+                f"{self.name}: the recipe's batches are of {self.recipe.batches.kind}, and images "
+                "are classified. Take `kind` out, or choose another `task`."
+            )
         if not isinstance(self.network, NetworkConfig):
             check_own(self.network, self._wanted)
         if isinstance(self.network, nn.Module):

@@ -14,7 +14,7 @@ from pruning.data.sentence_batching import SentenceBatching
 from pruning.errors import PruningError, unknown
 from pruning.files import plain
 from pruning.share import Share
-from pruning.training.schedules import CosineDecay, Schedule, StepDecay, schedule_from_dict
+from pruning.training.schedules import AnySchedule, Pieces, Schedule, schedule_from_dict
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
 LOSSES = ("mean", "sum")
@@ -60,6 +60,11 @@ class Recipe:
             ``bfloat16``: layers compute in it, and weights, updates and losses in float32.
         batch_norm_group: examples that batch norm normalizes together while it trains, counted from
             the start of a batch; None: all that a process has of it.
+        clip: the global norm that the gradient of the loss is clipped to, that of masked weights
+            counted as zero; None for none.
+        clip_groups: parts of a batch, counted from its start, whose gradients are clipped each by
+            itself and then added up, as where each of so many cores clips its own (Renda et al.
+            for GNMT; reference, section 2.4).
         epoch_steps: steps that count as an epoch of T, of retrain times and of metrics, where these
             are not the steps in which the data are seen once. Milestones and warm-up are in epochs
             of the data whatever it says, and so is what a training costs.
@@ -68,7 +73,7 @@ class Recipe:
 
     epochs: float
     batches: Batching | SentenceBatching
-    schedule: StepDecay | CosineDecay
+    schedule: AnySchedule
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     steps: int | None = None
     loss: str = "mean"
@@ -76,6 +81,8 @@ class Recipe:
     threads: int = 1
     precision: str = "float32"
     batch_norm_group: int | None = None
+    clip: float | None = None
+    clip_groups: int = 1
     epoch_steps: int | None = None
     processes: int = 1
 
@@ -94,12 +101,30 @@ class Recipe:
                 f"batch_norm_group is {group}, but a batch has {most} examples (batches.size). Say "
                 "a number from 1 to that, or nothing for whole batches."
             )
+        self._check_clip()
         if self.epoch_steps is not None and self.epoch_steps < 1:
             raise PruningError(f"epoch_steps must be at least 1, it is {self.epoch_steps}.")
         if not 1 <= self.processes <= self.batches.size:
             raise PruningError(
                 f"processes: {self.processes} cannot share batches of {self.batches.size} "
                 "(batches.size): it is from 1 to that."
+            )
+
+    def _check_clip(self) -> None:
+        groups, size = self.clip_groups, self.batches.size
+        if self.clip is not None and not 0 < self.clip < math.inf:
+            raise PruningError(f"clip is a norm above 0, it is {self.clip}.")
+        if not 1 <= groups <= size:
+            raise PruningError(
+                f"clip_groups is {groups}, but a batch has {size} examples (batches.size). Say a "
+                "number from 1 to that."
+            )
+        if groups > 1 and self.clip is None:
+            raise PruningError(f"clip_groups is {groups}, and nothing is clipped: say `clip` too.")
+        if groups > 1 and groups % self.processes:
+            raise PruningError(
+                f"clip_groups: {groups} parts of a batch cannot be shared out evenly among "
+                f"processes: {self.processes}."
             )
 
     @classmethod
@@ -216,18 +241,32 @@ class Timeline:
                 before the schedule has done what it says.
         """
         passes = self.recipe.epochs
-        if self.recipe.epoch_steps is not None:
+        if isinstance(self.recipe.schedule, Pieces):
+            self._refuse_unreached_pieces(self.recipe.schedule)
+        elif self.recipe.epoch_steps is not None:
             self._refuse_unreached()
             passes = float(self._epochs(passes) / self.steps_per_pass)
         return self.recipe.schedule.schedule(self.steps_per_pass, passes)
 
     def last_learning_rate(self) -> float:
-        """The rate of the original training's last step."""
-        return self.schedule()(self.total_steps - 1)
+        """The rate that trainings go on with after the original one: that of its last step, or
+        what a schedule in pieces says of the step after it."""
+        goes_on = isinstance(self.recipe.schedule, Pieces)
+        return self.schedule()(self.total_steps - (not goes_on))
 
     def epoch_end(self, epoch: int) -> int:
         """How many steps a run has made when its epoch number ``epoch`` (from 1) is over."""
         return int(epoch * self.steps_per_epoch)
+
+    def _refuse_unreached_pieces(self, schedule: Pieces) -> None:
+        last = self.total_steps
+        late = [step for step, _ in schedule.pieces if step > last]
+        if late or schedule.climb_steps > last:
+            key, step = ("pieces", late[0]) if late else ("climb_steps", schedule.climb_steps)
+            raise PruningError(
+                f"schedule.{key}: the training ends at step {last}, before step {step}. Take it "
+                "out, or train for longer."
+            )
 
     def _refuse_unreached(self) -> None:
         schedule, last = self.recipe.schedule, self.total_steps

@@ -12,6 +12,7 @@ from pruning.errors import PruningError, look_up, unknown
 Schedule = Callable[[int], float]
 
 BOUNDARIES = ("at", "after")
+CLIMBS = ("linear", "exponential")
 
 
 @dataclass(frozen=True)
@@ -97,10 +98,62 @@ class CosineDecay:
         return _climbing(rate, self.warmup, steps_per_epoch)
 
 
-SHAPES = {"step": StepDecay, "cosine": CosineDecay}
+@dataclass(frozen=True)
+class Pieces:
+    """A rate that is constant in pieces, all in steps: for published schedules that are, whatever
+    an epoch is.
+
+    Attributes:
+        learning_rate: what factors multiply; also the rate before the first piece.
+        pieces: (first step, from 0, factor) of each, rising. One may begin where the training
+            ends: that is the rate of trainings that go on from there.
+        climb_steps: of a warm-up, which multiplies whatever the pieces say.
+        climb: ``linear``: from 0, by step / climb_steps; ``exponential``: by 0.01^((climb_steps -
+            step) / climb_steps) (Renda et al. for GNMT; reference, section 2.5).
+    """
+
+    learning_rate: float
+    pieces: tuple[tuple[int, float], ...] = ()
+    climb_steps: int = 0
+    climb: str = "linear"
+    shape: str = field(default="pieces", init=False)
+
+    def __post_init__(self) -> None:
+        _require_possible(self.learning_rate, self.climb_steps)
+        if self.climb not in CLIMBS:
+            raise unknown("climb of a warm-up", self.climb, CLIMBS)
+        steps = [step for step, _ in self.pieces]
+        if steps != sorted(set(steps)) or any(step < 1 for step in steps):
+            raise PruningError(f"The pieces of a schedule begin at rising steps: {steps}.")
+        if not all(0 < factor < math.inf for _, factor in self.pieces):
+            raise PruningError(
+                "The factors of a schedule's pieces must be positive: "
+                f"{[factor for _, factor in self.pieces]}."
+            )
+
+    def schedule(self, steps_per_epoch: Fraction, epochs: float | None = None) -> Schedule:
+        """The learning rate by step; neither epochs nor how many there are decide anything."""
+        steps = [step for step, _ in self.pieces]
+        factors = [1.0, *(factor for _, factor in self.pieces)]
+
+        def rate(step: int) -> float:
+            return self.learning_rate * factors[bisect_right(steps, step)] * self._climbed(step)
+
+        return rate
+
+    def _climbed(self, step: int) -> float:
+        if step >= self.climb_steps:
+            return 1.0
+        if self.climb == "linear":
+            return step / self.climb_steps
+        return 0.01 ** ((self.climb_steps - step) / self.climb_steps)
 
 
-def schedule_from_dict(values: Mapping[str, Any]) -> StepDecay | CosineDecay:
+AnySchedule = StepDecay | CosineDecay | Pieces
+SHAPES: dict[str, type[AnySchedule]] = {"step": StepDecay, "cosine": CosineDecay, "pieces": Pieces}
+
+
+def schedule_from_dict(values: Mapping[str, Any]) -> AnySchedule:
     """A learning rate from plain values, as a study file has them; ``shape`` says which.
 
     Raises:
@@ -118,6 +171,8 @@ def schedule_from_dict(values: Mapping[str, Any]) -> StepDecay | CosineDecay:
             )
     if "milestones" in values:
         values["milestones"] = tuple(values["milestones"])
+    if "pieces" in values:
+        values["pieces"] = tuple(map(tuple, values["pieces"]))
     return found(**values)
 
 

@@ -72,6 +72,11 @@ class Task(Protocol):
     def batch_examples(self, batch: Any) -> int:
         """How many examples the loss of a batch is the mean over."""
 
+    def weight(self, examples: int, whole: int) -> float:
+        """What the loss of so many examples counts in that of a batch of ``whole``: their share in
+        a mean, everything in a sum, as the recipe says."""
+        return 1.0 if self.recipe.loss == "sum" else examples / whole
+
     @abstractmethod
     def scoring_batches(self, seed: int, **sample: Any) -> Sequence[Any]:
         """Batches to score weights on, drawn from the seed alone and made when asked for.

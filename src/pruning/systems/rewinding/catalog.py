@@ -249,13 +249,14 @@ FIGURES: dict[str, Figure] = {
 def _last_drop(study: Study) -> dict[str, Any]:
     """The longest retrain time, in epochs, over which the learning rate never changes.
 
-    Not said where epochs are counted otherwise than the schedule's: how many images there are
-    decides it then.
+    Not said where epochs are counted otherwise than the schedule's, as how many images there are
+    decides it then; nor of schedules without milestones, whose rates are not constant at the end or
+    change in its very last steps.
     """
-    recipe = study.task["recipe"]
-    if recipe.get("epoch_steps") is not None:
+    recipe, schedule = study.task["recipe"], study.task["recipe"]["schedule"]
+    if recipe.get("epoch_steps") is not None or schedule.get("shape", "step") != "step":
         return {"last_drop": {}}
-    milestones = recipe["schedule"].get("milestones", ())
+    milestones = schedule.get("milestones", ())
     last = recipe["epochs"] - max(milestones) if milestones else recipe["epochs"]
     return {"last_drop": {study.name: last}}
 
