@@ -117,6 +117,36 @@ def test_buckets_go_by_source_or_by_both_sides():
     assert buckets(some, SentenceBatching(1, 10, "both")).tolist() == [0, 1, 1, 2, 3]
 
 
+@pytest.mark.parametrize(
+    ("counts", "size", "expected"),
+    [
+        ([5, 4, 6], 4, [0, 1, 2]),
+        ([5, 4, 3], 4, [0, 1, 1]),  # the longest joins the next shorter
+        ([5, 2, 1], 4, [0, 0, 0]),
+        ([5, 3, 1], 4, [0, 1, 1]),  # which together are enough
+        ([3, 4, 5], 4, [0, 0, 1]),  # the shortest joins the next longer
+        ([1, 1, 9, 1, 9, 1], 4, [0, 0, 0, 0, 1, 1]),
+        ([1, 1], 4, [0, 0]),
+        ([4], 4, [0]),
+    ],
+)
+def test_rare_lengths_join_their_neighbours(counts, size, expected):
+    lengths = [length for length, count in enumerate(counts, start=1) for _ in range(count)]
+    found = buckets(pairs(lengths), SentenceBatching(size))
+    by_length = dict(zip(lengths, found.tolist(), strict=True))
+    assert list(by_length.values()) == expected
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=40), st.integers(1, 9))
+def test_every_bucket_fills_a_batch_if_all_pairs_do(lengths, size):
+    found = buckets(pairs(lengths), SentenceBatching(size))
+    sizes = np.bincount(found)
+    assert sizes.min() >= min(size, len(lengths))
+    for one, a in zip(lengths, found.tolist(), strict=True):
+        for other, b in zip(lengths, found.tolist(), strict=True):
+            assert a <= b or one > other  # in order of length
+
+
 @pytest.mark.parametrize("batching", [SentenceBatching(7), SentenceBatching(7, 4, "both")])
 def test_a_batch_is_of_one_bucket(batching):
     stream = SentenceStream(pairs(SOURCES, TARGETS), batching, 0, ("dense",))
@@ -186,20 +216,19 @@ def test_batches_are_those_that_fill_up_one_after_the_other(bucket, size, seed):
 def test_every_pair_is_seen_as_often_but_for_what_is_carried(sources, size):
     stream = SentenceStream(pairs(sources), SentenceBatching(size), 0, ("dense",))
     epochs, count = 60, len(sources)
-    made = int(sum(epochs * n // size for n in Counter(sources).values()))
+    members = Counter(stream.order.bucket.tolist())
+    made = int(sum(epochs * n // size for n in members.values()))
     seen = Counter(row for index in range(made) for row in of(stream.batch(index)))
-    carried = epochs * count - sum(seen.values())
-    assert 0 <= carried < size * len(set(sources))
-    for row in range(count):
+    assert 0 <= epochs * count - sum(seen.values()) < size * len(members)
+    for row, bucket in enumerate(stream.order.bucket.tolist()):
         # Of its bucket less than a batch is carried, spread over its pairs.
-        waits = -(-size // Counter(sources)[sources[row]])
+        waits = -(-size // members[bucket])
         assert epochs - waits <= seen[row] <= epochs
 
 
-def test_a_pair_of_a_small_bucket_is_in_a_batch_several_times():
-    stream = SentenceStream(pairs([1, 1, 2]), SentenceBatching(10), 0, ())
-    first = of(stream.batch(0))
-    assert sorted(Counter(first).items()) == [(0, 5), (1, 5)]
+def test_fewer_pairs_than_a_batch_are_in_it_several_times():
+    stream = SentenceStream(pairs([1, 1, 2]), SentenceBatching(12), 0, ())
+    assert Counter(of(stream.batch(0))) == {0: 4, 1: 4, 2: 4}
 
 
 def test_a_batch_is_a_function_of_its_position():

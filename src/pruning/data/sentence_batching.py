@@ -19,13 +19,13 @@ class SentenceBatching:
     """How pairs of sentences become batches of one length, or nearly.
 
     A batch is filled from one bucket. What is left of a bucket when an epoch is over is carried
-    into the next, and nothing is dropped: so an epoch is N/size steps, and a bucket of few pairs
-    waits some epochs for a batch, which then has its pairs several times.
+    into the next, and nothing is dropped: so an epoch is N/size steps. Buckets of fewer pairs than
+    a batch, rare lengths, join their neighbours; see :func:`pruning.data.sentence_batches.buckets`.
 
     Attributes:
         size: pairs per batch.
         width: how many lengths share a bucket; with 1 ``of: source`` there is nothing to pad in
-            the source.
+            the source but where lengths are rare.
         of: ``source``: a bucket is source tokens // width; ``both``: the larger of that and
             (target tokens + 1) // width, as Renda et al.'s GNMT has it at width 10, which counts
             the target's beginning (reference, section 2.5).
