@@ -207,6 +207,14 @@ def test_only_line_feeds_end_lines(text, tmp_path):
     assert data.validation.references == ("a\u2028dog",)
 
 
+def test_long_sentences_and_odd_ones_are_learned_from_too(text, tmp_path):
+    write(text, "train", [*TRAIN, ("ein\u2585quark ß", f"a jazz {5000 * 'y'}")])
+    data = load_text(prepare(tmp_path, most_tokens=9999, validation="train", test="train"))
+    assert {"q", "ß", "z"} <= {letter for piece in data.source_pieces for letter in piece}
+    marks = [f"{split} source tokens to <unk>" for split in ("test", "train", "validation")]
+    assert data.record["converted"] == dict.fromkeys(marks, 1)
+
+
 def test_changed_text_is_seen(text, tmp_path):
     path = prepare(tmp_path)
     options = {key: value for key, value in OPTIONS.items() if key != "kind"}
@@ -389,6 +397,14 @@ def test_damaged_changed_and_foreign_files_are_refused(text, tmp_path):
     store.save_file({"x": np.zeros(3)}, foreign)
     with pytest.raises(PruningError, match=r"not a prepared data set .*pruning-text-1"):
         load_text(foreign)
+
+
+def test_pieces_are_as_many_as_the_header_says(text, tmp_path, monkeypatch):
+    plain = TextData.header
+    monkeypatch.setattr(TextData, "header", lambda data: plain(data) | {"vocabulary": [40, 41]})
+    path = prepare(tmp_path)
+    with pytest.raises(PruningError, match="is not as it was written"):
+        load_text(path).train.source  # noqa: B018
 
 
 def test_a_file_made_anew_is_not_mixed_with_the_old(text, tmp_path):

@@ -134,6 +134,13 @@ def test_pairs_are_cleaned_as_moses_cleans_them(script, tmp_path):
     assert list(zip(*kept, strict=True)) == [*rows[:2], rows[3], rows[5], ("a b", "c d")]
 
 
+def test_pieces_are_listed_by_how_often_they_are_there(script, tmp_path):
+    for name, content in (("de", "b a@@ b\nc </s>\n"), ("en", "b a@@ <unk> d\n")):
+        (tmp_path / name).write_text(content)
+    script.vocabulary([tmp_path / "de", tmp_path / "en"], tmp_path / "v")
+    assert (tmp_path / "v").read_text().split() == [*SPECIAL, "b", "a@@", "c", "d"]
+
+
 def test_what_is_missing_or_broken_is_said(script, tmp_path):
     archive(tmp_path / "a.tgz", {"corpus.en": ["a"]})
     with pytest.raises(PruningError, match=r"a.tgz has no corpus.de"):

@@ -14,6 +14,7 @@ from pruning.data.text_store import SPLITS, TextData, TextSide
 from pruning.errors import PruningError
 from pruning.option_types import Count
 
+RESERVED = "\u2585"  # a mark of sentencepiece's own, and so never a piece
 AT_ONCE = 10_000  # sentences, that are lists of numbers before they are an array
 
 
@@ -90,13 +91,13 @@ class _Encoder:
 def _learn(name: str, sentences: Sequence[str], vocabulary: int) -> Any:
     from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 
-    # Sentences that are longer than it expects, or have a tab in them, it would not learn from.
+    # Sentences that are longer than it expects, or have its own mark in them, it would leave out.
     longest = max((len(text.encode()) for text in sentences), default=0)
     unknown, begin, end = SPECIAL
     written = io.BytesIO()
     try:
         SentencePieceTrainer.train(
-            sentence_iterator=(text.replace("\t", " ") for text in sentences),
+            sentence_iterator=(text.replace(RESERVED, " ") for text in sentences),
             model_writer=written,
             model_type="bpe",
             vocab_size=vocabulary,
