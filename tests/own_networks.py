@@ -176,6 +176,31 @@ class Raw(nn.Module):
         return self.fc(self.scale * functional.linear(x.flatten(1), self.mixing).relu())
 
 
+class Direction(nn.Module):
+    """A vector of length 1."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.direction = nn.Parameter(torch.randn(width))
+
+    def divides_by(self):
+        return ["direction"]
+
+    def forward(self, x):
+        return x * self.direction / self.direction.norm()
+
+
+class Divided(nn.Module):
+    def __init__(self, shape, classes):
+        super().__init__()
+        self.fc1 = nn.Linear(64, 8)
+        self.inner = Direction(8)
+        self.fc2 = nn.Linear(8, classes)
+
+    def forward(self, x):
+        return self.fc2(self.inner(self.fc1(x.flatten(1)).relu()))
+
+
 class Standardized(nn.Conv2d):
     def forward(self, x):
         w = self.weight

@@ -418,6 +418,60 @@ def test_names_that_fit_nothing_say_what_there_is(names, message):
         task_of("Raw", **names).prunable()
 
 
+def test_biases_and_vectors_are_pruned_where_a_name_spells_theirs():
+    """They cost nothing; the name of a layer, or ``*`` alone, does not mean them."""
+    spelled = ("*.bias_ih*", "fc.bias")
+    task = task_of("Recurrent", also_prunable=spelled)
+    kernels = ["rnn.weight_ih_l0", "rnn.weight_hh_l0"]
+    assert task.prunable() == [*kernels, "rnn.bias_ih_l0", "fc.weight", "fc.bias"]
+    initial = task.initial_state(0)
+    drawn = {n: torch.rand(w.shape) for n, w in initial.weights.items() if "bias" in n}
+    initial = replace(initial, weights=initial.weights | drawn)
+    masks = prune(task, initial, 0.5)
+    kept = {name: int(mask.sum()) for name, mask in masks.items()}
+    assert 0 < kept["rnn.bias_ih_l0"] < 20
+    state = train_pruned(task, masks, initial).state
+    for name, mask in masks.items():
+        assert not state.weights[name][~mask].any()
+        assert state.weights[name][mask].all()
+    assert not (state.weights["rnn.bias_hh_l0"] == 0).any()
+    costs = network_macs(task.build(), task.example(), masks)
+    assert costs == {name: 8 * kept[name] if "rnn" in name else kept[name] for name in costs}
+    assert set(costs) == {*kernels, "fc.weight"}
+    told = report(task, masks)
+    assert told["kept"] == sum(kept.values())
+    assert told["kept_by_layer"] == kept
+    assert sum(told["channel_sparsity"]) == 2 * 20 + 3  # rows of kernels
+    for meant in ("*", "rnn", "rnn*", "fc.*", "rnn.w*"):
+        assert task_of("Recurrent", also_prunable=(meant,)).prunable() == [*kernels, "fc.weight"]
+    assert task_of("Norms", also_prunable=("layer.weight",)).prunable()[-2:] == [
+        "layer.weight", "fc2.weight"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ({"also_prunable": ("rnn.bias",)}, "'rnn.bias' names no weight.*Did you mean 'rnn.bias"),
+        ({"exempt": ("fc.bias",)}, "'fc.bias' names no weight of this network that could be"),
+        (
+            {"also_prunable": ("fc.bias",), "exempt": ("*.bias",)},
+            r"'\*.bias' names no weight of this network that could be",
+        ),
+    ],
+)
+def test_names_of_biases_that_fit_nothing_are_refused(names, message):
+    with pytest.raises(PruningError, match=message):
+        task_of("Recurrent", **names).prunable()
+
+
+def test_constants_are_not_pruned_by_a_name_that_means_weights_too():
+    module = task_of("Recurrent").build(0)
+    module.rnn.bias_hh_l0.requires_grad_(False)
+    with pytest.raises(PruningError, match="rnn.bias_hh_l0 is named under `prunable`.*not trained"):
+        prunable_names(module, (), ("*bias*",))
+
+
 def test_costs_that_cannot_be_counted_are_refused():
     with pytest.raises(PruningError, match="What prototypes costs cannot be counted"):
         task_of("Masked", also_prunable=("prototypes",)).prunable()

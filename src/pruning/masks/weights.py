@@ -12,7 +12,7 @@ from pruning.errors import PruningError, unknown
 from pruning.masks import mask as masking
 from pruning.masks.threshold_rules import FRACTION_OF_WHAT_IS_LEFT, select_like
 from pruning.models.build import norm_scale_names
-from pruning.models.divided import refuse_emptied
+from pruning.models.divisors import refuse_empty
 from pruning.scores import ScoreContext
 from pruning.training.arithmetic import arithmetic
 from pruning.training.network import network_of
@@ -117,7 +117,7 @@ def prune(
         with arithmetic(task.recipe.threads):  # sums depend on how many threads make them
             scores = _scores(score, context, selection.score_options)
         current = _select(scores, target, selection, current)
-        refuse_emptied(task.name, model, current)
+        refuse_empty(model, current)
     return {name: mask.cpu() for name, mask in current.items()}
 
 

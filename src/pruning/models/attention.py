@@ -17,14 +17,16 @@ class Attention(nn.Module):
         scale: g at the start; sqrt(1/H) without it.
     """
 
-    divides_by = ("v.weight",)  # by its norm: of nothing but zeros it would make NaN
-
     def __init__(self, width: int, scale: float | None = None) -> None:
         super().__init__()
         self.memory = nn.Linear(width, width, bias=False)
         self.query = nn.Linear(width, width)  # its bias is b
         self.v = nn.Linear(width, 1, bias=False)
         self.g = nn.Parameter(torch.tensor(width**-0.5 if scale is None else float(scale)))
+
+    def divides_by(self) -> list[str]:
+        """Names of tensors that something is divided by the norm of."""
+        return ["v.weight"]
 
     def keys(self, memory: Tensor) -> Tensor:
         """W_m M, (B, S, H): the same for all queries."""

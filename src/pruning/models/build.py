@@ -155,8 +155,9 @@ def prunable_names(
         module: the network.
         exempt: names of layers ("fc", "conv1"), which stand for all in them, or of tensors, that
             are never pruned, nor where they are shared; ``*`` stands for any letters.
-        also: the same of other parameters that are pruned: tensors that no layer in the table
-            has, biases, scales of normalizations.
+        also: the same of tensors of two or more dimensions that are pruned though no layer in the
+            table has them. Biases and vectors are pruned where a name spells theirs, as
+            ``*.bias_ih*`` or ``norm.weight`` do: neither by a layer's name nor by ``*`` alone.
 
     Raises:
         PruningError: a name that fits no weight; tensors of two or more dimensions that are of no
@@ -173,11 +174,11 @@ def prunable_names(
     unknown = [n for n, p in named.items() if p.ndim > 1 and n not in taken]
     candidates = {name: first.get(name, name) for name in (*first, *made)}
     weights = {*of_table, *made, *unknown}
-    others = {*named} - weights  # biases, vectors: pruned where somebody says so
     _refuse_old_style(module)
     _refuse_hidden(module)
     kept = _matching(exempt, candidates, weights, "Exempt", "exempt")
-    added = _matching(also, candidates, weights, "Prunable", "prunable", others)
+    small = {*first.values()} - weights  # biases and vectors
+    added = _matching(also, candidates, weights, "Prunable", "prunable", small)
     if both := sorted(kept & added):
         raise PruningError(
             f"{_list(both)} is named under `exempt` and under `prunable`. Take it out of one."
@@ -185,7 +186,9 @@ def prunable_names(
     _refuse([n for n in made if n not in kept], _MADE)
     _refuse([n for n in unknown if n not in kept | added], _UNKNOWN)
     chosen = [n for n in named if n in (of_table | added) - kept]
-    _refuse([n for n in chosen if not named[n].requires_grad], _FROZEN)
+    frozen = [n for n in chosen if not named[n].requires_grad]
+    _refuse_named([n for n in frozen if n in added])
+    _refuse(frozen, _FROZEN)
     _refuse([n for n in chosen if getattr(known.get(n), "sparse", False) is True], _SPARSE)
     return chosen
 
@@ -210,6 +213,16 @@ def _refuse(names: Sequence[str], why: str) -> None:
         raise PruningError(
             f"{_list(names)} {rest} {why} {end} under `exempt`, to keep as the network has "
             f"{them} and count {them} as dense."
+        )
+
+
+def _refuse_named(frozen: Sequence[str]) -> None:
+    """Refuse what is named, perhaps by a ``*`` beside others, though it is no weight at all."""
+    if frozen:
+        raise PruningError(
+            f"{_list(frozen)} is named under `prunable` in the study (also_prunable of a task), "
+            "but is not trained (requires_grad is False), so pruning could not train what is left. "
+            "Name others alone."
         )
 
 
@@ -312,20 +325,23 @@ def _matching(
     weights: Collection[str],
     what: str,
     key: str,
-    others: Collection[str] = (),
+    small: Collection[str] = (),
 ) -> set[str]:
-    """First names of the weights that patterns name, and of others that they name themselves."""
+    """First names of the weights that patterns name, and of small tensors that they spell."""
     found = set()
     for pattern in patterns:
         names = {
             first
             for name, first in candidates.items()
-            if (first in weights or (first in others and fnmatchcase(name, pattern)))
-            and any(fnmatchcase(part, pattern) for part in (name, *_owners(name)))
+            if (
+                first in weights
+                and any(fnmatchcase(part, pattern) for part in (name, *_owners(name)))
+            )
+            or (first in small and _spells(pattern, name))
         }
         if not names:
             near = difflib.get_close_matches(
-                pattern, {p for n in weights for p in (n, *_owners(n))}
+                pattern, {*small, *(p for n in weights for p in (n, *_owners(n)))}
             )
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise PruningError(
@@ -334,6 +350,16 @@ def _matching(
             )
         found |= names
     return found
+
+
+def _spells(pattern: str, name: str) -> bool:
+    """Whether a pattern fits a tensor's name, and says something of the last part of it."""
+    last = pattern.rpartition(".")[2]
+    return (
+        last.strip("*") != ""
+        and fnmatchcase(name.rpartition(".")[2], last)
+        and fnmatchcase(name, pattern)
+    )
 
 
 def _owners(name: str) -> list[str]:

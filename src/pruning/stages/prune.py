@@ -8,7 +8,7 @@ from pruning import registry
 from pruning.masks import mask as masking
 from pruning.masks.weights import Pruned, score_options
 from pruning.models.cost import network_macs
-from pruning.models.divided import refuse_emptied
+from pruning.models.divisors import refuse_empty
 from pruning.stages.context import StageContext
 from pruning.training.checkpoint import load_masks, load_state, save_masks, write_metadata
 from pruning.training.task import Task
@@ -52,7 +52,7 @@ def prune(
     config = context.config(stage="prune", level=level, chain=chain, pruning=pruning)
     kernels = _kernels(task, pruned)
     _warn_of_collapse(task, kernels)
-    refuse_emptied(task.name, task.build(), pruned.masks)
+    refuse_empty(task.build(), pruned.masks)
     checksum = save_masks(pruned.masks, output)
     write_metadata(
         output.with_suffix(".json"),

@@ -22,7 +22,7 @@ from pruning.masks.report import report
 from pruning.masks.weights import check_sample
 from pruning.models.batch_norm import only_in_groups
 from pruning.models.cost import network_macs
-from pruning.models.divided import Emptied
+from pruning.models.divisors import Emptied
 from pruning.stages.context import StageContext
 from pruning.stages.saved import taken
 from pruning.study import places

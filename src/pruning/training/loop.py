@@ -26,7 +26,7 @@ from torch import Tensor
 from pruning.errors import TrainingDiverged
 from pruning.models import shape
 from pruning.models.batch_norm import in_groups
-from pruning.models.divided import refuse_emptied
+from pruning.models.divisors import refuse_empty
 from pruning.models.layers import channels_last
 from pruning.training import generators, optimizers, processes, reporting
 from pruning.training.arithmetic import arithmetic
@@ -152,7 +152,7 @@ class _Trainer:
         if self.callback is not None:
             module = self.callback.adapt(module)
         module = in_groups(module, task.recipe.batch_norm_group)
-        refuse_emptied(task.name, module, state.masks)
+        refuse_empty(module, state.masks)
         self.module = channels_last(module.to(task.device)).train()
         load_into(self.module, state)
         refuse_lone_examples(task, self.module)
