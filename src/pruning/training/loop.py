@@ -33,6 +33,7 @@ from pruning.training.arithmetic import arithmetic
 from pruning.training.backward import backward_of
 from pruning.training.callback import Callback, EpochEnd, Row
 from pruning.training.evaluate import evaluate_splits
+from pruning.training.memory import keep_freed
 from pruning.training.resume import Progress, ResumeFile
 from pruning.training.schedules import Schedule
 from pruning.training.state import State, capture, load_into, load_slots, refuse_divided
@@ -115,6 +116,7 @@ def train(
             weights.
     """
     recipe = task.recipe
+    keep_freed()
     with (
         arithmetic(recipe.threads, recipe.precision),
         # Who only looks whether a training could begin does that alone.
