@@ -53,6 +53,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/gsm_step_time.py
 	$(BIN)/python benchmarks/search_step_time.py
 	$(BIN)/python benchmarks/shrunk_step_time.py
+	$(BIN)/python benchmarks/translation_step_time.py
 	$(BIN)/python benchmarks/gpu_step_time.py
 
 clean-venv:

@@ -126,10 +126,10 @@ def test_the_plan_of_imagenet_needs_no_images_and_says_what_it_assumes():
     assert "nothing has been trained here" in text
     assert planned.gpu_hours(4940)[0] == pytest.approx(hours / 2)
     mine = describe(planned, study, 4940)
-    assert f"Estimate: {hours / 2:,.0f} GPU hours, at 4,940 images/s and GPU, as you say." in mine
+    assert f"Estimate: {hours / 2:,.0f} GPU hours, at 4,940 examples/s and GPU, as you say." in mine
     assert "assuming" not in mine
     for wrong in (0, -1, float("nan"), float("inf")):
-        with pytest.raises(PruningError, match="--images-per-second must be positive"):
+        with pytest.raises(PruningError, match="--examples-per-second must be positive"):
             planned.gpu_hours(wrong)
 
 
@@ -153,4 +153,4 @@ def test_a_large_gpu_says_nothing_of_a_small_network():
     study, planned = shipped("renda2020_resnet20")
     assert planned.gpu_hours() is None
     assert "GPU hours" not in describe(planned, study)
-    assert "GPU hours, at 10,000 images/s" in describe(planned, study, 10_000)
+    assert "GPU hours, at 10,000 examples/s" in describe(planned, study, 10_000)

@@ -318,3 +318,40 @@ def test_a_training_imports_what_scores_text_only_when_it_scores(file):
         "assert not bad & set(sys.modules), bad & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", told], check=True)
+
+
+def test_the_library_takes_text_as_it_takes_images(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    folder = tmp_path / "text"
+    folder.mkdir()
+    for stem in ("train", "val", "test"):
+        (folder / f"{stem}.de").write_text("ein hund\nzwei hunde im park\neine katze\n" * 8)
+        (folder / f"{stem}.en").write_text("a dog\ntwo dogs in a park\na cat\n" * 8)
+    options = {
+        "root": tmp_path, "path": "text", "source": "de", "target": "en",
+        "train": "train", "validation": "val", "test": "test", "vocabulary": 32,
+    }  # fmt: skip
+    data = pruning.load_data("parallel_text", **options)
+    assert (len(data.train), len(data.validation), len(data.test)) == (24, 24, 24)
+    assert data.validation.references[1] == "two dogs in a park"
+    recipe = pruning.Recipe(
+        epochs=2,
+        batches=pruning.SentenceBatching(8),
+        schedule=pruning.Pieces(0.01, ((4, 0.5),), climb_steps=2),
+        optimizer=pruning.OptimizerConfig("adam"),
+        clip=5.0,
+    )
+    network = pruning.NetworkConfig("gnmt", "uniform_02", {"hidden": 8, "layers": 2})
+    task = pruning.Translation(data, network, recipe)
+    dense = pruning.train_dense(task, seed=0, retrain_times=(1,))
+    masks = pruning.prune(task, dense.final, density=0.8)
+    rewound = pruning.retrain(
+        task,
+        pruning.RULES["weight_rewind"],
+        masks=masks,
+        retrain_time=1,
+        final=dense.final,
+        rewind=dense.rewind[1],
+    )
+    found = pruning.evaluate(task, rewound.state)["test"]
+    assert set(found) == {"bleu", "bleu_13a", "loss"}

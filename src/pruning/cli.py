@@ -39,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     planned = commands.add_parser("plan", help="say what a study will cost before it runs")
     planned.add_argument("study")
     planned.add_argument(
-        "--images-per-second", type=float, help="what one GPU trains of the study's network"
+        "--examples-per-second", type=float, help="what one GPU trains of the study's network"
     )
     planned.set_defaults(run=_plan)
     prepare = commands.add_parser("prepare", help="decode a data set into one file")
@@ -112,7 +112,7 @@ def _plan(options: argparse.Namespace) -> None:
     workflow = _workflow(options)
     study = workflow.study(options.study)
     found = plan(study, workflow.dataset_options(study.dataset))
-    print(describe(found, study, options.images_per_second))
+    print(describe(found, study, options.examples_per_second))
 
 
 def _prepared(workflow: Workflow, dataset: str) -> Path:

@@ -7,9 +7,11 @@ from typing import Any
 import torch
 
 from pruning.data.prepare import prepare_file
+from pruning.data.sentences import ParallelText, load_text
 from pruning.data.sources import find_source, has_changed
 from pruning.data.splits import Splits, load
-from pruning.data.validation import Validation
+from pruning.data.store import TEXT, opened
+from pruning.data.validation import OWN, Validation
 from pruning.errors import PruningError
 from pruning.files import digest
 from pruning.registry import entry
@@ -24,30 +26,33 @@ from pruning.training.task import Task
 
 def load_data(
     kind: str,
-    validation: Validation | None = None,
+    validation: Validation | str | None = None,
     device: str | torch.device = "cpu",
     root: Path | str | None = None,
     refresh: bool = False,
     **options: Any,
-) -> Splits:
-    """A data set by kind ("digits", "mnist", ...), prepared on first use and cached.
+) -> Splits | ParallelText:
+    """A data set by kind ("digits", "multi30k", ...), prepared on first use and cached.
 
     It is prepared again when its source files change, and kept when they are deleted.
 
     Args:
         kind: a key of :data:`pruning.registry.DATASET_KINDS`, or a reference
             ``path.py:attribute``.
-        validation: how to split; without it, 20 % of the test images validate.
-        device: where the images are kept.
+        validation: how to split; without it, 20 % of the test images validate. Text has sentences
+            of its own for it; of kinds that name files of these, the name.
+        device: where images or sentences are kept.
         root: folder with the source files; without it $PRUNING_DATA or ``resources/data``.
         refresh: prepare it again in any case.
         options: what the kind takes besides.
 
     Raises:
-        PruningError: unknown kind, files that are missing or damaged, no such device, or no folder
-            to cache in.
+        PruningError: unknown kind, files that are missing or damaged, no such device, no folder
+            to cache in, or a way to split text.
     """
     _check_device(device)
+    if isinstance(validation, str):
+        options, validation = options | {"validation": validation}, None
     options = {k: os.fspath(v) if isinstance(v, os.PathLike) else v for k, v in options.items()}
     root = (Path(root) if root is not None else data_root()).resolve()
     reader = code_version("pruning.data.prepare", entry("data set kind", kind))
@@ -56,7 +61,14 @@ def load_data(
     source = find_source(kind, kind, root, options)
     if refresh or not prepared.exists() or has_changed(prepared, source):
         prepare_file(kind, kind, root, options, prepared)
-    return load(prepared, validation, device)
+    if opened(prepared)[0]["format"] != TEXT:
+        return load(prepared, validation, device)
+    if validation is not None and validation.source != OWN:
+        raise PruningError(
+            f"Text has validation sentences of its own, so {kind!r} is not split: leave "
+            "`validation` out."
+        )
+    return load_text(prepared, device)
 
 
 def _check_device(device: str | torch.device) -> None:

@@ -96,12 +96,12 @@ class Plan:
         """Images that all trainings see, repetitions counted."""
         return float(sum(work.images for work in self.work.values()))
 
-    def gpu_hours(self, images_per_second: float | None = None) -> tuple[float, str] | None:
+    def gpu_hours(self, examples_per_second: float | None = None) -> tuple[float, str] | None:
         """GPU hours of all trainings, and what they assume, as a sentence goes on; None without a
         rate for a network so much smaller that published ones say nothing of it.
 
         Args:
-            images_per_second: what one GPU trains of this study's network; without it, by
+            examples_per_second: what one GPU trains of this study's network; without it, by
                 :func:`assumed_rate`. Several GPUs take as many GPU hours, or more.
 
         Raises:
@@ -109,15 +109,17 @@ class Plan:
         """
         from pruning.models.cost import training_macs
 
-        if images_per_second is None:
+        if examples_per_second is None:
             if self.macs_per_image < training_macs(LEAST_MACS, 1.0):
                 return None
             rate = assumed_rate(self.precision)
             return self.images * self.macs_per_image / rate.macs_per_second / 3600, rate.told
-        if not 0 < images_per_second < math.inf:
-            raise PruningError(f"--images-per-second must be positive, it is {images_per_second}.")
-        told = f"at {images_per_second:,.6g} images/s and GPU, as you say"
-        return self.images / images_per_second / 3600, told
+        if not 0 < examples_per_second < math.inf:
+            raise PruningError(
+                f"--examples-per-second must be positive, it is {examples_per_second}."
+            )
+        told = f"at {examples_per_second:,.6g} examples/s and GPU, as you say"
+        return self.images / examples_per_second / 3600, told
 
     @property
     def training_flops(self) -> int:
@@ -214,13 +216,13 @@ def last_measured(study: Study, results: Path | str = places.RESULTS) -> Through
     return None
 
 
-def describe(plan: Plan, study: Study, images_per_second: float | None = None) -> str:
+def describe(plan: Plan, study: Study, examples_per_second: float | None = None) -> str:
     """A plan for people.
 
     Args:
         plan: of a study.
         study: the study.
-        images_per_second: see :meth:`Plan.gpu_hours`.
+        examples_per_second: see :meth:`Plan.gpu_hours`.
     """
     width = max(map(len, plan.jobs))
     lines = [f"{study.name}: {study.title}, {len(study.seeds)} replicates", ""]
@@ -242,11 +244,11 @@ def describe(plan: Plan, study: Study, images_per_second: float | None = None) -
             f"Time: {hours:.3g} hours of training on one worker, at the speed of the last dense "
             f"training of {source} here{note}."
         )
-    if (estimate := plan.gpu_hours(images_per_second)) is not None:
+    if (estimate := plan.gpu_hours(examples_per_second)) is not None:
         hours = f"{estimate[0]:,.0f}" if estimate[0] >= 100 else f"{estimate[0]:.3g}"
         lines.append(f"Estimate: {hours} GPU hours, {estimate[1]}.")
-        if images_per_second is None:
-            lines.append("Say what your GPU trains of this network by --images-per-second.")
+        if examples_per_second is None:
+            lines.append("Say what your GPU trains of this network by --examples-per-second.")
     return "\n".join(lines)
 
 
