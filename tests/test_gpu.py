@@ -9,16 +9,22 @@ import pruning
 from pruning import registry
 from pruning.data.batches import Batching, TrainingStream
 from pruning.data.loader import WORKERS
+from pruning.data.sentences import load_text
 from pruning.data.splits import load
+from pruning.masks.weights import prune
 from pruning.systems.gem_miner.method import search
 from pruning.systems.gem_miner.rules import Search
 from pruning.systems.prunetrain.method import Settings, train_prunetrain
+from pruning.training.dense import train_dense
 from pruning.training.loop import Run, train
 from pruning.training.recipe import OptimizerConfig
 from pruning.training.resume import ResumeFile
+from pruning.training.translation import Translation
 from tests.conftest import assert_same_state
 from tests.test_callback import Killed, Killing
 from tests.test_image_files import listed, make_tree
+from tests.text import BIASES, NETWORK, text_file
+from tests.text import RECIPE as TEXT_RECIPE
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")
 
@@ -149,3 +155,31 @@ def test_every_wings_method_trains_there_and_repeats(pair):
     first, second = (train_prunetrain(task, state, settings) for _ in range(2))
     assert_same_state(first.trained.state, second.trained.state)
     assert pruning.evaluate(task, first.trained.state)["test"]["accuracy"] > 0.5
+
+
+@pytest.fixture(scope="module")
+def translations(tmp_path_factory):
+    """The same task of text on the CPU and on the GPU."""
+    path = text_file(tmp_path_factory.mktemp("text") / "renamed.safetensors")
+    return [
+        Translation(load_text(path, device), NETWORK, TEXT_RECIPE, also_prunable=BIASES)
+        for device in ("cpu", "cuda")
+    ]
+
+
+def test_sentences_are_trained_on_as_on_the_cpu(translations):
+    cpu, gpu = (train_dense(task, 0, steps=4) for task in translations)
+    for name, weight in cpu.final.weights.items():
+        assert torch.allclose(gpu.final.weights[name], weight, atol=1e-3), name
+    one, other = (run.trained.metrics[-1] for run in (cpu, gpu))
+    assert other["test_loss"] == pytest.approx(one["test_loss"], rel=1e-3)
+
+
+@pytest.mark.parametrize("score", ["snip", "grasp", "synflow"])
+def test_text_is_scored_as_on_the_cpu(translations, score):
+    cpu, gpu = (
+        prune(task, task.initial_state(0), 0.7, score=score, sample={"sentences": 20})
+        for task in translations
+    )
+    differ = sum(int((cpu[name] != gpu[name]).sum()) for name in cpu)
+    assert differ <= 4

@@ -74,7 +74,10 @@ class ScoreContext:
                 if name in self.masks:
                     parameter.copy_(self.weights[name])
         device = next(model.parameters()).device
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        with (
+            torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
+            _differentiable(model),
+        ):
             torch.manual_seed(derive(self.seed, *self.purpose, "scoring forward pass"))
             yield model
 
@@ -99,3 +102,16 @@ class ScoreContext:
                 "larger one."
             )
         return self.batches
+
+
+@contextlib.contextmanager
+def _differentiable(model: nn.Module) -> Iterator[None]:
+    """Without cuDNN where there are recurrent layers: of those it has no second derivatives, and no
+    gradients in evaluation mode. Layers of other networks keep their kernels."""
+    before = torch.backends.cudnn.enabled
+    recurrent = any(isinstance(layer, nn.RNNBase) for layer in model.modules())
+    torch.backends.cudnn.enabled = before and not recurrent
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.enabled = before
