@@ -12,7 +12,7 @@ from pruning.systems.rewinding.method import retrain
 from pruning.systems.rewinding.rules import RULES
 from pruning.training.dense import train_dense
 from pruning.training.recipe import OptimizerConfig, Recipe, Timeline
-from pruning.training.schedules import Pieces, schedule_from_dict
+from pruning.training.schedules import CosineDecay, Pieces, StepDecay, schedule_from_dict
 from tests.test_tasks import Regression
 
 GNMT = {
@@ -89,6 +89,13 @@ def test_retrainings_end_with_the_schedule_or_go_on_as_it_says(method, factors):
     )
     rates = [row["learning_rate"] for row in done.metrics]  # of each epoch's last step
     assert rates == [0.1 * factor for factor in factors]
+
+
+@pytest.mark.parametrize("schedule", [StepDecay(0.1, (2,)), CosineDecay(0.1, per="step")])
+def test_after_other_schedules_the_rate_of_the_last_step_stays(schedule):
+    timeline = Timeline(replace(RECIPE, epochs=2, epoch_steps=None, schedule=schedule), Fraction(9))
+    rate = timeline.schedule()
+    assert timeline.last_learning_rate() == rate(17) > 2 * rate(18)
 
 
 def test_a_linear_climb_and_no_pieces():
