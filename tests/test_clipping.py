@@ -1,5 +1,7 @@
 """Clipping: by hand, in groups, by several processes, and with masks."""
 
+import itertools
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -7,28 +9,32 @@ import pytest
 import torch
 from torch import nn
 
+import pruning
 from pruning.errors import PruningError
-from pruning.share import Share
+from pruning.share import WHOLE, Share
+from pruning.study.study import load_study
 from pruning.training.backward import backward_of, clip_
 from pruning.training.callback import Callback
 from pruning.training.loop import Run, train
 from pruning.training.recipe import Recipe
+from pruning.training.resume import ResumeFile
 from tests import together
+from tests.conftest import REPOSITORY, SCHEMAS, assert_same_state
+from tests.test_callback import Killed, Killing
 from tests.test_tasks import RECIPE, Draws, Regression
+
+CUT = ("0.weight", "2.weight")
 
 
 class Shared(Draws):
-    """Batches that can be shared out."""
+    """Batches that can be shared out; every third has three examples."""
 
     def size(self, index):
-        return 16
+        return 3 if index % 3 == 2 else 16
 
-    def batch(self, index, share=None):
-        whole = super().batch(index)
-        if share is None:
-            return whole
-        first, stop = share.rows(16)
-        return {key: value[first:stop] for key, value in whole.items()}
+    def batch(self, index, share=WHOLE):
+        first, stop = share.rows(self.size(index))
+        return {key: value[first:stop] for key, value in super().batch(index).items()}
 
 
 class Sharing(Regression):
@@ -124,20 +130,104 @@ def test_a_clipped_training_of_a_masked_network_keeps_its_zeros_and_its_norm():
         assert not ended.weights[name][~mask].any()
 
 
-def trained(groups, count):
-    given = task(clip=0.05, clip_groups=groups, processes=count, loss="sum")
-    run = Run(4, lambda step: 0.1, 0, ("clipped",))
-    state = train(given, given.initial_state(0), run).state
-    return {name: weight.numpy() for name, weight in state.weights.items()}
+WAYS = {
+    "whole": {"loss": "sum", "clip": 0.05},
+    "parts": {"loss": "sum", "clip": 0.05, "clip_groups": 4},
+    "parts of a mean": {"clip": 0.05, "clip_groups": 4},
+    "a sum": {"loss": "sum"},
+    "a mean": {},
+}
+
+
+def trained(count):
+    """Weights and losses of trainings of a masked network, in each way."""
+    found = {}
+    for name, changes in WAYS.items():
+        given = task(processes=count, **changes)
+        state = given.initial_state(0)
+        state = state.masked(pruning.select({n: state.weights[n].abs() for n in CUT}, 0.5))
+        ended = train(given, state, Run(4, lambda step: 0.001, 0, ("clipped",)))
+        weights = {n: weight.numpy() for n, weight in ended.state.weights.items()}
+        found[name] = weights, ended.metrics[-1]["train_loss"]
+    return found
+
+
+def test_two_processes_make_of_a_batch_what_one_makes():
+    """Clipped or not, of a mean or a sum, and where a batch has fewer examples than parts."""
+    alone, (first, second) = trained(1), together.run(2, trained, 2)
+    for way, (weights, loss) in alone.items():
+        assert first[way][1] == second[way][1] == pytest.approx(loss, rel=1e-5), way
+        for name, weight in weights.items():
+            assert (first[way][0][name] == second[way][0][name]).all()
+            np.testing.assert_allclose(first[way][0][name], weight, rtol=1e-5, atol=1e-7)
+    apart = {way: weights["0.weight"] for way, (weights, _) in alone.items()}
+    for one, other in itertools.combinations(apart, 2):
+        assert np.abs(apart[one] - apart[other]).max() > 1e-6, (one, other)
 
 
 @pytest.mark.parametrize("groups", [1, 4])
-def test_two_processes_clip_what_one_clips(groups):
-    alone = trained(groups, 1)
-    states = together.run(2, trained, groups, 2)
-    for name, weight in alone.items():
-        assert (states[0][name] == states[1][name]).all()
-        np.testing.assert_allclose(states[0][name], weight, rtol=1e-5, atol=1e-7)
+def test_a_clipped_training_that_was_killed_ends_in_the_same_bits(groups, tmp_path):
+    given = task(clip=0.05, clip_groups=groups, loss="sum")
+    run = Run(30, lambda step: 0.1, 0, ("clipped",))
+    whole = train(given, given.initial_state(0), run)
+    with pytest.raises(Killed):
+        train(given, given.initial_state(0), run, resume=Killing(tmp_path / "r", 1))
+    again = train(given, given.initial_state(0), run, resume=ResumeFile(tmp_path / "r", "same"))
+    assert_same_state(whole.state, again.state)
+    assert whole.metrics == again.metrics
+
+
+class Partly(nn.Module):
+    """Of three layers one never takes part, and one only where there are so many examples."""
+
+    def __init__(self, count):
+        super().__init__()
+        self.never, self.rarely, self.last = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 1)
+        self.count = count
+
+    def forward(self, x):
+        return self.last(self.rarely(x) if len(x) == self.count else x)
+
+
+@pytest.mark.parametrize("count", [4, 3])  # parts of 4, 3, 3, 3 and 3
+def test_what_has_a_gradient_in_some_parts_has_it_and_what_has_none_anywhere_has_none(count):
+    given, module = task(clip=0.05, clip_groups=5, loss="sum"), Partly(count)
+    backward_of(given, module, given.batches(0, ()), None)(0, 0)
+    had = {name for name, p in module.named_parameters() if p.grad is not None}
+    assert had == {f"{n}.{what}" for n in ("rarely", "last") for what in ("weight", "bias")}
+    whole = task(clip=0.05, loss="sum")
+    module.zero_grad()
+    backward_of(whole, module, whole.batches(0, ()), None)(0, 0)
+    assert module.rarely.weight.grad is None
+    assert norm_of(p.grad for p in module.last.parameters()) == pytest.approx(0.05)
+
+
+class Looking(Callback):
+    """Notes the norm and the zeros of gradients, and makes them large."""
+
+    def __init__(self):
+        self.norms, self.zeros = [], []
+
+    def before_step(self, module, optimizer, step):
+        self.norms.append(norm_of(p.grad for p in module.parameters()))
+        self.zeros.append(int((module[0].weight.grad == 0).sum()))
+        for parameter in module.parameters():
+            parameter.grad.fill_(1.0)
+
+
+def test_callbacks_see_gradients_that_are_masked_and_clipped_and_what_they_do_is_not():
+    plain = replace(RECIPE.optimizer, weight_decay=0.0, options={})
+    given = task(clip=1e-3, loss="sum", optimizer=plain)
+    start = given.initial_state(0)
+    masks = {"0.weight": torch.zeros(16, 4, dtype=torch.bool)}
+    masks["0.weight"][0] = True
+    start = start.masked(masks)
+    looking = Looking()
+    ended = train(given, start, Run(2, lambda step: 0.5, 0, ("x",)), callback=looking).state
+    assert looking.norms == pytest.approx([1e-3, 1e-3], rel=1e-5)
+    assert min(looking.zeros) >= 60
+    torch.testing.assert_close(ended.weights["0.weight"][0], start.weights["0.weight"][0] - 1)
+    assert not ended.weights["0.weight"][1:].any()  # masked again, after the callback
 
 
 class Penalized(Callback):
@@ -155,11 +245,61 @@ def test_a_penalty_is_clipped_with_the_loss_and_refused_where_parts_are():
         gradients(task(clip=0.3, clip_groups=2), module, callback=Penalized())
 
 
-def test_batch_norms_are_refused_where_parts_are():
-    module = nn.Sequential(nn.BatchNorm1d(4), nn.Linear(4, 1))
-    with pytest.raises(PruningError, match="the network has batch norms"):
-        gradients(task(clip=0.3, clip_groups=2), module)
-    gradients(task(clip=0.3), module)
+class Counting(nn.Module):
+    """Remembers how many batches it saw, and something that is no number and never changes."""
+
+    def __init__(self, moves):
+        super().__init__()
+        self.last, self.moves = nn.Linear(4, 1), moves
+        self.register_buffer("seen", torch.zeros((), dtype=torch.long))
+        self.register_buffer("never", torch.tensor([float("nan"), float("-inf")]))
+
+    def forward(self, x):
+        self.seen += self.moves
+        return self.last(x)
+
+
+def test_layers_for_which_parts_would_be_batches_are_refused():
+    norm = nn.Sequential(nn.BatchNorm1d(4), nn.Linear(4, 1))
+    for module, message in (
+        (norm, "the network has batch norms"),
+        (Counting(1), "the network's forward pass changes seen, as if each part were a batch"),
+    ):
+        with pytest.raises(PruningError, match=message):
+            gradients(task(clip=0.3, clip_groups=2), module)
+        gradients(task(clip=0.3), module)
+    gradients(task(clip=0.3, clip_groups=2), Counting(0))
+
+
+def test_layers_that_normalize_each_example_are_not():
+    layers = nn.Unflatten(1, (2, 2)), nn.InstanceNorm1d(2, affine=True), nn.Flatten()
+    gradients(task(clip=0.3, clip_groups=2), nn.Sequential(*layers, nn.Linear(4, 1)))
+
+
+def test_a_study_says_them_and_is_told_what_does_not_go_together(tmp_path):
+    shutil.copy(REPOSITORY / "config" / "studies" / "digits.yaml", tmp_path)
+    path = tmp_path / "a.yaml"
+    schedule = "{shape: pieces, learning_rate: 0.1, pieces: [[8, 0.5]], climb_steps: 2}"
+    said = (
+        "extends: digits\nrecipe: {{clip: {clip}, clip_groups: {groups}, loss: sum, schedule: "
+        "{schedule}}}\n"
+    )
+
+    def read(**values):
+        told = {"clip": 5, "groups": 8, "schedule": "{learning_rate: 0.1}"} | values
+        path.write_text(said.format(**told))
+        return load_study(path, SCHEMAS / "study.schema.yaml").task["recipe"]
+
+    recipe = read()
+    assert (recipe["clip"], recipe["clip_groups"], recipe["loss"]) == (5, 8, "sum")
+    for values, message in (
+        ({"clip": "null"}, "recipe: clip_groups is 8, and nothing is clipped"),
+        ({"clip": 0}, "recipe.clip is 0; it must be greater than 0"),
+        ({"groups": 1.5}, "recipe.clip_groups is 1.5; it must be of type integer"),
+        ({"schedule": schedule}, "does not go with `shape: pieces`"),
+    ):
+        with pytest.raises(PruningError, match=message):
+            read(**values)
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,15 @@ from fractions import Fraction
 
 import pytest
 
+import pruning
 from pruning.data.sentence_batching import SentenceBatching
 from pruning.errors import PruningError
+from pruning.systems.rewinding.method import retrain
+from pruning.systems.rewinding.rules import RULES
+from pruning.training.dense import train_dense
 from pruning.training.recipe import OptimizerConfig, Recipe, Timeline
-from pruning.training.schedules import Pieces, schedule_from_dict
+from pruning.training.schedules import CosineDecay, Pieces, StepDecay, schedule_from_dict
+from tests.test_tasks import Regression
 
 GNMT = {
     "shape": "pieces",
@@ -57,6 +62,42 @@ def test_its_length_its_rewind_steps_and_the_rate_after_its_end():
     assert TIMELINE.steps_per_pass == Fraction(3_534_981, 2048)
 
 
+@pytest.mark.parametrize(
+    ("method", "factors"),
+    [
+        ("lr_rewind", [0.25]),
+        ("weight_rewind", [0.25]),
+        ("fine_tune", [0.5]),
+        ("low_lr_weight_rewind", [0.5]),
+        ("reinit", [1.0, 0.25, 0.5]),  # a whole training, and on
+    ],
+)
+def test_retrainings_end_with_the_schedule_or_go_on_as_it_says(method, factors):
+    """Of 20 steps, the last alone at a quarter of the rate, and what follows at half of it."""
+    given = Regression({"train": 160, "validation": 50, "test": 100})
+    schedule = Pieces(0.1, ((19, 0.25), (20, 0.5)), climb_steps=5)
+    given = replace(given, recipe=replace(given.recipe, epochs=2, schedule=schedule))
+    dense = train_dense(given, 0, (1,))
+    kept = {name: dense.final.weights[name].abs() for name in given.prunable()}
+    done = retrain(
+        given,
+        RULES[method],
+        masks=pruning.select(kept, 0.5),
+        retrain_time=1,
+        final=dense.final,
+        rewind=dense.rewind[1],
+    )
+    rates = [row["learning_rate"] for row in done.metrics]  # of each epoch's last step
+    assert rates == [0.1 * factor for factor in factors]
+
+
+@pytest.mark.parametrize("schedule", [StepDecay(0.1, (2,)), CosineDecay(0.1, per="step")])
+def test_after_other_schedules_the_rate_of_the_last_step_stays(schedule):
+    timeline = Timeline(replace(RECIPE, epochs=2, epoch_steps=None, schedule=schedule), Fraction(9))
+    rate = timeline.schedule()
+    assert timeline.last_learning_rate() == rate(17) > 2 * rate(18)
+
+
 def test_a_linear_climb_and_no_pieces():
     rate = Pieces(0.5, climb_steps=4).schedule(Fraction(10))
     assert [rate(step) for step in range(6)] == [0, 0.125, 0.25, 0.375, 0.5, 0.5]
@@ -78,7 +119,12 @@ def test_plain_values_come_back():
         ({"pieces": [[0, 0.5]]}, "begin at rising steps"),
         ({"pieces": [[5, 0.0]]}, "factors .* must be positive"),
         ({"climb": "steep"}, "steep"),
-        ({"climb_steps": -1}, "warm-up"),
+        ({"pieces": [[5.5, 0.5]]}, "whole numbers from 1 on"),
+        ({"pieces": [[float("inf"), 0.5]]}, "whole numbers from 1 on"),
+        ({"pieces": [[5]]}, r"its first step and a factor, not \[\[5\]\]"),
+        ({"climb_steps": -1}, "climb_steps are the whole steps of a climb, or 0; they are -1"),
+        ({"climb_steps": 2.5}, "they are 2.5"),
+        ({"climb_steps": 0}, "climb: exponential takes no steps. Say climb_steps too"),
         ({"milestones": [3]}, "'milestones' does not go with `shape: pieces`"),
         ({"warmup": 3}, "'warmup' does not go with `shape: pieces`"),
         ({"shape": "step"}, "does not go with `shape: step`"),

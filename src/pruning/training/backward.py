@@ -191,7 +191,8 @@ class InParts:
 
     Raises:
         PruningError: batches that cannot be shared out; a penalty, of which it is not said how it
-            would be clipped; a batch norm, which would count each part as a batch.
+            would be clipped; a batch norm, or buffers that the first forward pass changes: for both
+            each part would count as a batch.
     """
 
     def __init__(
@@ -209,12 +210,13 @@ class InParts:
                 f"{task.name}: the recipe says `{said}`, and {type(callback).__name__} adds a "
                 "penalty to the loss of whole batches. Say clip_groups: 1."
             )
-        if any(isinstance(layer, nn.modules.batchnorm._NormBase) for layer in module.modules()):
+        if any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in module.modules()):
             raise PruningError(
                 f"{task.name}: the recipe says `{said}`, and the network has batch norms, for "
                 "which each part would be a batch. Say clip_groups: 1."
             )
         self.task, self.batches, self.norm, self.mask = task, batches, recipe.clip, mask
+        self.before: dict[str, Tensor] | None = _buffers(module)  # until a part has been passed
         self.parameters = _trained(module)
         each = recipe.clip_groups // recipe.processes
         mine = range(processes.rank() * each, (processes.rank() + 1) * each)
@@ -233,6 +235,7 @@ class InParts:
             for parameter in self.parameters:
                 parameter.grad = None
             part = self._part(index, share)
+            self._refuse_changed_buffers()
             part.backward()
             self.mask()
             clip_([p.grad for p in self.parameters if p.grad is not None], self.norm)
@@ -247,6 +250,20 @@ class InParts:
             with torch.no_grad():
                 add_up(self.parameters, loss)
         return loss
+
+    def _refuse_changed_buffers(self) -> None:
+        """Looked at once, as looking waits for the device."""
+        if self.before is None:
+            return
+        after = dict(self._part.module.named_buffers())
+        changed = [name for name, old in self.before.items() if _differs(after[name], old)]
+        self.before = None
+        if changed:
+            raise PruningError(
+                f"{self.task.name}: the recipe says `{self._part.said}`, and the network's forward "
+                f"pass changes {', '.join(changed)}, as if each part were a batch. Say "
+                "clip_groups: 1."
+            )
 
 
 @dataclass(frozen=True)
@@ -281,6 +298,15 @@ class _Parts:
 
 def _trained(module: nn.Module) -> list[nn.Parameter]:
     return [parameter for parameter in module.parameters() if parameter.requires_grad]
+
+
+def _buffers(module: nn.Module) -> dict[str, Tensor]:
+    return {name: buffer.clone() for name, buffer in module.named_buffers()}
+
+
+def _differs(buffer: Tensor, old: Tensor) -> bool:
+    """Whether a buffer changed where it was a number before."""
+    return bool(((buffer != old) & (old == old)).any())
 
 
 def _has_penalty(callback: Callback | None) -> bool:

@@ -66,6 +66,9 @@ class Callback:
     def penalty(self, module: nn.Module, loss: Tensor, step: int) -> Tensor | None:
         """A term to add to the loss before gradients are taken; the metrics' loss is without it.
 
+        Where the recipe clips, its gradient is clipped together with the loss's; recipes that clip
+        parts of a batch by themselves (``clip_groups``) refuse penalties.
+
         Args:
             module: the network, after the forward pass of the step.
             loss: of the task, a scalar; where several processes share the batch, that of all of it,
@@ -78,7 +81,10 @@ class Callback:
         return None
 
     def before_step(self, module: nn.Module, optimizer: torch.optim.Optimizer, step: int) -> None:
-        """A change of gradients in place, before masked ones become zero and the update is made."""
+        """A change of gradients in place, before masked ones become zero and the update is made.
+
+        Where the recipe clips, they have been masked and clipped, and are not clipped again.
+        """
 
     def after_step(self, module: nn.Module, optimizer: torch.optim.Optimizer, step: int) -> None:
         """A change of weights in place, after the update; what is masked has to stay zero."""

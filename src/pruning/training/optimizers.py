@@ -118,7 +118,16 @@ def adam(
     maximize: bool = False,
     decoupled_weight_decay: bool = False,
 ) -> torch.optim.Optimizer:
-    """Adam; one fused kernel for all tensors."""
+    """Adam; one fused kernel for all tensors.
+
+    ``eps`` is added to sqrt(v / (1 - b2^t)), as in Kingma & Ba (2015), algorithm 1. TensorFlow 1
+    adds it to sqrt(v) itself, which is eps / sqrt(1 - b2^t) here: 32 times as much in the first
+    step, 2.3 times in step 200 and the same in the end. At eps 1e-8 that matters to weights whose
+    gradients are of 1e-6 or less (a tenth of the update in step 10, a hundredth in step 200, if
+    they are normally distributed). Where eight gradients of norm 5 are added up over 2e8 weights,
+    they are of 1e-3 (if the eight are unrelated) to 2.8e-3 (if they agree), and the update differs
+    by 1 % in step 1, as some are near zero, by 1e-4 in step 10 and by 1e-5 in step 200.
+    """
     return torch.optim.Adam(
         groups,
         lr=0.0,

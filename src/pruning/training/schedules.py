@@ -119,12 +119,25 @@ class Pieces:
     shape: str = field(default="pieces", init=False)
 
     def __post_init__(self) -> None:
-        _require_possible(self.learning_rate, self.climb_steps)
+        _require_possible(self.learning_rate)
+        if not _is_step(self.climb_steps):
+            raise PruningError(
+                f"climb_steps are the whole steps of a climb, or 0; they are {self.climb_steps}."
+            )
         if self.climb not in CLIMBS:
             raise unknown("climb of a warm-up", self.climb, CLIMBS)
+        if self.climb != "linear" and not self.climb_steps:
+            raise PruningError(f"climb: {self.climb} takes no steps. Say climb_steps too.")
+        if any(len(piece) != 2 for piece in self.pieces):
+            raise PruningError(
+                "Each piece of a schedule is its first step and a factor, "
+                f"not {[list(piece) for piece in self.pieces if len(piece) != 2]}."
+            )
         steps = [step for step, _ in self.pieces]
-        if steps != sorted(set(steps)) or any(step < 1 for step in steps):
-            raise PruningError(f"The pieces of a schedule begin at rising steps: {steps}.")
+        if steps != sorted(set(steps)) or not all(step and _is_step(step) for step in steps):
+            raise PruningError(
+                f"The pieces of a schedule begin at rising steps, whole numbers from 1 on: {steps}."
+            )
         if not all(0 < factor < math.inf for _, factor in self.pieces):
             raise PruningError(
                 "The factors of a schedule's pieces must be positive: "
@@ -176,7 +189,11 @@ def schedule_from_dict(values: Mapping[str, Any]) -> AnySchedule:
     return found(**values)
 
 
-def _require_possible(learning_rate: float, warmup: float) -> None:
+def _is_step(number: float) -> bool:
+    return 0 <= number < math.inf and number == int(number)
+
+
+def _require_possible(learning_rate: float, warmup: float = 0.0) -> None:
     if not 0 < learning_rate < math.inf:
         raise PruningError(f"The learning rate must be positive, it is {learning_rate}.")
     if not 0 <= warmup < math.inf:
