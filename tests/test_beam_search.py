@@ -1,5 +1,6 @@
 """Beam search against one in plain lists, and on distributions made by hand."""
 
+import inspect
 import math
 from dataclasses import dataclass
 
@@ -175,3 +176,10 @@ def test_the_better_score_is_by_the_formula_to_a_percent(penalties):
         table = {(): {5: p, 6: 1 - p}, (5,): {END: 1.0}, (6,): {6: 1.0}, (6, 6): {6: 1.0}}
         found = search(table, attention, length_penalty=a, coverage_penalty=b)
         assert found == expected
+
+
+def test_the_published_search_is_what_nothing_else_is_said_for():
+    told = {n: p.default for n, p in inspect.signature(beam_search).parameters.items()}
+    assert {n: v for n, v in told.items() if v is not inspect.Parameter.empty} == {
+        "beam": 5, "most_steps": 150, "length_penalty": 0.6, "coverage_penalty": 0.1,
+    }  # fmt: skip

@@ -12,6 +12,7 @@ from torch import nn
 import pruning
 from pruning.errors import PruningError
 from pruning.share import WHOLE, Share
+from pruning.stages.trial import few
 from pruning.study.study import load_study
 from pruning.training.backward import backward_of, clip_
 from pruning.training.callback import Callback
@@ -319,3 +320,39 @@ def test_impossible_recipes_are_refused(changes, message):
         replace(RECIPE, **changes)
     values = RECIPE.to_dict() | {"clip": 5.0, "clip_groups": 8, "loss": "sum"}
     assert Recipe.from_dict(values).to_dict() == values
+
+
+def test_masked_weights_do_not_count_in_the_norm_of_a_training():
+    """Every step is clipped, so plain SGD moves what is left by just the norm."""
+    plain = replace(RECIPE.optimizer, weight_decay=0.0, options={})
+    given = task(clip=1e-3, loss="sum", optimizer=plain)
+    state = given.initial_state(0)
+    masks = {name: torch.zeros_like(state.weights[name]) > 0 for name in given.prunable()}
+    masks["2.weight"][0, 3] = True
+    masks["0.weight"][3] = True
+    start = state.masked(masks)
+    ended = train(given, start, Run(1, lambda step: 1.0, 0, ("clipped",))).state
+    moved = norm_of([ended.weights[n] - start.weights[n] for n in start.weights])
+    assert moved == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_images_have_sums_and_smoothed_labels_too(make_task):
+    task = make_task()
+    module = task.build(0)
+    batch = task.batches(0, ("x",)).batch(0)
+    images, labels = batch
+    for reduction, smoothing in (("mean", 0.0), ("sum", 0.0), ("sum", 0.2), ("mean", 0.2)):
+        recipe = replace(task.recipe, loss=reduction, label_smoothing=smoothing)
+        given = replace(task, recipe=recipe)
+        expected = nn.functional.cross_entropy(
+            module(images), labels, reduction=reduction, label_smoothing=smoothing
+        )
+        assert torch.equal(given.loss(module, batch), expected)
+        mean = nn.functional.cross_entropy(module(images), labels, label_smoothing=smoothing)
+        assert torch.equal(given.scoring_loss(module, batch), mean)
+        assert given.weight(2, 8) == (1.0 if reduction == "sum" else 0.25)
+
+
+def test_a_trial_clips_in_as_many_parts_as_it_has_examples():
+    assert few(task(clip=1.0, clip_groups=8)).recipe.clip_groups == 2
+    assert few(task(clip=1.0)).recipe.clip_groups == 1

@@ -1,5 +1,7 @@
 """GNMT: every detail against an implementation in formulas, counts, and places of dropout."""
 
+import inspect
+
 import pytest
 import torch
 from torch import nn
@@ -10,6 +12,7 @@ from pruning.models.build import build, prunable_names
 from pruning.models.config import NetworkConfig
 from pruning.models.cost import network_macs
 from pruning.models.gnmt import gnmt
+from pruning.models.paths import on_a_path
 from pruning.models.uses import refuse_unused, trace
 from tests.naive_gnmt import Naive
 
@@ -193,3 +196,62 @@ def test_uniform_initializations_draw_every_kernel_alike_and_leave_the_rest():
 def test_one_layer_is_refused():
     with pytest.raises(PruningError, match="layers must be at least 2"):
         build(NetworkConfig("gnmt", "uniform_01", {"layers": 1}), 10, 10, 0)
+
+
+def test_what_is_published_is_what_nothing_else_is_said_for():
+    told = {n: p.default for n, p in inspect.signature(gnmt).parameters.items()}
+    assert told == {
+        "source_vocabulary": inspect.Parameter.empty, "target_vocabulary": inspect.Parameter.empty,
+        "hidden": 1024, "layers": 4, "dropout": 0.2, "forget_bias": 0.0, "attention_scale": None,
+        "first_layer_context": True,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("context", [True, False])
+def test_every_step_has_a_mask_of_dropout_of_its_own(context, monkeypatch):
+    shapes = []
+
+    def noted(given, p, training):
+        shapes.append(tuple(given.shape))
+        return given
+
+    monkeypatch.setattr(nn.functional, "dropout", noted)
+    source, lengths = padded(SOURCES)
+    given, _ = padded(GIVEN)
+    network(3, context).train()(source, lengths, given)
+    width = 12 if context else 6
+    assert shapes == [
+        (3, 5, 6), (3, 5, 12), (3, 5, 6), (3, 4, width), (3, 4, 12), (3, 4, 12)
+    ]  # fmt: skip
+
+
+def test_scores_of_attention_are_of_float32_whatever_layers_compute_in():
+    layer = attentions.Attention(8).to(torch.bfloat16)
+    draws = torch.Generator().manual_seed(0)
+    queries, memory = (torch.randn(2, n, 8, generator=draws).bfloat16() for n in (3, 5))
+    contexts, weights = layer(queries, layer.keys(memory), memory, None)
+    assert (contexts.dtype, weights.dtype) == (torch.bfloat16, torch.float32)
+    torch.testing.assert_close(weights.sum(2), torch.ones(2, 3), rtol=0, atol=1e-6)
+
+
+def test_all_of_a_dense_network_is_on_a_path_the_vector_that_is_normalized_too():
+    module = network(3).float()
+    example = (torch.zeros(1, 5, dtype=torch.int64), torch.tensor([5]), torch.zeros(1, 3).long())
+    names = prunable_names(module, also=BIASES)
+    masks = {n: torch.ones_like(p, dtype=torch.bool) for n, p in module.named_parameters()}
+    masks = {name: masks[name] for name in names}
+    assert all(mask.all() for mask in on_a_path(module, masks, example).values())
+    masks["attention.v.weight"][0, 1:] = False
+    found = on_a_path(module, masks, example)["attention.v.weight"]
+    assert found.tolist() == [[True, False, False, False, False, False]]
+
+
+def test_a_bias_is_on_a_path_where_its_neuron_is():
+    module = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+    masks = {n: torch.ones_like(p, dtype=torch.bool) for n, p in module.named_parameters()}
+    masks["2.weight"][:, 1] = False  # no one listens to the second neuron
+    masks["0.weight"][2] = False  # and nothing reaches the third, though it has a bias
+    found = on_a_path(module, masks, (torch.ones(1, 4),))
+    assert found["0.bias"].tolist() == [True, False, False]
+    assert found["2.weight"].tolist() == [[True, False, False]] * 2
+    assert found["2.bias"].all()

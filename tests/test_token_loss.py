@@ -49,3 +49,42 @@ def test_in_parts_loss_and_gradients_are_the_same_also_of_gradients(monkeypatch)
         found.append([value, *gradients, *twice])
     for whole, parts in zip(*found, strict=True):
         torch.testing.assert_close(parts, whole, rtol=1e-10, atol=1e-12)
+
+
+class Rounded:
+    """Makes logits in bfloat16, and counts how often."""
+
+    def __init__(self):
+        self.calls = 0
+        self.matrix = torch.randn(4, 7, generator=torch.Generator().manual_seed(1))
+
+    def project(self, features):
+        self.calls += 1
+        return (features @ self.matrix).bfloat16()
+
+
+def rounded(module):
+    features = torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(2)).requires_grad_()
+    wanted, lengths = torch.tensor([[1, 2, 3], [4, 5, 6]]), torch.tensor([3, 3])
+    return token_loss.summed_loss(module, features, wanted, lengths, vocabulary=7), features
+
+
+def test_losses_are_of_float32_whatever_logits_are():
+    module = Rounded()
+    value, features = rounded(module)
+    logits = module.project(features.flatten(0, 1)).float()
+    expected = torch.nn.functional.cross_entropy(logits, torch.arange(1, 7), reduction="sum")
+    assert value.dtype == torch.float32
+    torch.testing.assert_close(value, expected, rtol=1e-6, atol=0)
+
+
+def test_parts_are_computed_again_and_whole_batches_are_not(monkeypatch):
+    module = Rounded()
+    rounded(module)[0].backward()
+    assert module.calls == 1
+    monkeypatch.setattr(token_loss, "MOST_LOGITS", 14)  # two rows: three parts
+    module = Rounded()
+    value, _ = rounded(module)
+    assert module.calls == 3
+    value.backward()
+    assert module.calls == 6

@@ -28,6 +28,7 @@ from pruning.stages.context import StageContext
 from pruning.systems.gsm.training import train_gsm
 from pruning.systems.rewinding.method import retrain
 from pruning.systems.rewinding.rules import RULES
+from pruning.training import translation
 from pruning.training.bleu import READINGS, bleu, signatures
 from pruning.training.classification import Classification
 from pruning.training.dense import train_dense
@@ -70,6 +71,16 @@ def test_a_tiny_network_learns_a_tiny_language(task, dense):
     assert last["test_bleu"] > 12 > first["test_bleu"]
     assert task.examples_seen(90) == 16 * 90
     assert task.examples("validation") == 30
+
+
+def test_costs_are_of_a_pair_of_the_mean_lengths_and_its_beginning(task):
+    source, lengths, given = task.example()
+    means = [
+        side.lengths.double().mean() for side in (task.data.train.source, task.data.train.target)
+    ]
+    assert source.shape == (1, round(float(means[0])))
+    assert lengths.tolist() == [source.shape[1]]
+    assert given.shape == (1, round(float(means[1])) + 1)
 
 
 def test_scores_are_sacrebleu_s_of_what_the_search_finds_in_both_readings(task, dense):
@@ -219,16 +230,29 @@ def test_gsm_trains_it(task):
 
 
 def _shared(path, count, groups):
+    translation.AT_A_TIME, found = 8, []
+    search = translation.beam_search
+
+    def counted(module, source, lengths):
+        found.append(len(source))
+        return search(module, source, lengths)
+
+    translation.beam_search = counted
     recipe = replace(RECIPE, processes=count, loss="sum", clip_groups=groups)
     task = Translation(load_text(path), NETWORK, recipe, also_prunable=BIASES, name="shared")
-    trained = train_dense(task, 0, steps=12).trained
+    try:
+        trained = train_dense(task, 0, steps=12).trained
+    finally:
+        translation.AT_A_TIME, translation.beam_search = 100, search
     weights = {name: weight.numpy() for name, weight in trained.state.weights.items()}
-    return weights, trained.metrics[-1]
+    return weights, trained.metrics[-1], sum(found)
 
 
 def test_two_processes_are_one_in_parts_and_score_the_whole(file):
-    alone, metrics = _shared(file, 1, 2)
-    (first, told), (second, _) = together.run(2, _shared, file, 2, 2)
+    alone, metrics, all_of_them = _shared(file, 1, 2)
+    (first, told, some), (second, _, others) = together.run(2, _shared, file, 2, 2)
+    assert some + others == all_of_them
+    assert min(some, others) > 0.3 * all_of_them
     for name, weight in alone.items():
         assert np.array_equal(first[name], second[name])
         np.testing.assert_allclose(first[name], weight, rtol=1e-4, atol=1e-6)

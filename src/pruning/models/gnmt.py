@@ -197,6 +197,9 @@ def gnmt(
     Its layer 0 also reads the context of the step before; with its output attention asks, and the
     layers above read the context of this step. Dropout is on the input of every LSTM.
 
+    In bfloat16 on a CPU, batches of sentences of several lengths are read in float32: torch has no
+    other LSTMs for packed sequences there.
+
     Args:
         source_vocabulary, target_vocabulary: how many pieces there are.
         hidden: H, of embeddings, LSTMs and attention.

@@ -34,6 +34,8 @@ _ADAPTIVE_AVERAGES = {
 }
 _LARGEST = (torch.amax, Tensor.amax)
 _SOFTMAX = (_functional.softmax, torch.softmax, Tensor.softmax)
+# What tensors are divided by: a number that depends on all of their entries, and is on no path.
+_SIZES = (Tensor.norm, torch.norm, torch.linalg.norm, torch.linalg.vector_norm)
 # What normalizes: where the scale stands among the arguments.
 _NORMS = {
     _functional.layer_norm: 2, _functional.group_norm: 2, _functional.rms_norm: 2,
@@ -69,6 +71,8 @@ class _EveryPath(TorchFunctionMode):
             return _any_row(*args[:2])
         if function is _functional.embedding_bag:
             return _any_bag(*args, **kwargs)
+        if function in _SIZES:
+            return function(*args, **kwargs).detach().clamp(min=1e-30)
         if function in _NORMS:
             return _passed_on(function, args, kwargs)
         return function(*args, **kwargs)

@@ -60,11 +60,12 @@ class Recipe:
             ``bfloat16``: layers compute in it, and weights, updates and losses in float32.
         batch_norm_group: examples that batch norm normalizes together while it trains, counted from
             the start of a batch; None: all that a process has of it.
-        clip: the global norm that the gradient of the loss is clipped to, that of masked weights
-            counted as zero; None for none.
+        clip: the global norm that the gradient of the loss, and of a penalty on it, is clipped to,
+            that of masked weights counted as zero; None for none.
         clip_groups: parts of a batch, counted from its start, whose gradients are clipped each by
             itself and then added up, as where each of so many cores clips its own (Renda et al.
-            for GNMT; reference, section 2.4).
+            for GNMT; reference, section 2.4). What is clipped is a part's share of the loss: of a
+            mean, its sum over the examples of the whole batch.
         epoch_steps: steps that count as an epoch of T, of retrain times and of metrics, where these
             are not the steps in which the data are seen once. Milestones and warm-up are in epochs
             of the data whatever it says, and so is what a training costs.

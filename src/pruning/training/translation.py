@@ -43,9 +43,8 @@ class Translation(Task):
     """Sentences of one language in, their translations out. The library calls it so too.
 
     A batch is a :class:`pruning.data.sentence_batches.SentenceBatch`. Networks have, besides
-    ``forward``,
-    what :class:`pruning.models.gnmt.Gnmt` has: ``features`` and ``project``, so that not all logits
-    have to be there at once, ``encode`` and ``step``, so that it can be searched.
+    ``forward``, what :class:`pruning.models.gnmt.Gnmt` has: ``features`` and ``project``, so that
+    not all logits have to be there at once, ``encode`` and ``step``, so that it can be searched.
 
     Attributes:
         data: splits, on the device that trains.
