@@ -101,8 +101,8 @@ def _check(options: argparse.Namespace) -> None:
         print(f"{name}: {len(study.seeds)} seeds on {study.dataset}; jobs: {told}")
         if not tried:
             print(
-                f"{name}: its network was not tried on images: how large these are is known once "
-                f"they are prepared (`pruning prepare {study.dataset}`)."
+                f"{name}: its network was not tried: what {study.dataset} holds is known once it "
+                f"is prepared (`pruning prepare {study.dataset}`)."
             )
 
 

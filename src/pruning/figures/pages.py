@@ -19,6 +19,7 @@ from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.collections import PolyCollection
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
+from matplotlib.textpath import TextPath
 
 from pruning.errors import PruningError
 from pruning.figures import outside
@@ -39,6 +40,7 @@ LONGEST, WIDER = 6, 5.0  # entries in one column, and inches of a page where the
 LEGEND_ROWS = 3  # that a page has room for; with more it becomes higher, or its panels lower
 EDGE = 0.04  # inches around legend and note
 TITLE_CHARACTER, TITLE_OVER = 0.06, 0.15  # inches; a title may be wider than its frame
+TWO_LINES = 0.1  # inches that a frame is narrower where an axis is called something of two lines
 LETTERS = 18.0  # characters of a note to an inch
 
 
@@ -167,10 +169,22 @@ def folded(panel: Axes, title: str) -> str:
         panel: whose title it is.
         title: with its letter, where panels have one.
     """
-    width = int((axes_size(panel)[0] + TITLE_OVER) / TITLE_CHARACTER)
+    room = axes_size(panel)[0]
     # A dollar sign is as wide as one character, though it is escaped.
     lines = title.replace(r"\$", "\0").split("\n")
-    return "\n".join(textwrap.fill(line, width) for line in lines).replace("\0", r"\$")
+    most = int((room + TITLE_OVER) / TITLE_CHARACTER)
+    for width in range(most, 0, -1):  # fewer where letters are wide ones
+        text = "\n".join(textwrap.fill(line, width) for line in lines)
+        if all(_inches(line, panel) <= room - TWO_LINES for line in text.split("\n")):
+            break
+    return text.replace("\0", r"\$")
+
+
+def _inches(line: str, panel: Axes) -> float:
+    """How wide a line of a title is."""
+    size = panel.title.get_fontproperties().get_size_in_points()
+    plain = line.replace("\0", "S").replace("$", "")
+    return TextPath((0, 0), plain, size=size).get_extents().width / 72 if plain.strip() else 0.0
 
 
 def _spread(axes: Iterable[Axes], points: str, spread: str) -> str:

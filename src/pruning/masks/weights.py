@@ -117,7 +117,7 @@ def prune(
         with arithmetic(task.recipe.threads):  # sums depend on how many threads make them
             scores = _scores(score, context, selection.score_options)
         current = _select(scores, target, selection, current)
-        refuse_empty(model, current)
+        refuse_empty(model, current, task.name)
     return {name: mask.cpu() for name, mask in current.items()}
 
 

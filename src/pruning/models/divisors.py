@@ -44,12 +44,13 @@ def _tensor(part: nn.Module, name: str) -> Tensor:
         raise PruningError(f"divides_by() of {type(part).__name__}: {told}") from None
 
 
-def refuse_empty(module: nn.Module, masks: Mapping[str, Tensor]) -> None:
+def refuse_empty(module: nn.Module, masks: Mapping[str, Tensor], name: str = "") -> None:
     """Refuse masks that leave nothing of a tensor by whose norm a network divides.
 
     Args:
         module: the network.
         masks: what is kept, by weight name.
+        name: of what is done, for the message.
 
     Raises:
         Emptied: there are such; the message names them.
@@ -57,8 +58,9 @@ def refuse_empty(module: nn.Module, masks: Mapping[str, Tensor]) -> None:
     empty = [name for name in divisors(module) if name in masks and not bool(masks[name].any())]
     if empty:
         them = "them" if len(empty) > 1 else "it"
+        about = f"{name}: " if name else ""
         raise Emptied(
-            f"The masks leave nothing of {', '.join(empty)}, and the network divides by the norm "
-            f"of {them}, so that all it gives would be no numbers. Prune less, list {them} under "
-            "`exempt`, or initialize so that all tensors have weights of like size."
+            f"{about}The masks leave nothing of {', '.join(empty)}, and the network divides by the "
+            f"norm of {them}, so that all it gives would be no numbers. Prune less, list {them} "
+            "under `exempt`, or initialize so that all tensors have weights of like size."
         )

@@ -52,7 +52,7 @@ def prune(
     config = context.config(stage="prune", level=level, chain=chain, pruning=pruning)
     kernels = _kernels(task, pruned)
     _warn_of_collapse(task, kernels)
-    refuse_empty(task.build(), pruned.masks)
+    refuse_empty(task.build(), pruned.masks, task.name)
     checksum = save_masks(pruned.masks, output)
     write_metadata(
         output.with_suffix(".json"),

@@ -154,7 +154,7 @@ class _Trainer:
         if self.callback is not None:
             module = self.callback.adapt(module)
         module = in_groups(module, task.recipe.batch_norm_group)
-        refuse_empty(module, state.masks)
+        refuse_empty(module, state.masks, task.name)
         self.module = channels_last(module.to(task.device)).train()
         load_into(self.module, state)
         refuse_lone_examples(task, self.module)
