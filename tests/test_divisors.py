@@ -72,7 +72,7 @@ def test_modules_name_their_own(task):
     assert divisors(module) == [NAME]
     module = task.build()
     module.inner.divides_by = lambda: ["directoin"]
-    with pytest.raises(PruningError, match="no tensor 'directoin'.*Did you mean 'direction'"):
+    with pytest.raises(PruningError, match="Unknown tensor 'directoin'.*Did you mean 'direction'"):
         divisors(module)
 
 

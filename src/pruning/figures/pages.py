@@ -175,9 +175,16 @@ def folded(panel: Axes, title: str) -> str:
     most = int((room + TITLE_OVER) / TITLE_CHARACTER)
     for width in range(most, 0, -1):  # fewer where letters are wide ones
         text = "\n".join(textwrap.fill(line, width) for line in lines)
-        if all(_inches(line, panel) <= room - TWO_LINES for line in text.split("\n")):
+        if _has_beside(panel) or all(
+            _inches(t, panel) <= room - TWO_LINES for t in text.split("\n")
+        ):
             break
     return text.replace("\0", r"\$")
+
+
+def _has_beside(panel: Axes) -> bool:
+    """Whether there are other panels in its row, which leave some room for titles between them."""
+    return panel.get_subplotspec().get_geometry()[1] > 1
 
 
 def _inches(line: str, panel: Axes) -> float:
