@@ -25,6 +25,7 @@ from pruning.data.text_sets import MULTI30K_TEXTS
 from pruning.data.text_store import TextData, TextSide, TextSplit
 from pruning.errors import PruningError
 from pruning.stages.prepare_data import prepare_data
+from tests.wmt import needs_wmt
 
 REAL = Path(os.environ.get("PRUNING_DATA") or "resources/data", "multi30k")
 real = pytest.mark.skipif(
@@ -307,6 +308,7 @@ def test_what_is_wrong_with_tokens_is_said(words, tmp_path):
         prepare_data("w", {"kind": "wmt16_en_de"}, tmp_path, tmp_path / "w")
 
 
+@needs_wmt
 def test_a_folder_of_wmt16_is_read_from_english_to_german(tmp_path):
     folder = tmp_path / "wmt16_en_de"
     pair = [("it is 5 o&apos;clock", "es ist 5 U@@ hr .")]
@@ -346,6 +348,7 @@ def test_any_text_is_joined_as_sentencepiece_joins_it(model, text):
     assert join("sentencepiece", "en", pieces) == model.decode(ids)
 
 
+@needs_wmt
 def test_tokens_of_moses_become_text():
     def joined(text):
         return join("subword_moses", "de", text.split(" "))

@@ -12,6 +12,7 @@ from pruning.data.sentences import load_text
 from pruning.errors import PruningError
 from pruning.stages.prepare_data import prepare_data
 from tests.conftest import REPOSITORY
+from tests.wmt import needs_wmt
 
 EN = ["It's 5 o'clock | now.", "Nothing", "A dog runs in the park.", "", "a " * 10, "x" * 1001]
 DE = ["Es ist 5 Uhr.", "", "Ein Hund läuft im Park.", "Leer", "eins", "y"]
@@ -62,6 +63,7 @@ def there(script, tmp_path, monkeypatch):
     return folder
 
 
+@needs_wmt
 def test_all_steps_make_what_is_read(script, there, tmp_path, capsys):
     folder = tmp_path / "wmt16_en_de"
     script.make(folder, 1)
@@ -88,6 +90,7 @@ def test_all_steps_make_what_is_read(script, there, tmp_path, capsys):
     assert data.text(ids.tolist()) == "Es ist 5 Uhr."
 
 
+@needs_wmt
 def test_a_run_that_broke_off_goes_on(script, there, tmp_path, capsys, monkeypatch):
     folder = tmp_path / "wmt16_en_de"
 
