@@ -11,7 +11,7 @@ from typing import Any
 from pruning.errors import PruningError, unknown
 
 EPOCH_BOUNDARIES = ("straddle", "keep", "drop")
-MOST_PASSES = 100  # over the training images within one batch
+MOST_PASSES = 100  # over the training examples within one batch
 # What may be subtracted from pixels in [0, 1] and what they may be divided by; a tenth of the least
 # difference of two grey values is near enough to nothing.
 MOST, LEAST_STD = 10, 4e-4

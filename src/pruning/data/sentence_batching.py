@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
+from pruning.data.batching import MOST_PASSES
 from pruning.errors import PruningError, unknown
 
 SIDES = ("source", "both")
-MOST_PASSES = 100  # over the training pairs within one batch
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pruning.data.joining import join
-from pruning.data.pieces import BEGIN, END, UNKNOWN
+from pruning.data.pieces import END
 from pruning.data.store import OPTIONAL
 from pruning.data.text_store import (
     SPLITS,
@@ -20,8 +20,6 @@ from pruning.data.text_store import (
     read_text_header,
 )
 from pruning.errors import PruningError
-
-__all__ = ["BEGIN", "END", "UNKNOWN", "Pairs", "ParallelText", "Sentences", "load_text"]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from pruning.data import picture_index
@@ -22,14 +21,13 @@ from pruning.data.store import (
     OPTIONAL,
     SPLITS,
     ImageData,
-    check_read,
     checked,
+    read_arrays,
     read_header,
     read_shapes,
 )
 from pruning.data.validation import Validation
 from pruning.errors import PruningError
-from pruning.files import reading
 from pruning.seals import changed
 from pruning.seeds import generator
 
@@ -228,12 +226,7 @@ def _read(path: Path | str, header: dict) -> dict[str, Split | FileSplit]:
     Raises:
         PruningError: they are not as they were written.
     """
-    try:
-        with reading(path), safe_open(path, framework="numpy") as file:
-            found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError:
-        raise changed(path) from None
-    check_read(header, found, path)
+    found = read_arrays(path, header)
     return (_files if header["format"] == INDEX else _tensors)(path, header, found)
 
 

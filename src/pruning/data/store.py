@@ -283,6 +283,25 @@ def _check_statistics(header: dict, path: Path | str, channels: int) -> None:
             raise _wrong(path, f"`{key}` is not a number from 0 to 255 for each channel")
 
 
+def read_arrays(path: Path | str, header: Mapping) -> dict[str, np.ndarray]:
+    """All arrays of a prepared data set, by their names.
+
+    Args:
+        path: the file.
+        header: of :func:`opened`.
+
+    Raises:
+        PruningError: they are not as they were written.
+    """
+    try:
+        with reading(path), safe_open(path, framework="numpy") as file:
+            found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError:
+        raise seals.changed(path) from None
+    check_read(header, found, path)
+    return found
+
+
 def check_read(header: Mapping, arrays: Mapping[str, np.ndarray], path: Path | str) -> None:
     """Refuse arrays that are not as they were written.
 

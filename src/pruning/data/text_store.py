@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from pruning import seals
 from pruning.data.joining import JOININGS
 from pruning.data.pieces import BEGIN, END, SPECIAL
-from pruning.data.store import TEXT, check_read, checked, opened
+from pruning.data.store import TEXT, checked, opened, read_arrays
 from pruning.errors import PruningError, look_up
 from pruning.files import reading
 
@@ -215,12 +215,7 @@ def read_text(path: Path | str, header: Mapping[str, Any]) -> TextData:
     Raises:
         PruningError: it is not as it was written.
     """
-    try:
-        with reading(path), safe_open(path, framework="numpy") as file:
-            found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError:
-        raise seals.changed(path) from None
-    check_read(header, found, path)
+    found = read_arrays(path, header)
     try:
         data = TextData(
             name=header["name"],
