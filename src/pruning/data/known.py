@@ -52,9 +52,9 @@ class Facts:
 
     def example(self) -> "tuple[Tensor, ...]":
         """What a network takes of an example; costs are counted on it."""
-        import torch
+        from pruning.data.examples import one_image
 
-        return (torch.ones(1, *self.shape),)
+        return one_image(self.shape)
 
     def certain(self) -> dict[str, Any]:
         """What is known as exactly before a data set is prepared as when it is."""
@@ -105,17 +105,10 @@ class TextFacts:
         return self.target_vocabulary
 
     def example(self) -> "tuple[Tensor, ...]":
-        """A pair of average lengths, rounded, as a network of text takes it: pieces of the source
-        (1, S), their number (1,), and those of the target so far (1, T), its beginning included."""
-        import torch
+        """A pair of average lengths."""
+        from pruning.data.examples import one_pair
 
-        source, target = round(self.source_tokens), round(self.target_tokens) + 1
-        whole = {"dtype": torch.int64}
-        return (
-            torch.ones(1, source, **whole),
-            torch.tensor([source]),
-            torch.ones(1, target, **whole),
-        )
+        return one_pair(self.source_tokens, self.target_tokens)
 
     def certain(self) -> dict[str, Any]:
         """As of :class:`Facts`."""

@@ -4,6 +4,8 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from pruning import registry
 from pruning.masks import mask as masking
 from pruning.masks.weights import Pruned, score_options
@@ -52,7 +54,8 @@ def prune(
     config = context.config(stage="prune", level=level, chain=chain, pruning=pruning)
     kernels = _kernels(task, pruned)
     _warn_of_collapse(task, kernels)
-    refuse_empty(task.build(), pruned.masks, task.name)
+    module = task.build()
+    refuse_empty(module, pruned.masks, task.name)
     checksum = save_masks(pruned.masks, output)
     write_metadata(
         output.with_suffix(".json"),
@@ -60,7 +63,7 @@ def prune(
         parents={"masks": masks} if state is None else {"state": state},
         tensors=checksum,
         **context.facts(task),
-        **_left(task, pruned, kernels),
+        **_left(task, module, pruned, kernels),
         # Which batch-norm mode, temperature, ... decided it, also where nothing was said.
         score_options=score_options(pruning["score"], pruning.get("score_options", {}))
         if "score" in pruning
@@ -68,14 +71,14 @@ def prune(
     )
 
 
-def _left(task: Task, pruned: Pruned, kernels: masking.Masks) -> dict[str, Any]:
+def _left(task: Task, module: nn.Module, pruned: Pruned, kernels: masking.Masks) -> dict[str, Any]:
     kept, total = masking.counts(kernels)
     return {
         "kept": kept,
         "prunable": total,
         "density": pruned.density,
         "mask_density": kept / total,
-        "macs": sum(network_macs(task.build(), task.example(), pruned.remaining).values()),
+        "macs": sum(network_macs(module, task.example(), pruned.remaining).values()),
     }
 
 

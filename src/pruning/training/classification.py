@@ -12,19 +12,19 @@ from torch import Tensor, nn
 from pruning import registry
 from pruning.data.batches import Normalizer, TrainingStream
 from pruning.data.batching import Batching
+from pruning.data.examples import one_image
 from pruning.data.scoring import ScoringBatches
 from pruning.data.splits import Split, Splits, load
 from pruning.data.validation import Validation
 from pruning.errors import PruningError
-from pruning.models.build import build, refuse_changing
+from pruning.models.build import refuse_changing
 from pruning.models.config import NetworkConfig
-from pruning.models.own import Factory, Wanted, build_own, check_own, copied
+from pruning.models.own import Factory, Wanted
 from pruning.seeds import generator
 from pruning.training import processes
 from pruning.training.metric import ACCURACY, Metric
 from pruning.training.recipe import Recipe
-from pruning.training.state import State, capture
-from pruning.training.task import Task
+from pruning.training.with_network import WithNetwork, study_values
 
 BATCH = 1000  # images at a time in evaluation
 MOST_VALUES = 256 * 224 * 224 * 3  # of pixels at a time there: 256 images of ImageNet
@@ -62,7 +62,7 @@ class Images(ImageBatches):
 
 
 @dataclass(frozen=True)
-class Classification(ImageBatches, Task):
+class Classification(ImageBatches, WithNetwork):
     """Images in, one of several classes out. The library calls it ``pruning.Task``.
 
     A batch is images (B, C, H, W) float32 and labels (B,) int64.
@@ -93,10 +93,7 @@ class Classification(ImageBatches, Task):
                 f"{self.name}: the recipe's batches are of {self.recipe.batches.kind}, and images "
                 "are classified. Take `kind` out, or choose another `task`."
             )
-        if not isinstance(self.network, NetworkConfig):
-            check_own(self.network, self._wanted)
-        if isinstance(self.network, nn.Module):
-            object.__setattr__(self, "network", copied(self.network))
+        self.take_network()
 
     @property
     def label_smoothing(self) -> float:
@@ -113,24 +110,6 @@ class Classification(ImageBatches, Task):
         """From uint8 images to network input."""
         batches = self.recipe.batches
         return Normalizer(batches.normalization, self.data, batches.mean, batches.std)
-
-    def build(self, seed: int | None = None) -> nn.Module:
-        """The network, on the CPU, with weights drawn from ``seed`` or unset.
-
-        Raises:
-            PruningError: a seed where the network is a module, whose weights cannot be drawn.
-        """
-        given = self._wanted.takes, self._wanted.makes, seed
-        if isinstance(self.network, NetworkConfig):
-            return build(self.network, *given)
-        return build_own(self.network, *given)
-
-    def initial_state(self, seed: int, *purpose: str | int) -> State:
-        """As of every task; where the network is a module, its own weights begin the ``dense``
-        training, and there are no others."""
-        if isinstance(self.network, nn.Module) and purpose == ("dense",):
-            return capture(self.build())
-        return super().initial_state(seed, *purpose)
 
     def examples(self, split: str) -> int:
         """How many images a split has."""
@@ -170,18 +149,19 @@ class Classification(ImageBatches, Task):
         """An image (1, C, H, W) of ones."""
         return one_image(self.data.shape)
 
-    def check_network(self, made: Any) -> None:
+    def check_network(self, module: nn.Module, made: Any) -> None:
         """Refuse other than one logit for each class, and code of a user's that makes another
         network each time."""
         ours = type(self).loss is Classification.loss  # else what a network gives is the task's
         if ours and isinstance(made, Tensor) and made.ndim == 2:  # else see `logits`
-            self._wanted.check(made)
+            self.wanted.check(made)
         named = isinstance(self.network, NetworkConfig)
         if named and registry.is_from_outside("network", self.network.name):
             refuse_changing(partial(self.build, 0), self.example())
 
     @cached_property
-    def _wanted(self) -> Wanted:
+    def wanted(self) -> Wanted:
+        """What the network has to be."""
         shape, classes = self.data.shape, len(self.data.classes)
         check = partial(refuse_other_logits, shape=shape, classes=classes)
         image = f"an image (1, {', '.join(map(str, shape))})"
@@ -209,17 +189,9 @@ def from_values(
     """
     return Classification(
         data=load(data, Validation(**values["validation"]), device),
-        network=NetworkConfig(**values["network"]),
-        recipe=Recipe.from_dict(values["recipe"]),
-        exempt=tuple(values["exempt"]),
-        also_prunable=tuple(values.get("prunable", ())),
         name=name,
+        **study_values(values),
     )
-
-
-def one_image(shape: tuple[int, int, int]) -> tuple[Tensor, ...]:
-    """What a network of images takes to count costs on: one of shape (C, H, W), all ones."""
-    return (torch.ones(1, *shape),)
 
 
 def refuse_other_logits(made: Any, shape: tuple[int, int, int], classes: int) -> None:

@@ -113,10 +113,11 @@ class Task(Protocol):
         mode and to no gradients.
         """
 
-    def check_network(self, made: Any) -> None:
+    def check_network(self, module: nn.Module, made: Any) -> None:
         """Refuse a network that is none for this kind of task, before anything is trained.
 
         Args:
+            module: the network.
             made: what it gave for :meth:`example`, in evaluation mode.
 
         Raises:
@@ -156,5 +157,5 @@ class Task(Protocol):
         check_groups(module, self.recipe.batch_norm_group)
         traced = trace(module, self.example())
         refuse_unused(names, traced)
-        self.check_network(traced.output)
+        self.check_network(module, traced.output)
         return names

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from pruning.data.pieces import UNKNOWN
+from pruning.data.examples import one_pair
 from pruning.data.sentence_batches import (
     ScoringSentences,
     SentenceBatch,
@@ -21,17 +21,15 @@ from pruning.data.sentences import ParallelText, load_text
 from pruning.data.validation import OWN
 from pruning.errors import PruningError
 from pruning.models.beam_search import beam_search
-from pruning.models.build import build
 from pruning.models.config import NetworkConfig
-from pruning.models.own import Factory, Wanted, build_own, check_own, copied
+from pruning.models.own import Factory, Wanted
 from pruning.models.token_loss import summed_loss
 from pruning.seeds import generator
 from pruning.training import processes
 from pruning.training.bleu import bleu, signatures
 from pruning.training.metric import BLEU, Metric
 from pruning.training.recipe import Recipe
-from pruning.training.state import State, capture
-from pruning.training.task import Task
+from pruning.training.with_network import WithNetwork, study_values
 
 SENTENCES = 100  # to score weights on, where nothing is said
 AT_A_TIME = 100  # sentences that are translated together
@@ -39,7 +37,7 @@ NEEDED = ("features", "project", "encode", "step")
 
 
 @dataclass(frozen=True)
-class Translation(Task):
+class Translation(WithNetwork):
     """Sentences of one language in, their translations out. The library calls it so too.
 
     A batch is a :class:`pruning.data.sentence_batches.SentenceBatch`. Networks have, besides
@@ -71,33 +69,12 @@ class Translation(Task):
                 f"{self.name}: the recipe's batches are of images. Say `batches: {{kind: "
                 "sentences, size: ...}`, in the library `SentenceBatching(...)`."
             )
-        if not isinstance(self.network, NetworkConfig):
-            check_own(self.network, self._wanted)
-        if isinstance(self.network, nn.Module):
-            object.__setattr__(self, "network", copied(self.network))
+        self.take_network()
 
     @property
     def device(self) -> torch.device:
         """Where it trains."""
         return self.data.device
-
-    def build(self, seed: int | None = None) -> nn.Module:
-        """As of every task.
-
-        Raises:
-            PruningError: a seed where the network is a module, whose weights cannot be drawn.
-        """
-        given = self._wanted.takes, self._wanted.makes, seed
-        if isinstance(self.network, NetworkConfig):
-            return build(self.network, *given)
-        return build_own(self.network, *given)
-
-    def initial_state(self, seed: int, *purpose: str | int) -> State:
-        """As of every task; where the network is a module, its own weights begin the ``dense``
-        training, and there are no others."""
-        if isinstance(self.network, nn.Module) and purpose == ("dense",):
-            return capture(self.build())
-        return super().initial_state(seed, *purpose)
 
     def examples(self, split: str) -> int:
         """How many pairs a split has."""
@@ -134,18 +111,11 @@ class Translation(Task):
 
     def example(self) -> tuple[Tensor, ...]:
         """A pair of the mean lengths, rounded; which pieces it has decides no cost."""
-        source, target = (max(1, round(length)) for length in self.data.mean_tokens)
-        # What a decoder reads is the target and its beginning.
-        return (
-            torch.full((1, source), UNKNOWN),
-            torch.tensor([source]),
-            torch.full((1, target + 1), UNKNOWN),
-        )
+        return one_pair(*self.data.mean_tokens)
 
-    def check_network(self, made: Any) -> None:
+    def check_network(self, module: nn.Module, made: Any) -> None:
         """Refuse what makes other than one logit for each piece, or cannot be searched."""
-        self._wanted.check(made)
-        module = self.build()
+        self.wanted.check(made)
         lacking = [name for name in NEEDED if not callable(getattr(module, name, None))]
         if lacking:
             raise PruningError(
@@ -154,7 +124,8 @@ class Translation(Task):
             )
 
     @cached_property
-    def _wanted(self) -> Wanted:
+    def wanted(self) -> Wanted:
+        """What the network has to be."""
         source, target = self.data.vocabulary
         example = self.example()
         what = f"a pair of {example[0].shape[1]} and {example[2].shape[1]} pieces"
@@ -227,9 +198,6 @@ def from_values(
         )
     return Translation(
         data=load_text(data, device),
-        network=NetworkConfig(**values["network"]),
-        recipe=Recipe.from_dict(values["recipe"]),
-        exempt=tuple(values["exempt"]),
-        also_prunable=tuple(values.get("prunable", ())),
         name=name,
+        **study_values(values),
     )
